@@ -1,1 +1,41 @@
-//! Crate.
+//! The API `shoal.dev/v1alpha1`: the kinds `App`, `Store` and `RuntimePool`.
+//!
+//! Types, their schemas and the words of their status. No I/O. `cargo xtask crds` writes
+//! [`manifest`] to `manifests/crds.yaml`.
+
+pub mod app;
+pub mod app_status;
+pub mod conditions;
+mod generate;
+pub mod limits;
+pub mod quantity;
+pub mod runtime_pool;
+pub mod service;
+pub mod store;
+mod validation;
+pub mod yaml;
+
+pub use app::{App, AppSpec, Component, EnvVar, LocalObjectReference};
+pub use app_status::{AppStatus, NodeStatus, StoreStatusEntry, Summary};
+pub use conditions::{Condition, ConditionStatus, ConditionType, Reason};
+pub use generate::manifest;
+pub use limits::{EffectiveLimits, Limits};
+pub use quantity::{ByteQuantity, Period};
+pub use runtime_pool::{Registries, RuntimePool, RuntimePoolSpec};
+pub use service::{IpFamilyPolicy, ServiceSpec, ServiceType};
+pub use store::{Interface, Store, StoreSpec, StoreStatus};
+
+/// API group of every kind here.
+pub const GROUP: &str = "shoal.dev";
+/// API version of every kind here.
+pub const VERSION: &str = "v1alpha1";
+/// Namespace that Shoal's own parts run in.
+pub const SYSTEM_NAMESPACE: &str = "shoal-system";
+/// Field manager of everything that the operator writes.
+pub const FIELD_MANAGER: &str = "shoal-operator";
+/// `managed-by` of our EndpointSlices.
+pub const SLICE_MANAGER: &str = "shoal.dev/operator";
+/// The pool that exists without being declared.
+pub const DEFAULT_POOL: &str = "default";
+/// The class that exists without being declared.
+pub const EMBEDDED_CLASS: &str = "embedded";

@@ -1,0 +1,221 @@
+//! The words of a status: every condition type and every reason, in one list.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One condition, with the meaning of its namesake in `metav1`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// Type of the condition.
+    #[serde(rename = "type")]
+    #[schemars(length(min = 1, max = 316))]
+    pub type_: String,
+    /// Whether it holds.
+    pub status: ConditionStatus,
+    /// `metadata.generation` that it speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// When its status last changed (RFC 3339).
+    #[schemars(extend("format" = "date-time"))]
+    pub last_transition_time: String,
+    /// Why, in one word of the documented list.
+    #[schemars(length(min = 1, max = 1024))]
+    pub reason: String,
+    /// What is so, with the exact names, and what to do about it.
+    #[schemars(length(max = 32768))]
+    pub message: String,
+}
+
+/// Whether a condition holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum ConditionStatus {
+    /// It holds.
+    True,
+    /// It does not.
+    False,
+    /// Not known now.
+    Unknown,
+}
+
+impl ConditionStatus {
+    /// As `metav1` writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+impl From<bool> for ConditionStatus {
+    fn from(holds: bool) -> Self {
+        if holds { Self::True } else { Self::False }
+    }
+}
+
+/// Makes an enum of words, each with what it means.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[doc = $text:literal])+ $word:ident,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[doc = $text])+ $word,)+ }
+
+        impl $name {
+            /// Every word, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$word,)+];
+
+            /// The word as it stands in a status.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$word => stringify!($word),)+ }
+            }
+
+            /// What it means and what to do, for the reference page.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$word => concat!($($text,)+).trim_ascii(),)+ }
+            }
+
+            /// The word that stands in a status as `text`.
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|word| word.as_str() == text)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    /// Types of conditions.
+    ConditionType {
+        /// The image reference was resolved to a digest with this App's own credentials.
+        ImageResolved,
+        /// The image was pulled, inspected and compiled.
+        Built,
+        /// Every store label of the app has a Store.
+        StoresBound,
+        /// At least one node serves the app.
+        Available,
+        /// The current revision was served on all wanted nodes.
+        Ready,
+        /// The operator is at work on the current generation (kstatus).
+        Reconciling,
+        /// Nothing more happens until someone changes something (kstatus).
+        Stalled,
+        /// A Store's id is taken by an older Store.
+        Conflict,
+    }
+}
+
+words! {
+    /// Reasons of conditions, of nodes in `status.nodes`, and of Events.
+    Reason {
+        /// The image was resolved.
+        Resolved,
+        /// The image was built.
+        BuildSucceeded,
+        /// Every label has its Store.
+        Bound,
+        /// The app needs no store.
+        NoStoresNeeded,
+        /// Nodes serve the app.
+        EndpointsReady,
+        /// The current revision is served on all wanted nodes.
+        AllNodesReady,
+        /// Ready before, served on fewer nodes than wanted now.
+        Degraded,
+        /// `spec.replicas` is 0.
+        Suspended,
+        /// Work is under way.
+        Progressing,
+        /// The image is being resolved.
+        Resolving,
+        /// The image is being pulled and compiled.
+        Building,
+        /// An earlier step has not succeeded yet.
+        Waiting,
+        /// No node serves the app.
+        NoEndpoints,
+        /// No node may serve the app: none runs a runtime, or `nodeSelector` matches none.
+        NoEligibleNodes,
+        /// The new revision failed; the one before it goes on serving.
+        RevisionFailed,
+        /// The image reference is not a valid OCI reference.
+        InvalidImageReference,
+        /// The registry does not have the image.
+        ImageNotFound,
+        /// The registry refuses the App's credentials, or asks for some. See `imagePullSecrets`.
+        ImagePullUnauthorized,
+        /// A pull secret does not exist, or is not of type kubernetes.io/dockerconfigjson.
+        PullSecretInvalid,
+        /// The registry cannot be reached, or answers with an error. Tried again by itself.
+        RegistryUnavailable,
+        /// The image is none of the formats that are served, or larger than its bounds.
+        UnsupportedArtifact,
+        /// The app needs something that this version does not serve; the message names it.
+        UnsupportedFeature,
+        /// A component's bytes are no valid WebAssembly.
+        InvalidWasm,
+        /// A component imports an interface that this version does not implement.
+        UnsupportedImport,
+        /// A component exports no HTTP handler that is served.
+        NoHandler,
+        /// A route is not valid, or two components have the same one.
+        InvalidRoute,
+        /// The compiler ended abnormally on a component.
+        CompilerCrashed,
+        /// Compiling a component took longer than allowed.
+        CompileTimeout,
+        /// Compiling a component took more memory or processor time than allowed.
+        CompileLimitExceeded,
+        /// The builder cannot be reached. Tried again by itself.
+        BuilderUnavailable,
+        /// No class answers a label that a component opens.
+        NoStoreForLabel,
+        /// The Store for a label is not usable; the message says why.
+        StoreUnusable,
+        /// A Service of the App's name exists and is not the App's. It was left as it is.
+        ServiceNameTaken,
+        /// The API server refused the App's Service; the message says why.
+        ServiceRejected,
+        /// A selector was removed from the App's Service.
+        SelectorRemoved,
+        /// The pool has no free port.
+        NoFreePort,
+        /// The node is fetching the app's code.
+        Fetching,
+        /// The node could not fetch the app's code. Tried again by itself.
+        CodeUnavailable,
+        /// The code that a node fetched does not carry the builder's signature.
+        BadSignature,
+        /// The node could not load or link the app's code.
+        LinkFailed,
+        /// The node could not listen on the app's port.
+        PortUnavailable,
+        /// The assignment that a node got is not valid.
+        InvalidAssignment,
+        /// The node's runtime does not answer.
+        NodeUnreachable,
+        /// A Store with the same id is older.
+        DuplicateId,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_reads_back_and_says_what_it_means() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::parse(reason.as_str()), Some(*reason));
+            assert!(reason.meaning().ends_with('.'), "{reason}: {}", reason.meaning());
+        }
+        assert_eq!(Reason::parse("Unheard"), None);
+    }
+}

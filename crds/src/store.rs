@@ -1,0 +1,107 @@
+//! `Store`: the durable record of whose data is where.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Condition;
+
+/// Data of an app under one label. It outlives the App; one made again finds it.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[kube(
+    group = "shoal.dev",
+    version = "v1alpha1",
+    kind = "Store",
+    plural = "stores",
+    category = "shoal",
+    namespaced,
+    status = "StoreStatus",
+    derive = "PartialEq",
+    doc = "The durable record of whose data is where: what a PersistentVolumeClaim is to volumes. \
+           Made when an app first opens a label; it outlives the App, and an App made again finds it.",
+    printcolumn(name = "App", type_ = "string", json_path = ".spec.app"),
+    printcolumn(name = "Label", type_ = "string", json_path = ".spec.label"),
+    printcolumn(name = "Interface", type_ = "string", json_path = ".spec.interface"),
+    printcolumn(name = "Class", type_ = "string", json_path = ".spec.className"),
+    printcolumn(name = "Bound", type_ = "boolean", json_path = ".status.bound"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.app == oldSelf.app && self.label == oldSelf.label \
+        && self.interface == oldSelf.interface && self.className == oldSelf.className")
+        .message("`app`, `label`, `interface` and `className` say where data is and cannot change; \
+                  make another Store"),
+    validation = Rule::new("!has(oldSelf.id) || (has(self.id) && self.id == oldSelf.id)")
+        .message("`id` is where the data is and cannot change")
+)]
+pub struct StoreSpec {
+    /// Name of the App, of this namespace, whose label this is.
+    #[schemars(length(min = 1, max = 63), pattern(r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    pub app: String,
+
+    /// The name that guests open.
+    #[schemars(length(min = 1, max = 256))]
+    pub label: String,
+
+    /// Interface that the data is reached through.
+    #[serde(default)]
+    pub interface: Interface,
+
+    /// Class of the store: where its data is. This version has the built-in class `embedded`.
+    #[serde(default = "default_class")]
+    #[x_kube(validation = Rule::new("self == 'embedded'")
+        .message("this version has one class, which is called `embedded`"))]
+    #[schemars(length(min = 1, max = 253))]
+    pub class_name: String,
+
+    /// Where the data is: every key in every backend is under this id. The operator alone sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 36, max = 36),
+        pattern(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"))]
+    pub id: Option<String>,
+}
+
+/// Interfaces of stores.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
+)]
+pub enum Interface {
+    /// Values under keys.
+    #[default]
+    KeyValue,
+}
+
+impl Interface {
+    /// As manifests write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::KeyValue => "KeyValue",
+        }
+    }
+}
+
+/// What became of a Store.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreStatus {
+    /// Whether the Store has its id, so that apps can use it.
+    #[serde(default)]
+    pub bound: bool,
+
+    /// Apps that use it now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "set"))]
+    pub used_by: Vec<String>,
+
+    /// What is wrong with it, if anything is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend(
+        "x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]
+    ))]
+    pub conditions: Vec<Condition>,
+}
+
+fn default_class() -> String {
+    crate::EMBEDDED_CLASS.to_owned()
+}
