@@ -110,7 +110,10 @@ pub struct Component {
 
     /// Paths that reach the component, in Spin's syntax: `/a` exactly, `/a/:id` with a parameter,
     /// `/a/...` with all that is below. The longest literal match wins.
-    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 1024), pattern(r"^/[^\s?#]*$")))]
+    #[schemars(
+        length(min = 1, max = 64),
+        inner(length(min = 1, max = 1024), pattern(r"^/[^\s?#]*$"))
+    )]
     pub routes: Vec<String>,
 
     /// Environment of this component, instead of the app's.

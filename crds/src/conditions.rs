@@ -214,7 +214,11 @@ mod tests {
     fn every_word_reads_back_and_says_what_it_means() {
         for reason in Reason::ALL {
             assert_eq!(Reason::parse(reason.as_str()), Some(*reason));
-            assert!(reason.meaning().ends_with('.'), "{reason}: {}", reason.meaning());
+            assert!(
+                reason.meaning().ends_with('.'),
+                "{reason}: {}",
+                reason.meaning()
+            );
         }
         assert_eq!(Reason::parse("Unheard"), None);
     }

@@ -46,8 +46,14 @@ fn namespace() -> Value {
 /// What the derive cannot say.
 fn finished(definition: &CustomResourceDefinition) -> Value {
     let mut value = json!(definition);
-    if let Some(labels) = value.pointer_mut("/metadata").and_then(Value::as_object_mut) {
-        labels.insert("labels".into(), json!({"app.kubernetes.io/part-of": "shoal"}));
+    if let Some(labels) = value
+        .pointer_mut("/metadata")
+        .and_then(Value::as_object_mut)
+    {
+        labels.insert(
+            "labels".into(),
+            json!({"app.kubernetes.io/part-of": "shoal"}),
+        );
     }
     let schema = "/spec/versions/0/schema/openAPIV3Schema/properties";
     // An App that nobody has looked at yet must not seem to be in order: kstatus and Flux compare
@@ -60,7 +66,10 @@ fn finished(definition: &CustomResourceDefinition) -> Value {
         status.remove("nullable");
     }
     if let Some(properties) = value.pointer_mut(schema).and_then(Value::as_object_mut) {
-        for (name, text) in [("spec", "What is wanted."), ("status", "What became of it.")] {
+        for (name, text) in [
+            ("spec", "What is wanted."),
+            ("status", "What became of it."),
+        ] {
             if let Some(property) = properties.get_mut(name).and_then(Value::as_object_mut) {
                 property.insert("description".into(), json!(text));
             }
@@ -94,11 +103,15 @@ mod tests {
     fn every_list_map_and_text_is_bounded() {
         for definition in [App::crd(), RuntimePool::crd(), Store::crd()] {
             let value = finished(&definition);
-            let root = value.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap();
+            let root = value
+                .pointer("/spec/versions/0/schema/openAPIV3Schema")
+                .unwrap();
             walk(root, "", &mut |path, node| {
                 let bounded = match node.get("type").and_then(Value::as_str) {
                     Some("array") => node.get("maxItems").is_some(),
-                    Some("string") => ["maxLength", "enum", "format"].iter().any(|k| node.get(k).is_some()),
+                    Some("string") => ["maxLength", "enum", "format"]
+                        .iter()
+                        .any(|k| node.get(k).is_some()),
                     Some("object") if node.get("additionalProperties").is_some() => {
                         node.get("maxProperties").is_some()
                     }
@@ -106,7 +119,11 @@ mod tests {
                 };
                 let ours = path.contains("/spec/") || path.contains("/status/");
                 let variant = path.contains("/anyOf/");
-                assert!(bounded || !ours || variant, "{}{path} has no bound", definition.spec.names.kind);
+                assert!(
+                    bounded || !ours || variant,
+                    "{}{path} has no bound",
+                    definition.spec.names.kind
+                );
             });
         }
     }
@@ -115,12 +132,18 @@ mod tests {
     fn every_field_is_explained() {
         for definition in [App::crd(), RuntimePool::crd(), Store::crd()] {
             let value = finished(&definition);
-            let root = value.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap();
+            let root = value
+                .pointer("/spec/versions/0/schema/openAPIV3Schema")
+                .unwrap();
             walk(root, "", &mut |path, node| {
                 if let Some(fields) = node.get("properties").and_then(Value::as_object) {
                     for (name, field) in fields {
                         let explained = field.get("description").is_some() || name == "metadata";
-                        assert!(explained, "{}{path}/{name} is not explained", definition.spec.names.kind);
+                        assert!(
+                            explained,
+                            "{}{path}/{name} is not explained",
+                            definition.spec.names.kind
+                        );
                     }
                 }
             });
@@ -131,6 +154,9 @@ mod tests {
     fn an_app_that_nobody_saw_is_not_observed() {
         let value = finished(&App::crd());
         let status = "/spec/versions/0/schema/openAPIV3Schema/properties/status/default";
-        assert_eq!(value.pointer(status), Some(&json!({"observedGeneration": -1})));
+        assert_eq!(
+            value.pointer(status),
+            Some(&json!({"observedGeneration": -1}))
+        );
     }
 }

@@ -75,7 +75,8 @@ impl Limits {
     pub fn effective(limits: Option<&Self>) -> EffectiveLimits {
         let default = EffectiveLimits::default();
         let Some(limits) = limits else { return default };
-        let bytes = |own: &Option<ByteQuantity>, default| own.as_ref().map_or(default, |q| q.bytes());
+        let bytes =
+            |own: &Option<ByteQuantity>, default| own.as_ref().map_or(default, |q| q.bytes());
         let time = |own: &Option<Period>, default| own.as_ref().map_or(default, |p| p.duration());
         EffectiveLimits {
             memory: bytes(&limits.memory, default.memory),

@@ -31,10 +31,14 @@ pub struct Period {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidQuantity {
     /// Not a size.
-    #[error("`{0}` is not a size such as `128Mi` (a positive number of at most 9 digits, then k, M, G, Ki, Mi, Gi or nothing)")]
+    #[error(
+        "`{0}` is not a size such as `128Mi` (a positive number of at most 9 digits, then k, M, G, Ki, Mi, Gi or nothing)"
+    )]
     Size(String),
     /// Not a time.
-    #[error("`{0}` is not a time such as `30s` (a positive number of at most 6 digits, then ms, s, m or h)")]
+    #[error(
+        "`{0}` is not a time such as `30s` (a positive number of at most 6 digits, then ms, s, m or h)"
+    )]
     Time(String),
 }
 
@@ -57,7 +61,9 @@ impl Period {
 
 /// Splits `128Mi` into 128 and `Mi`; `None` unless the number is positive and short.
 fn split_number(text: &str, digits: usize) -> Option<(u64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     if number.starts_with('0') || number.len() > digits {
         return None;
@@ -81,7 +87,10 @@ impl FromStr for ByteQuantity {
             "Gi" => 1 << 30,
             _ => return Err(invalid()),
         };
-        Ok(Self { bytes: number * factor, spelling: Spelling::Text(text.to_owned()) })
+        Ok(Self {
+            bytes: number * factor,
+            spelling: Spelling::Text(text.to_owned()),
+        })
     }
 }
 
@@ -98,7 +107,10 @@ impl FromStr for Period {
             "h" => Duration::from_secs(number * 3600),
             _ => return Err(invalid()),
         };
-        Ok(Self { duration, spelling: text.to_owned() })
+        Ok(Self {
+            duration,
+            spelling: text.to_owned(),
+        })
     }
 }
 
@@ -129,7 +141,10 @@ impl<'de> Deserialize<'de> for ByteQuantity {
             NumberOrText::Text(text) => text.parse().map_err(D::Error::custom),
             NumberOrText::Number(bytes) => {
                 let _in_range: Self = bytes.to_string().parse().map_err(D::Error::custom)?;
-                Ok(Self { bytes, spelling: Spelling::Number })
+                Ok(Self {
+                    bytes,
+                    spelling: Spelling::Number,
+                })
             }
         }
     }
@@ -146,7 +161,9 @@ impl Serialize for ByteQuantity {
 
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }
 
@@ -197,7 +214,11 @@ mod tests {
 
     #[test]
     fn sizes_keep_their_spelling() {
-        for (json, bytes) in [("\"128Mi\"", 128 << 20), ("4096", 4096), ("\"1G\"", 1_000_000_000)] {
+        for (json, bytes) in [
+            ("\"128Mi\"", 128 << 20),
+            ("4096", 4096),
+            ("\"1G\"", 1_000_000_000),
+        ] {
             let size: ByteQuantity = serde_json::from_str(json).unwrap();
             assert_eq!(size.bytes(), bytes);
             assert_eq!(serde_json::to_string(&size).unwrap(), json);
@@ -206,8 +227,20 @@ mod tests {
 
     #[test]
     fn what_is_no_size_is_refused_by_name() {
-        for json in ["\"\"", "0", "\"0\"", "\"1Ti\"", "\"-1\"", "\"1.5Gi\"", "9999999999", "\"Mi\""] {
-            assert!(serde_json::from_str::<ByteQuantity>(json).is_err(), "{json} was accepted");
+        for json in [
+            "\"\"",
+            "0",
+            "\"0\"",
+            "\"1Ti\"",
+            "\"-1\"",
+            "\"1.5Gi\"",
+            "9999999999",
+            "\"Mi\"",
+        ] {
+            assert!(
+                serde_json::from_str::<ByteQuantity>(json).is_err(),
+                "{json} was accepted"
+            );
         }
         let error = "12 Mi".parse::<ByteQuantity>().unwrap_err().to_string();
         assert!(error.contains("`12 Mi`"), "{error}");
@@ -215,8 +248,14 @@ mod tests {
 
     #[test]
     fn times_have_a_unit() {
-        assert_eq!("30s".parse::<Period>().unwrap().duration(), Duration::from_secs(30));
-        assert_eq!("1h".parse::<Period>().unwrap().duration(), Duration::from_secs(3600));
+        assert_eq!(
+            "30s".parse::<Period>().unwrap().duration(),
+            Duration::from_secs(30)
+        );
+        assert_eq!(
+            "1h".parse::<Period>().unwrap().duration(),
+            Duration::from_secs(3600)
+        );
         for text in ["30", "0s", "", "s", "1d", "1m30s", "1000000s"] {
             assert!(text.parse::<Period>().is_err(), "{text} was accepted");
         }

@@ -28,7 +28,10 @@ pub(crate) fn label_map_schema(_: &mut SchemaGenerator) -> Schema {
 /// Labels of the Service, but for those that say whose it is and what its slices are.
 pub(crate) fn service_labels_schema(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = label_map_schema(generator);
-    schema.insert("x-kubernetes-validations".into(), serde_json::json!([reserved_keys_rule()]));
+    schema.insert(
+        "x-kubernetes-validations".into(),
+        serde_json::json!([reserved_keys_rule()]),
+    );
     schema
 }
 

@@ -1,1 +1,34 @@
-//! Crate.
+//! What the whole-cluster tests in `tests/cluster/` are written with.
+//!
+//! Everything goes the way a person goes: `kubectl` for objects, `shoal push` for images, `curl`
+//! from inside a node for requests. Nothing here reaches into Shoal.
+
+// A test that cannot go on says why and fails; there is nobody to hand an error to.
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    reason = "this library is used by tests alone"
+)]
+
+mod app;
+mod audit;
+mod http;
+mod image;
+mod kubectl;
+mod load;
+mod namespace;
+mod process;
+mod wait;
+
+pub use app::{App, condition};
+pub use audit::Writes;
+pub use http::{Answer, get, request};
+pub use image::{image, push_bytes};
+pub use kubectl::{Outcome, apply, cluster, delete, json, kubectl, try_kubectl};
+pub use load::{Load, Report, Target};
+pub use namespace::Namespace;
+pub use process::kill_process_of_pod;
+pub use wait::{LONG, SHORT, eventually, until};
+
+/// Namespace of Shoal's own parts.
+pub const SYSTEM: &str = "shoal-system";

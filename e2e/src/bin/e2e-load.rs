@@ -1,0 +1,96 @@
+//! Asks every target of the JSON list on its first input line, without pause and each time on a
+//! fresh connection, until its input ends; then prints what came back.
+
+use std::{
+    io::{self, BufRead as _, Read as _, Write as _},
+    net::TcpStream,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+    time::Duration,
+};
+
+use shoal_e2e::{Report, Target};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Keeps a target from taking all of a small machine's time: the point is "without pause", not load.
+const BREATH: Duration = Duration::from_millis(2);
+/// No test needs more; a client whose parent died without closing its input ends by itself.
+const MOST_REQUESTS: u64 = 200_000;
+
+fn main() -> anyhow::Result<()> {
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    let targets: Vec<Target> = serde_json::from_str(&line)?;
+    let (ended, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let reports: Vec<Report> = thread::scope(|scope| {
+        let asking: Vec<_> = targets
+            .iter()
+            .map(|target| scope.spawn(|| ask_until(target, &ended, &answered)))
+            .collect();
+        while answered.load(Ordering::Relaxed) < targets.len() {
+            thread::sleep(BREATH);
+        }
+        println!("started");
+        let _rest = io::stdin().lock().read_to_end(&mut Vec::new());
+        ended.store(true, Ordering::Relaxed);
+        asking
+            .into_iter()
+            .filter_map(|thread| thread.join().ok())
+            .collect()
+    });
+    println!("{}", serde_json::to_string(&reports)?);
+    Ok(())
+}
+
+fn ask_until(target: &Target, ended: &AtomicBool, answered: &AtomicUsize) -> Report {
+    let mut report = Report {
+        requests: 0,
+        failures: Vec::new(),
+        failed: 0,
+        bodies: Vec::new(),
+    };
+    while !ended.load(Ordering::Relaxed) && report.requests < MOST_REQUESTS {
+        let outcome = ask(target);
+        report.requests += 1;
+        match outcome {
+            Ok(body) if report.bodies.last() != Some(&body) => report.bodies.push(body),
+            Ok(_) => {}
+            Err(failure) => {
+                report.failed += 1;
+                if report.failures.len() < 20 {
+                    report
+                        .failures
+                        .push(format!("request {}: {failure:#}", report.requests));
+                }
+            }
+        }
+        if report.requests == 1 {
+            answered.fetch_add(1, Ordering::Relaxed);
+        }
+        thread::sleep(BREATH);
+    }
+    report
+}
+
+fn ask(target: &Target) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&target.address, DEADLINE)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    stream.set_write_timeout(Some(DEADLINE))?;
+    let (path, host) = (&target.path, &target.host);
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer);
+    let Some((head, body)) = answer.split_once("\r\n\r\n") else {
+        anyhow::bail!("no whole answer: {answer:?}");
+    };
+    anyhow::ensure!(
+        head.starts_with("HTTP/1.1 200"),
+        "{}",
+        head.lines().next().unwrap_or("")
+    );
+    Ok(body.to_owned())
+}

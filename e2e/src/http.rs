@@ -1,0 +1,40 @@
+//! Requests from inside a node, with the cluster's DNS.
+
+use crate::cluster;
+
+/// What a server answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status; 0 where there was no answer.
+    pub status: u16,
+    /// Body, or curl's message where there was no answer.
+    pub body: String,
+}
+
+/// Between body and status in curl's output; no guest prints it.
+const MARK: &str = "\n--status--";
+
+/// GET `url` from a node, within 60 s.
+pub fn get(node: u8, url: &str) -> Answer {
+    request(node, &[url])
+}
+
+/// curl with `args` on a node.
+///
+/// # Panics
+/// curl cannot be started there.
+pub fn request(node: u8, args: &[&str]) -> Answer {
+    let write_out = format!("{MARK}%{{http_code}}");
+    let common = ["-sS", "-m", "60", "-w", &write_out];
+    let output = cluster()
+        .curl(Some(node), &[&common, args].concat())
+        .expect("curl starts");
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (body, status) = stdout.rsplit_once(MARK).unwrap_or((&stdout, "0"));
+    let status = status.trim().parse().unwrap_or(0);
+    let body = match status {
+        0 => String::from_utf8_lossy(&output.stderr).into_owned(),
+        _ => body.to_owned(),
+    };
+    Answer { status, body }
+}

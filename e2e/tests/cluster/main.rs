@@ -1,0 +1,18 @@
+//! Whole-cluster tests: a real API server, kubelets, kube-proxy, DNS and registry, three nodes, and
+//! Shoal as its manifests install it.
+//!
+//! One test runs at a time: some take parts of the cluster away. Each brings back what it took.
+
+mod bad_guests;
+mod coexistence;
+mod kubernetes_manners;
+mod outage;
+mod ownership;
+mod parts;
+mod quiet;
+mod refusal;
+mod rollout;
+mod serving;
+mod stores;
+mod trust;
+mod uninstall;

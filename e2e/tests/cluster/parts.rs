@@ -1,0 +1,133 @@
+//! Shoal's own pods: taking them away and bringing them back.
+
+use shoal_e2e::{LONG, SYSTEM, json, kubectl, until};
+
+/// Pods of Shoal whose name label is `part`, as (pod, node, ready).
+pub(crate) fn pods(part: &str) -> Vec<(String, String, bool)> {
+    let label = format!("app.kubernetes.io/name={part}");
+    let list = json(&["-n", SYSTEM, "pods", "-l", &label]).unwrap_or_default();
+    let pods = list["items"].as_array().into_iter().flatten();
+    pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null())
+        .map(|pod| {
+            let conditions = pod["status"]["conditions"].as_array();
+            let ready = conditions.is_some_and(|all| {
+                all.iter()
+                    .any(|c| c["type"] == "Ready" && c["status"] == "True")
+            });
+            let text = |pointer: &str| {
+                pod.pointer(pointer)
+                    .and_then(|v| v.as_str())
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            (text("/metadata/name"), text("/spec/nodeName"), ready)
+        })
+        .collect()
+}
+
+/// Waits until `count` pods of a part are there, all ready.
+pub(crate) fn wait_until_ready(part: &str, count: usize) {
+    until(&format!("{count} ready pods of {part}"), LONG, || {
+        let pods = pods(part);
+        let whole = pods.len() == count && pods.iter().all(|(_, _, ready)| *ready);
+        if whole { Ok(()) } else { Err(pods) }
+    });
+}
+
+/// Deletes every pod of a part and waits until their successors are ready.
+pub(crate) fn replace_all(part: &str) {
+    let before = pods(part);
+    let label = format!("app.kubernetes.io/name={part}");
+    kubectl(&[
+        "-n",
+        SYSTEM,
+        "delete",
+        "pods",
+        "-l",
+        &label,
+        "--wait=true",
+        "--timeout=120s",
+    ]);
+    wait_until_ready(part, before.len());
+    let survivors = pods(part)
+        .into_iter()
+        .filter(|pod| before.contains(pod))
+        .count();
+    assert_eq!(survivors, 0, "pods of {part} were not replaced");
+}
+
+/// Scales operator and builder to zero, and brings them back when dropped.
+#[derive(Debug)]
+pub(crate) struct ControlPlaneAway;
+
+impl ControlPlaneAway {
+    /// Waits until no pod of either is left.
+    pub(crate) fn take() -> Self {
+        let away = Self;
+        kubectl(&[
+            "-n",
+            SYSTEM,
+            "scale",
+            "deployment/shoal-operator",
+            "--replicas=0",
+        ]);
+        kubectl(&[
+            "-n",
+            SYSTEM,
+            "scale",
+            "statefulset/shoal-builder",
+            "--replicas=0",
+        ]);
+        for part in ["shoal-operator", "shoal-builder"] {
+            until(&format!("no pod of {part}"), LONG, || match pods(part) {
+                pods if pods.is_empty() => Ok(()),
+                pods => Err(pods),
+            });
+        }
+        away
+    }
+}
+
+impl Drop for ControlPlaneAway {
+    fn drop(&mut self) {
+        kubectl(&[
+            "-n",
+            SYSTEM,
+            "scale",
+            "statefulset/shoal-builder",
+            "--replicas=1",
+        ]);
+        kubectl(&[
+            "-n",
+            SYSTEM,
+            "scale",
+            "deployment/shoal-operator",
+            "--replicas=2",
+        ]);
+        if !std::thread::panicking() {
+            wait_until_ready("shoal-builder", 1);
+            wait_until_ready("shoal-operator", 2);
+        }
+    }
+}
+
+/// The registry stopped, and started again when dropped.
+#[derive(Debug)]
+pub(crate) struct RegistryAway;
+
+impl RegistryAway {
+    pub(crate) fn take() -> Self {
+        shoal_e2e::cluster()
+            .stop_registry()
+            .expect("the registry stops");
+        Self
+    }
+}
+
+impl Drop for RegistryAway {
+    fn drop(&mut self) {
+        shoal_e2e::cluster()
+            .start_registry()
+            .expect("the registry starts");
+    }
+}
