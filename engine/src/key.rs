@@ -41,7 +41,9 @@ impl Target {
     }
 
     fn from_triple(triple: &str) -> Option<Self> {
-        [Self::Amd64, Self::Arm64, Self::Riscv64].into_iter().find(|t| t.triple() == triple)
+        [Self::Amd64, Self::Arm64, Self::Riscv64]
+            .into_iter()
+            .find(|t| t.triple() == triple)
     }
 }
 
@@ -103,7 +105,10 @@ impl EngineKey {
 impl fmt::Display for EngineKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (triple, baseline) = (self.target.triple(), self.baseline.name());
-        write!(f, "wasmtime-{WASMTIME_VERSION}/{triple}/{baseline}/{SETTINGS_VERSION}")
+        write!(
+            f,
+            "wasmtime-{WASMTIME_VERSION}/{triple}/{baseline}/{SETTINGS_VERSION}"
+        )
     }
 }
 
@@ -144,7 +149,13 @@ mod tests {
     #[test]
     fn a_key_of_another_version_is_refused() {
         let ours = EngineKey::new(Target::Amd64, CpuBaseline::Generic).to_string();
-        for other in ["", "/", "x", &ours.replace("wasmtime-", "wasmtime-0"), &format!("{ours}/")] {
+        for other in [
+            "",
+            "/",
+            "x",
+            &ours.replace("wasmtime-", "wasmtime-0"),
+            &format!("{ours}/"),
+        ] {
             assert!(other.parse::<EngineKey>().is_err(), "{other} was accepted");
         }
     }

@@ -1,6 +1,6 @@
 //! The one configuration of Wasmtime.
 
-use crate::{EngineKey, Target};
+use crate::EngineKey;
 
 /// Settings that compiled code depends on, for builder and runtime alike.
 ///
@@ -18,7 +18,7 @@ pub fn config(key: &EngineKey) -> Result<wasmtime::Config, wasmtime::Error> {
     config.wasm_component_model(true);
     config.wasm_component_model_async(true);
     // Not offered to guests: each is attack surface that no supported toolchain needs for HTTP.
-    config.wasm_threads(false);
+    // Threads are not even compiled in (Cargo feature `threads` of wasmtime).
     config.shared_memory(false);
     config.wasm_memory64(false);
     // Unloading thousands of modules with unwind tables registered is quadratic.
@@ -26,8 +26,18 @@ pub fn config(key: &EngineKey) -> Result<wasmtime::Config, wasmtime::Error> {
     // Backtraces of guests name functions, not addresses in source files.
     config.generate_address_map(false);
     config.memory_init_cow(true);
-    if key.target() == Target::Riscv64 {
-        config.signals_based_traps(true);
-    }
+    // The default depends on where the process runs; code must not.
+    config.signals_based_traps(true);
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_of_the_host_is_made_from_the_settings() {
+        let key = EngineKey::host().unwrap();
+        wasmtime::Engine::new(&config(&key).unwrap()).unwrap();
+    }
 }

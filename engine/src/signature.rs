@@ -30,7 +30,11 @@ pub fn signed_message(
 ) -> Vec<u8> {
     let engine_key = engine_key.to_string();
     let mut message = b"shoal code v1\0".to_vec();
-    for part in [component_digest.as_bytes(), engine_key.as_bytes(), code_sha256] {
+    for part in [
+        component_digest.as_bytes(),
+        engine_key.as_bytes(),
+        code_sha256,
+    ] {
         message.extend((part.len() as u64).to_le_bytes());
         message.extend(part);
     }
@@ -76,7 +80,9 @@ impl Verifier {
     ) -> Result<(), BadSignature> {
         let message = signed_message(component_digest, &self.engine_key, code_sha256);
         let signed = |key: &Vec<u8>| {
-            UnparsedPublicKey::new(&ED25519, key).verify(&message, signature).is_ok()
+            UnparsedPublicKey::new(&ED25519, key)
+                .verify(&message, signature)
+                .is_ok()
         };
         if self.keys.iter().any(signed) {
             return Ok(());
@@ -106,19 +112,48 @@ mod tests {
         let engine = EngineKey::new(Target::Amd64, CpuBaseline::Generic);
         let hash: [u8; 32] = Sha256::digest(b"code").into();
         let signature = pair.sign(&signed_message("sha256:a", &engine, &hash));
-        let keys = || vec![key_pair().public_key().as_ref().to_vec(), pair.public_key().as_ref().to_vec()];
+        let keys = || {
+            vec![
+                key_pair().public_key().as_ref().to_vec(),
+                pair.public_key().as_ref().to_vec(),
+            ]
+        };
         let verifier = Verifier::new(keys(), engine);
 
-        assert!(verifier.verify("sha256:a", b"code", signature.as_ref()).is_ok());
-        assert!(verifier.verify("sha256:b", b"code", signature.as_ref()).is_err());
-        assert!(verifier.verify("sha256:a", b"c0de", signature.as_ref()).is_err());
-        assert!(verifier.verify("sha256:a", b"code", &signature.as_ref()[1..]).is_err());
+        assert!(
+            verifier
+                .verify("sha256:a", b"code", signature.as_ref())
+                .is_ok()
+        );
+        assert!(
+            verifier
+                .verify("sha256:b", b"code", signature.as_ref())
+                .is_err()
+        );
+        assert!(
+            verifier
+                .verify("sha256:a", b"c0de", signature.as_ref())
+                .is_err()
+        );
+        assert!(
+            verifier
+                .verify("sha256:a", b"code", &signature.as_ref()[1..])
+                .is_err()
+        );
         let other = Verifier::new(keys(), EngineKey::new(Target::Arm64, CpuBaseline::Generic));
-        assert!(other.verify("sha256:a", b"code", signature.as_ref()).is_err());
+        assert!(
+            other
+                .verify("sha256:a", b"code", signature.as_ref())
+                .is_err()
+        );
         let stranger = Verifier::new(
             vec![key_pair().public_key().as_ref().to_vec()],
             EngineKey::new(Target::Amd64, CpuBaseline::Generic),
         );
-        assert!(stranger.verify("sha256:a", b"code", signature.as_ref()).is_err());
+        assert!(
+            stranger
+                .verify("sha256:a", b"code", signature.as_ref())
+                .is_err()
+        );
     }
 }
