@@ -1,0 +1,103 @@
+//! Checks that read the sources and run nothing of them.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::Outcome;
+use crate::{crds, process, workspace};
+
+/// One run of cargo that has to succeed.
+pub struct Check {
+    /// What people read.
+    pub name: &'static str,
+    log: &'static str,
+    arguments: &'static [&'static str],
+    environment: &'static [(&'static str, &'static str)],
+}
+
+/// In this order: what is quick and often wrong comes first.
+pub const ALL: &[Check] = &[
+    Check {
+        name: "Formatting",
+        log: "fmt",
+        arguments: &["fmt", "--all", "--check"],
+        environment: &[],
+    },
+    Check {
+        name: "Cargo.lock is up to date",
+        log: "lock",
+        arguments: &["metadata", "--locked", "--format-version", "1", "--quiet"],
+        environment: &[],
+    },
+    Check {
+        name: "Clippy",
+        log: "clippy",
+        arguments: &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+        environment: &[],
+    },
+    // Alone it is built without a compiler: other features, other code.
+    Check {
+        name: "Clippy, the runtime by itself",
+        log: "clippy-runtime",
+        arguments: &[
+            "clippy",
+            "--package",
+            "shoal-runtime",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+        environment: &[],
+    },
+    Check {
+        name: "Documentation",
+        log: "doc",
+        arguments: &[
+            "doc",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+        ],
+        environment: &[("RUSTDOCFLAGS", "--deny warnings")],
+    },
+];
+
+impl Check {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// Cargo cannot be started.
+    pub fn run(&self) -> Result<Outcome> {
+        let log = process::log_file(&format!("test-{}", self.log))?;
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.current_dir(workspace::root()).args(self.arguments);
+        cargo.envs(self.environment.iter().copied());
+        let passed = process::run_to(&log, &mut cargo)?;
+        Ok(Outcome::check(passed, || {
+            format!("{}\nall of it: {}", process::tail(&log), log.display())
+        }))
+    }
+}
+
+/// Files that are written by a command and committed.
+///
+/// # Errors
+/// The generator fails.
+pub fn generated() -> Result<Outcome> {
+    let fresh = crds::generate()?;
+    let committed = std::fs::read_to_string(crds::file()).unwrap_or_default();
+    Ok(Outcome::check(fresh == committed, || {
+        format!(
+            "{} is not what `cargo xtask crds` writes: run it",
+            crds::file().display()
+        )
+    }))
+}
