@@ -108,7 +108,7 @@ pub struct StoreStatus {
 
     /// Apps that use it now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = 64), inner(length(max = 63)), extend("x-kubernetes-list-type" = "set"))]
     pub used_by: Vec<String>,
 
     /// What is wrong with it, if anything is.
