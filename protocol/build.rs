@@ -1,0 +1,31 @@
+//! Generates the messages and services of `proto/` without an installed `protoc`.
+
+const FILES: [&str; 6] = [
+    "shoal/v1/app.proto",
+    "shoal/v1/builder.proto",
+    "shoal/v1/certificates.proto",
+    "shoal/v1/control.proto",
+    "shoal/v1/grants.proto",
+    "shoal/v1/store.proto",
+];
+
+/// Messages that carry a token, credentials or a tenant's values: `src/redacted.rs` writes their `Debug`.
+const WITHOUT_DEBUG: [&str; 5] = [
+    ".shoal.v1.SignRequest",
+    ".shoal.v1.ImageSource",
+    ".shoal.v1.Component",
+    ".shoal.v1.Pair",
+    ".shoal.v1.Value",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let descriptors = protox::compile(FILES, ["proto"])?;
+    tonic_prost_build::configure()
+        .bytes(".")
+        // Parts dial with `client::channel` alone; and `Control.Connect` would collide with `connect`.
+        .build_transport(false)
+        .skip_debug(WITHOUT_DEBUG)
+        .compile_fds(descriptors)?;
+    Ok(())
+}

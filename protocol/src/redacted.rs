@@ -1,0 +1,112 @@
+//! `Debug` of messages with secrets in them: shape and sizes, never content.
+
+use std::fmt;
+
+use crate::v1;
+
+impl fmt::Debug for v1::SignRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignRequest")
+            .field("token_bytes", &self.token.len())
+            .field("csr_bytes", &self.csr.len())
+            .finish()
+    }
+}
+
+impl fmt::Debug for v1::ImageSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImageSource")
+            .field("image", &self.image)
+            .field("pull_secrets", &self.pull_secrets.len())
+            .field("registries", &self.registries)
+            .finish()
+    }
+}
+
+impl fmt::Debug for v1::Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut env_names: Vec<&String> = self.env.keys().collect();
+        env_names.sort();
+        f.debug_struct("Component")
+            .field("name", &self.name)
+            .field("digest", &self.digest)
+            .field("routes", &self.routes)
+            .field("env_names", &env_names)
+            .field("stores", &self.stores)
+            .finish()
+    }
+}
+
+impl fmt::Debug for v1::Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pair")
+            .field("key_bytes", &self.key.len())
+            .field("value_bytes", &self.value.len())
+            .finish()
+    }
+}
+
+impl fmt::Debug for v1::Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Value")
+            .field("found", &self.found)
+            .field("data_bytes", &self.data.len())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_holds_no_secret() {
+        let secret = "s3cr3t-value";
+        let texts = [
+            format!(
+                "{:?}",
+                v1::SignRequest {
+                    token: secret.into(),
+                    csr: secret.into()
+                }
+            ),
+            format!(
+                "{:?}",
+                v1::BuildRequest {
+                    source: Some(v1::ImageSource {
+                        pull_secrets: vec![secret.into()],
+                        ..Default::default()
+                    }),
+                    ..Default::default()
+                }
+            ),
+            format!(
+                "{:?}",
+                v1::Component {
+                    env: [("NAME".to_owned(), secret.to_owned())].into(),
+                    ..Default::default()
+                }
+            ),
+            format!(
+                "{:?}",
+                v1::SetRequest {
+                    pairs: vec![v1::Pair {
+                        key: secret.into(),
+                        value: secret.into()
+                    }],
+                    ..Default::default()
+                }
+            ),
+            format!(
+                "{:?}",
+                v1::Value {
+                    found: true,
+                    data: secret.into()
+                }
+            ),
+        ];
+        for text in texts {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+}
