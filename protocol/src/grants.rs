@@ -80,6 +80,11 @@ impl GrantTable {
             .is_some_and(|pod| pod.stores.contains(store_id))
     }
 
+    /// Whether any pod may fetch the code of this component digest.
+    pub fn grants_digest(&self, digest: &str) -> bool {
+        self.pods.values().any(|pod| pod.digests.contains(digest))
+    }
+
     /// Whether the pod may fetch the code of this component digest.
     pub fn allows_digest(&self, pod_uid: &str, digest: &str) -> bool {
         self.pods
