@@ -1,0 +1,212 @@
+//! All that is known of the world, with what is needed to find the Apps that a change touches.
+//!
+//! Every entry point marks those Apps dirty. The cost of a change does not grow with the number of Apps, but for
+//! changes that concern all of them (a new engine, a new leader).
+
+mod apps;
+mod builds;
+mod memory;
+mod namespaces;
+mod nodes;
+mod placements;
+mod runtimes;
+mod services;
+mod slices;
+mod stores;
+mod version;
+mod watched;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+
+use crate::{
+    AppKey, AppRef, Instruction, NodeAssignments, PodGrants, PortRecord,
+    output::Dirty,
+    port::{Holder, PortAllocator},
+};
+
+pub(crate) use apps::{AppEntry, holder};
+pub(crate) use builds::{Answer, Builds, Refused};
+pub(crate) use memory::{Drain, Memory};
+pub(crate) use nodes::NodeFacts;
+pub(crate) use placements::Placements;
+pub use runtimes::{AppReport, Hello, ReportState, RuntimePod};
+pub(crate) use runtimes::{Runtimes, Standing};
+pub(crate) use services::ServiceEntry;
+pub(crate) use slices::{SliceEntry, Slices};
+pub(crate) use stores::Stores;
+pub use watched::Watched;
+
+/// The operator's view of the world, and what it decided for each App.
+#[derive(Debug)]
+pub struct Index {
+    pub(crate) apps: BTreeMap<AppKey, AppEntry>,
+    pub(crate) services: services::Services,
+    pub(crate) slices: Slices,
+    pub(crate) stores: Stores,
+    pub(crate) nodes: BTreeMap<String, NodeFacts>,
+    pub(crate) namespaces: namespaces::Namespaces,
+    pub(crate) runtimes: Runtimes,
+    pub(crate) builds: Builds,
+    pub(crate) placements: Placements,
+    pub(crate) ports: PortAllocator,
+    registries: shoal_crds::Registries,
+    leading: bool,
+    dirty: Dirty,
+}
+
+impl Index {
+    /// An index that knows nothing yet. `started`: when this process began to listen for runtimes; those that are
+    /// not heard within 5 s of it are taken for gone.
+    pub fn new(started: Timestamp) -> Self {
+        Self {
+            apps: BTreeMap::new(),
+            services: services::Services::default(),
+            slices: Slices::default(),
+            stores: Stores::default(),
+            nodes: BTreeMap::new(),
+            namespaces: namespaces::Namespaces::default(),
+            runtimes: Runtimes::new(started),
+            builds: Builds::default(),
+            placements: Placements::default(),
+            ports: PortAllocator::default(),
+            registries: shoal_crds::Registries::default(),
+            leading: false,
+            dirty: Dirty::new(),
+        }
+    }
+
+    /// This replica leads from now on: `record` is what the ConfigMap of [`crate::PORT_RECORD_NAME`] holds.
+    /// Forgets what it decided when it led before; every App is to be planned.
+    pub fn lead(&mut self, record: &PortRecord, now: Timestamp) {
+        self.leading = true;
+        self.forget_decisions();
+        self.ports = PortAllocator::recorded(&record.blocks, now);
+        let claims: Vec<(Holder, u16)> = self
+            .apps
+            .iter()
+            .filter_map(|(key, entry)| {
+                let app = entry.app.as_deref()?;
+                Some((holder(key, app), self.recorded_port(key, app)?))
+            })
+            .collect();
+        for (holder, port) in claims {
+            self.ports.claim(port, holder, now);
+        }
+        let keys: Vec<AppKey> = self.apps.keys().cloned().collect();
+        self.dirty.extend(keys);
+        // What runs or stands in slices although its App is gone is to be cleaned up as well.
+        self.dirty.extend(self.runtimes.reported_apps());
+        self.dirty.extend(self.slices.services());
+        self.dirty.extend(self.stores.apps());
+    }
+
+    /// This replica does not lead any more (or not yet): its decisions count no longer.
+    pub fn resign(&mut self) {
+        self.leading = false;
+        self.forget_decisions();
+        self.ports = PortAllocator::default();
+    }
+
+    /// Apps that were touched since the last call, ready to be planned.
+    pub fn take_dirty(&mut self) -> Vec<AppKey> {
+        std::mem::take(&mut self.dirty).into_iter().collect()
+    }
+
+    /// Marks an App to be planned again.
+    pub fn touch(&mut self, app: &AppKey) {
+        self.dirty.insert(app.clone());
+    }
+
+    /// What the ConfigMap of [`crate::PORT_RECORD_NAME`] is to hold, if it does not. Apps wait for it.
+    pub fn ports_to_reserve(&mut self, now: Timestamp) -> Option<PortRecord> {
+        Some(PortRecord {
+            blocks: self.ports.unrecorded(now)?,
+        })
+    }
+
+    /// The ConfigMap of [`crate::PORT_RECORD_NAME`] holds this now.
+    pub fn ports_reserved(&mut self, record: &PortRecord) {
+        let waited = self.ports.confirm(&record.blocks);
+        self.dirty.extend(waited);
+    }
+
+    /// How registries are spoken to, of the pool `default`.
+    pub fn registries(&self) -> &shoal_crds::Registries {
+        &self.registries
+    }
+
+    /// All that a pod is to run. To be asked for once the pod has sent its first full report and the Apps that
+    /// were dirty are planned; an App that is not planned yet is left as it is.
+    pub fn node_assignments(&self, pod: &str) -> NodeAssignments {
+        let mut all = NodeAssignments::default();
+        let mut keys = self.runtimes.apps_reported_by(pod);
+        keys.extend(self.placements.told(pod));
+        keys.extend(self.slices.services_naming(pod));
+        for key in keys {
+            let Some(entry) = self.apps.get(&key) else {
+                continue;
+            };
+            let Some(app) = entry.app.as_deref() else {
+                continue;
+            };
+            let keep = || AppRef::new(&key, app.metadata.uid.as_deref().unwrap_or_default());
+            match entry.memory.instructions.get(pod) {
+                Some(Instruction::Assign(assignment)) => all.set.push(Arc::clone(assignment)),
+                Some(Instruction::Keep) => all.keep.push(keep()),
+                Some(Instruction::Stop) => {}
+                None if !entry.memory.planned => all.keep.push(keep()),
+                None => {}
+            }
+        }
+        all
+    }
+
+    /// What a pod may open and fetch.
+    pub fn pod_grants(&self, pod: &str) -> PodGrants {
+        let mut grants = PodGrants::default();
+        let mut keys = self.runtimes.apps_reported_by(pod);
+        keys.extend(self.placements.told(pod));
+        keys.extend(self.slices.services_naming(pod));
+        for key in keys {
+            let Some(entry) = self.apps.get(&key).filter(|entry| entry.app.is_some()) else {
+                continue;
+            };
+            match entry.memory.instructions.get(pod) {
+                Some(Instruction::Assign(assignment)) => grants.add(assignment),
+                // It goes on running with what it had, which is at most this.
+                Some(Instruction::Keep) => grants.store_ids.extend(self.stores.ids_of(&key)),
+                None if !entry.memory.planned => grants.store_ids.extend(self.stores.ids_of(&key)),
+                Some(Instruction::Stop) | None => {}
+            }
+        }
+        grants
+    }
+
+    /// What every runtime pod may open and fetch, by pod uid.
+    pub fn grants(&self) -> BTreeMap<Arc<str>, PodGrants> {
+        self.runtimes
+            .pod_uids()
+            .map(|pod| (Arc::clone(pod), self.pod_grants(pod)))
+            .collect()
+    }
+
+    /// Whether no slice names this pod any more: the answer to a runtime that is draining.
+    pub fn is_drained(&self, pod: &str) -> bool {
+        !self.slices.name_pod(pod)
+    }
+
+    fn forget_decisions(&mut self) {
+        self.apps.retain(|_, entry| entry.app.is_some());
+        for entry in self.apps.values_mut() {
+            entry.memory = Memory::default();
+            entry.former.clear();
+        }
+        self.placements = Placements::default();
+        for service in self.slices.services() {
+            self.placements
+                .set(&service, self.slices.nodes_of(&service));
+        }
+    }
+}

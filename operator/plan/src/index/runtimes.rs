@@ -1,0 +1,459 @@
+//! Runtime pods, and what their runtimes say on the stream.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
+
+use super::Index;
+use crate::{AppKey, AppRef, ObjectKey};
+
+/// Label of runtime pods; its value names the pool.
+const POOL_LABEL: &str = "shoal.dev/pool";
+/// How long a runtime that was not heard yet is left as its slices say.
+const HEARD_WITHIN: SignedDuration = SignedDuration::from_secs(5);
+
+/// A runtime pod, as the API server shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimePod {
+    /// `metadata.uid`
+    pub uid: Arc<str>,
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// Node that it runs on.
+    pub node: String,
+    /// Its addresses.
+    pub ips: Vec<IpAddr>,
+    /// Asked to end, or ended.
+    pub deleting: bool,
+    /// Its containers have ended for good.
+    pub ended: bool,
+    /// `metadata.creationTimestamp`
+    pub created: Timestamp,
+}
+
+impl RuntimePod {
+    /// A pod, if it is a runtime of the pool `default` that has a node.
+    fn of(pod: &Pod) -> Option<Self> {
+        let pool = pod.metadata.labels.as_ref()?.get(POOL_LABEL)?;
+        let status = pod.status.as_ref();
+        let ips = status
+            .and_then(|status| status.pod_ips.as_ref())
+            .into_iter()
+            .flatten();
+        let phase = status.and_then(|status| status.phase.as_deref());
+        (pool == shoal_crds::DEFAULT_POOL).then_some(())?;
+        Some(Self {
+            uid: pod.metadata.uid.as_deref()?.into(),
+            key: ObjectKey::of(&pod.metadata),
+            node: pod.spec.as_ref()?.node_name.clone()?,
+            ips: ips.filter_map(|ip| ip.ip.parse().ok()).collect(),
+            deleting: pod.metadata.deletion_timestamp.is_some(),
+            ended: matches!(phase, Some("Failed" | "Succeeded")),
+            created: pod
+                .metadata
+                .creation_timestamp
+                .as_ref()
+                .map_or(Timestamp::MIN, |time| time.0),
+        })
+    }
+}
+
+/// First words of a runtime.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hello {
+    /// What compiled code must have been made for.
+    pub engine_key: String,
+}
+
+/// What a runtime says about one app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppReport {
+    /// The app.
+    pub app: AppRef,
+    /// Generation of the assignment that this speaks of.
+    pub generation: String,
+    /// Revision whose code answers requests now; empty: none.
+    pub serving_revision: String,
+    /// State of that assignment.
+    pub state: ReportState,
+    /// CamelCase; empty when all is well.
+    pub reason: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// State of an assignment on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportState {
+    /// Under way; an earlier revision may answer.
+    Fetching,
+    /// Done.
+    Ready,
+    /// Kept warm, answers nothing.
+    Standby,
+    /// It cannot be; an earlier revision may answer.
+    Failed,
+}
+
+impl AppReport {
+    /// Whether the app answers on that node, by whichever revision.
+    pub(crate) fn answers(&self) -> bool {
+        !self.serving_revision.is_empty() && self.state != ReportState::Standby
+    }
+}
+
+/// How a runtime pod stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Its runtime is connected and takes apps.
+    Serving,
+    /// Not heard yet, and may still be: what it had stays as it is until then.
+    Unheard(Timestamp),
+    /// Connected, but about to end.
+    Leaving,
+    /// It does not answer, or is not there.
+    Gone,
+}
+
+#[derive(Debug, Default)]
+struct Session {
+    engine_key: String,
+    connected: bool,
+    draining: bool,
+    /// It has sent a full report since it was last lost.
+    reported: bool,
+    hello_at: Option<Timestamp>,
+    reports: BTreeMap<AppRef, AppReport>,
+}
+
+/// Runtime pods by uid and by node, their sessions, and who reports which App.
+#[derive(Debug)]
+pub(crate) struct Runtimes {
+    started: Timestamp,
+    pods: HashMap<Arc<str>, RuntimePod>,
+    by_key: HashMap<ObjectKey, Arc<str>>,
+    by_node: BTreeMap<String, BTreeSet<Arc<str>>>,
+    sessions: HashMap<Arc<str>, Session>,
+    reporting: HashMap<AppKey, BTreeSet<Arc<str>>>,
+    engine_keys: BTreeSet<String>,
+}
+
+impl Runtimes {
+    pub(super) fn new(started: Timestamp) -> Self {
+        Self {
+            started,
+            pods: HashMap::new(),
+            by_key: HashMap::new(),
+            by_node: BTreeMap::new(),
+            sessions: HashMap::new(),
+            reporting: HashMap::new(),
+            engine_keys: BTreeSet::new(),
+        }
+    }
+
+    /// When the time ends in which runtimes may still make themselves heard after a start.
+    pub(crate) fn settled_at(&self) -> Timestamp {
+        self.started + HEARD_WITHIN
+    }
+
+    /// A pod.
+    pub(crate) fn pod(&self, uid: &str) -> Option<&RuntimePod> {
+        self.pods.get(uid)
+    }
+
+    /// uids of all pods.
+    pub(crate) fn pod_uids(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.pods.keys()
+    }
+
+    /// Nodes with their pods.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (&String, &BTreeSet<Arc<str>>)> {
+        self.by_node.iter()
+    }
+
+    /// Engines that code is needed for.
+    pub(crate) fn engine_keys(&self) -> &BTreeSet<String> {
+        &self.engine_keys
+    }
+
+    /// Engine of a pod, once it was heard.
+    pub(crate) fn engine_key(&self, pod: &str) -> Option<&str> {
+        self.sessions
+            .get(pod)
+            .map(|session| session.engine_key.as_str())
+    }
+
+    /// How a pod stands.
+    pub(crate) fn standing(&self, uid: &str, now: Timestamp) -> Standing {
+        let Some(pod) = self.pods.get(uid).filter(|pod| !pod.ended) else {
+            return Standing::Gone;
+        };
+        let unheard_until = |deadline: Timestamp| {
+            if now < deadline {
+                Standing::Unheard(deadline)
+            } else {
+                Standing::Gone
+            }
+        };
+        match self.sessions.get(uid) {
+            None => unheard_until(self.settled_at()),
+            Some(session) if !session.connected => Standing::Gone,
+            Some(session) if !session.reported => {
+                unheard_until(session.hello_at.unwrap_or(self.started) + HEARD_WITHIN)
+            }
+            Some(session) if session.draining || pod.deleting => Standing::Leaving,
+            Some(_) => Standing::Serving,
+        }
+    }
+
+    /// What a pod says about an App.
+    pub(crate) fn report(&self, pod: &str, app: &AppRef) -> Option<&AppReport> {
+        self.sessions.get(pod)?.reports.get(app)
+    }
+
+    /// Pods that say something about an App of this name.
+    pub(crate) fn reporting(&self, app: &AppKey) -> impl Iterator<Item = &Arc<str>> {
+        self.reporting.get(app).into_iter().flatten()
+    }
+
+    /// Every App of this name that a pod says something about.
+    pub(crate) fn reported_as(&self, pod: &str, app: &AppKey) -> Vec<AppRef> {
+        let Some(session) = self.sessions.get(pod) else {
+            return Vec::new();
+        };
+        let first = AppRef::new(app, "");
+        let same = |found: &&AppRef| found.namespace == first.namespace && found.name == first.name;
+        session
+            .reports
+            .range(first.clone()..)
+            .map(|(app, _)| app)
+            .take_while(same)
+            .cloned()
+            .collect()
+    }
+
+    pub(super) fn apps_reported_by(&self, pod: &str) -> BTreeSet<AppKey> {
+        let reports = self
+            .sessions
+            .get(pod)
+            .into_iter()
+            .flat_map(|session| session.reports.keys());
+        reports.map(AppRef::key).collect()
+    }
+
+    pub(super) fn reported_apps(&self) -> Vec<AppKey> {
+        self.reporting.keys().cloned().collect()
+    }
+
+    /// Replaces or changes what a pod says; returns the Apps for which something is new.
+    fn report_changes(
+        &mut self,
+        pod: &Arc<str>,
+        full: bool,
+        reports: Vec<AppReport>,
+        removed: &[AppRef],
+    ) -> BTreeSet<AppKey> {
+        let mut touched = BTreeSet::new();
+        let session = self.sessions.entry(Arc::clone(pod)).or_default();
+        let named: BTreeSet<&AppRef> = reports.iter().map(|report| &report.app).collect();
+        let mut gone: Vec<AppRef> = removed.to_vec();
+        if full {
+            gone.extend(
+                session
+                    .reports
+                    .keys()
+                    .filter(|app| !named.contains(app))
+                    .cloned(),
+            );
+        }
+        for app in gone {
+            if session.reports.remove(&app).is_some() {
+                touched.insert(app.key());
+            }
+        }
+        for report in reports {
+            if session.reports.get(&report.app) != Some(&report) {
+                touched.insert(report.app.key());
+                session.reports.insert(report.app.clone(), report);
+            }
+        }
+        for app in &touched {
+            self.index_reporting(pod, app);
+        }
+        touched
+    }
+
+    fn index_reporting(&mut self, pod: &Arc<str>, app: &AppKey) {
+        if self.reported_as(pod, app).is_empty() {
+            if let Some(pods) = self.reporting.get_mut(app) {
+                pods.remove(pod);
+                if pods.is_empty() {
+                    self.reporting.remove(app);
+                }
+            }
+        } else {
+            self.reporting
+                .entry(app.clone())
+                .or_default()
+                .insert(Arc::clone(pod));
+        }
+    }
+
+    /// Returns whether there is an engine that was not there before.
+    fn refresh_engine_keys(&mut self) -> bool {
+        let keys: BTreeSet<String> = self
+            .sessions
+            .values()
+            .map(|session| session.engine_key.clone())
+            .filter(|key| !key.is_empty())
+            .collect();
+        let more = !keys.is_subset(&self.engine_keys);
+        self.engine_keys = keys;
+        more
+    }
+
+    fn forget_pod(&mut self, uid: &Arc<str>) -> Option<RuntimePod> {
+        let pod = self.pods.remove(uid)?;
+        self.by_key.remove(&pod.key);
+        if let Some(pods) = self.by_node.get_mut(&pod.node) {
+            pods.remove(uid);
+            if pods.is_empty() {
+                self.by_node.remove(&pod.node);
+            }
+        }
+        Some(pod)
+    }
+}
+
+impl Index {
+    pub(super) fn apply_pod(&mut self, pod: Pod) {
+        let key = ObjectKey::of(&pod.metadata);
+        let known = self.runtimes.by_key.get(&key).cloned();
+        let Some(pod) = RuntimePod::of(&pod) else {
+            if known.is_some() {
+                self.delete_pod(&key, None);
+            }
+            return;
+        };
+        if let Some(uid) = known {
+            if self.runtimes.pods.get(&uid) == Some(&pod) {
+                return;
+            }
+            if uid != pod.uid {
+                self.delete_pod(&key, None);
+            }
+        }
+        self.apply_runtime_pod(pod);
+    }
+
+    /// A runtime pod was made or has changed.
+    pub fn apply_runtime_pod(&mut self, pod: RuntimePod) {
+        let (uid, node) = (Arc::clone(&pod.uid), pod.node.clone());
+        self.runtimes
+            .by_key
+            .insert(pod.key.clone(), Arc::clone(&uid));
+        self.runtimes
+            .by_node
+            .entry(node.clone())
+            .or_default()
+            .insert(Arc::clone(&uid));
+        self.runtimes.pods.insert(Arc::clone(&uid), pod);
+        self.touch_pod(&uid);
+        self.touch_node(&node);
+    }
+
+    pub(super) fn delete_pod(&mut self, key: &ObjectKey, uid: Option<&str>) {
+        let Some(known) = self.runtimes.by_key.get(key).cloned() else {
+            return;
+        };
+        if uid.is_some_and(|uid| *uid != *known) {
+            return;
+        }
+        self.touch_pod(&known);
+        let pod = self.runtimes.forget_pod(&known);
+        self.runtimes.report_changes(&known, true, Vec::new(), &[]);
+        self.runtimes.sessions.remove(&known);
+        self.runtimes.refresh_engine_keys();
+        if let Some(pod) = pod {
+            self.touch_node(&pod.node);
+        }
+    }
+
+    pub(super) fn known_pods(&self) -> Vec<ObjectKey> {
+        self.runtimes.by_key.keys().cloned().collect()
+    }
+
+    /// The runtime of a pod is connected. What it said before holds until its full report.
+    pub fn runtime_hello(&mut self, pod: &str, hello: Hello, now: Timestamp) {
+        let session = self.runtimes.sessions.entry(pod.into()).or_default();
+        session.connected = true;
+        session.draining = false;
+        session.hello_at = Some(now);
+        session.engine_key = hello.engine_key;
+        if self.runtimes.refresh_engine_keys() {
+            let all: Vec<AppKey> = self.apps.keys().cloned().collect();
+            self.dirty.extend(all);
+        }
+        self.runtime_changed(pod);
+    }
+
+    /// The runtime of a pod reports: all that it has (`full`) or changes; `removed` (of changes) are gone.
+    pub fn runtime_report(
+        &mut self,
+        pod: &str,
+        full: bool,
+        reports: Vec<AppReport>,
+        removed: &[AppRef],
+    ) {
+        let uid: Arc<str> = pod.into();
+        let touched = self.runtimes.report_changes(&uid, full, reports, removed);
+        self.dirty.extend(touched);
+        let session = self.runtimes.sessions.entry(uid).or_default();
+        if full && !std::mem::replace(&mut session.reported, true) {
+            self.runtime_changed(pod);
+        }
+    }
+
+    /// The runtime of a pod does not answer any more.
+    pub fn runtime_lost(&mut self, pod: &str) {
+        let uid: Arc<str> = pod.into();
+        self.runtime_changed(pod);
+        self.runtimes.report_changes(&uid, true, Vec::new(), &[]);
+        if !self.runtimes.pods.contains_key(&uid) {
+            self.runtimes.sessions.remove(&uid);
+            return;
+        }
+        let session = self.runtimes.sessions.entry(uid).or_default();
+        session.connected = false;
+        session.reported = false;
+    }
+
+    /// The runtime of a pod is about to end: its endpoints are to leave.
+    pub fn runtime_draining(&mut self, pod: &str) {
+        self.runtimes
+            .sessions
+            .entry(pod.into())
+            .or_default()
+            .draining = true;
+        self.runtime_changed(pod);
+    }
+
+    fn runtime_changed(&mut self, pod: &str) {
+        self.touch_pod(pod);
+        if let Some(node) = self.runtimes.pod(pod).map(|pod| pod.node.clone()) {
+            self.touch_node(&node);
+        }
+    }
+
+    fn touch_pod(&mut self, pod: &str) {
+        let reported = self.runtimes.apps_reported_by(pod);
+        self.dirty.extend(reported);
+        self.dirty.extend(self.placements.told(pod));
+        self.dirty.extend(self.slices.services_naming(pod));
+    }
+}

@@ -1,0 +1,82 @@
+//! What every kind of object that is watched has in common.
+
+use k8s_openapi::{
+    api::{
+        core::v1::{Namespace, Node, Pod, Service},
+        discovery::v1::EndpointSlice,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use shoal_crds::{App, RuntimePool, Store};
+
+use super::Index;
+use crate::ObjectKey;
+
+/// A kind of object that the index is fed with.
+pub trait Watched: Sized {
+    /// Takes note of an object.
+    fn apply(self, index: &mut Index);
+    /// Takes note that an object is gone. With a uid: unless another has its name by now.
+    fn delete(index: &mut Index, key: &ObjectKey, uid: Option<&str>);
+    /// Every object of the kind that the index knows.
+    fn known(index: &Index) -> Vec<ObjectKey>;
+    /// Its metadata.
+    fn metadata(&self) -> &ObjectMeta;
+}
+
+impl Index {
+    /// An object was made or has changed.
+    pub fn apply<T: Watched>(&mut self, object: T) {
+        object.apply(self);
+    }
+
+    /// An object is gone; `object` is its last state.
+    pub fn delete<T: Watched>(&mut self, object: &T) {
+        let metadata = object.metadata();
+        T::delete(self, &ObjectKey::of(metadata), metadata.uid.as_deref());
+    }
+
+    /// These are all the objects of the kind that there are.
+    pub fn reset<T: Watched>(&mut self, objects: Vec<T>) {
+        let mut gone: std::collections::HashSet<ObjectKey> = T::known(self).into_iter().collect();
+        for object in &objects {
+            gone.remove(&ObjectKey::of(object.metadata()));
+        }
+        for key in gone {
+            T::delete(self, &key, None);
+        }
+        for object in objects {
+            object.apply(self);
+        }
+    }
+}
+
+macro_rules! watched {
+    ($($kind:ty: $apply:ident, $delete:ident, $known:ident;)+) => { $(
+        impl Watched for $kind {
+            fn apply(self, index: &mut Index) {
+                index.$apply(self);
+            }
+            fn delete(index: &mut Index, key: &ObjectKey, uid: Option<&str>) {
+                index.$delete(key, uid);
+            }
+            fn known(index: &Index) -> Vec<ObjectKey> {
+                index.$known()
+            }
+            fn metadata(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+        }
+    )+ };
+}
+
+watched! {
+    App: apply_app, delete_app, known_apps;
+    Store: apply_store, delete_store, known_stores;
+    Service: apply_service, delete_service, known_services;
+    EndpointSlice: apply_slice, delete_slice, known_slices;
+    Node: apply_node, delete_node, known_nodes;
+    Pod: apply_pod, delete_pod, known_pods;
+    Namespace: apply_namespace, delete_namespace, known_namespaces;
+    RuntimePool: apply_pool, delete_pool, known_pools;
+}

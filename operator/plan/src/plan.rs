@@ -1,0 +1,183 @@
+//! The planner: what is to be done for one App.
+
+mod gone;
+mod nodes;
+mod service;
+mod tell;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use shoal_crds::App;
+
+use crate::{
+    AppKey, Index,
+    endpoint::decide,
+    image::{self, Images},
+    index::{AppEntry, Memory},
+    output::Plan,
+    revision::{Content, images_of, to_record},
+    slice,
+    status::{self, Facts},
+    store::{self, Binding, BoundStore},
+};
+
+/// Plans one App: resolve, build, bind, place, assign, program, tell. Decisions that must be remembered (its port,
+/// its nodes, timers) are, in the index.
+pub fn plan(index: &mut Index, key: &AppKey, now: Timestamp) -> Plan {
+    let mut plan = Plan::default();
+    let Some(mut entry) = index.apps.remove(key) else {
+        gone::plan(index, key, None, now, &mut plan);
+        return plan;
+    };
+    gone::bury_former(index, key, &mut entry, now, &mut plan);
+    match entry
+        .app
+        .clone()
+        .filter(|app| app.metadata.deletion_timestamp.is_none())
+    {
+        Some(app) => {
+            Planner {
+                index,
+                key,
+                app,
+                now,
+            }
+            .run(&mut entry, &mut plan);
+            index.apps.insert(key.clone(), entry);
+        }
+        None => gone::plan(index, key, Some(entry), now, &mut plan),
+    }
+    plan
+}
+
+pub(crate) struct Planner<'a> {
+    pub(crate) index: &'a mut Index,
+    pub(crate) key: &'a AppKey,
+    pub(crate) app: Arc<App>,
+    pub(crate) now: Timestamp,
+}
+
+impl Planner<'_> {
+    fn run(mut self, entry: &mut AppEntry, plan: &mut Plan) {
+        let images = image::look(self.index, self.key, &self.app, entry, self.now, plan);
+        let digests = images.digests.clone();
+        self.index.builds.watch(self.key, &entry.digests, &digests);
+        entry.digests = digests;
+        self.forget_images(entry);
+
+        let binding = images
+            .wanted
+            .as_deref()
+            .map(|c| store::bind(self.index, self.key, c, plan));
+        let content = self.content_to_run(entry, &images, binding.as_ref());
+        let running = content
+            .as_deref()
+            .map(|content| self.stores_of(content, &images, binding.as_ref()));
+
+        let port = self.port(plan);
+        let known_port = port.as_ref().ok().copied();
+        let service = self.service(entry, known_port, plan);
+        let memory = &mut entry.memory;
+        let placed = self.place(content.is_some(), service.is_taken(), plan);
+        let views = self.views(&placed, memory, service.ours());
+        let decisions = decide(&views, &mut memory.drains, self.now, plan);
+        if let (Some(ours), Some(port)) = (service.ours(), known_port) {
+            self.program(ours, port, &decisions, plan);
+        }
+        let assignment =
+            self.assignment(content.as_deref(), &running.unwrap_or_default(), known_port);
+        self.tell(
+            assignment.as_ref(),
+            content.as_deref(),
+            &decisions,
+            memory,
+            plan,
+        );
+
+        let used = binding.as_ref().filter(|binding| binding.verdict.is_some());
+        store::report(self.index, self.key, used, self.now, plan);
+        let wanted = images.wanted.as_deref();
+        let is_wanted = wanted.is_some() && wanted == content.as_deref();
+        let facts = Facts {
+            key: self.key,
+            app: &self.app,
+            now: self.now,
+            resolved: images.resolved.clone(),
+            built: images.built.clone(),
+            bound: binding.as_ref().and_then(|binding| binding.verdict.clone()),
+            service_fault: service.fault().cloned(),
+            port_fault: port.err().flatten(),
+            image: wanted.map(|content| to_record(&content.images)),
+            revision: wanted.map(|content| content.revision.clone()),
+            stores: used.map(store::Binding::entries),
+            port: known_port,
+            has_service: service.ours().is_some(),
+            eligible: placed.eligible,
+            nodes: self.node_facts(&placed, assignment.as_ref(), content.as_deref(), is_wanted),
+            ready_nodes: self.ready_nodes(&views, &decisions),
+            serving: self.serving(&views),
+        };
+        let status = status::assemble(&facts);
+        status::write(&facts, status, memory, plan);
+        let nodes = placed.nodes();
+        self.remember(memory, content, nodes);
+        // The most urgent first; writes of one urgency stay in order.
+        plan.writes.sort_by_key(|write| write.priority);
+    }
+
+    /// Stores of what runs. What runs may be older than what the spec asks for: then nothing is made for it.
+    fn stores_of(
+        &self,
+        content: &Content,
+        images: &Images,
+        binding: Option<&Binding>,
+    ) -> BTreeMap<String, BoundStore> {
+        match binding {
+            Some(binding) if images.wanted.as_deref() == Some(content) => binding.stores.clone(),
+            _ => store::bind(self.index, self.key, content, &mut Plan::default()).stores,
+        }
+    }
+
+    /// Answers about images that the spec does not name any more.
+    fn forget_images(&self, entry: &mut AppEntry) {
+        let named = images_of(&self.app.spec);
+        entry
+            .images
+            .retain(|image, _| named.contains(&image.as_str()));
+    }
+
+    fn remember(
+        &mut self,
+        memory: &mut Memory,
+        content: Option<Arc<Content>>,
+        placed: BTreeSet<String>,
+    ) {
+        memory.planned = true;
+        if content.is_some() {
+            memory.content = content;
+        }
+        let wanted = usize::try_from(self.app.spec.replicas).unwrap_or(0);
+        self.index
+            .placements
+            .set_hungry(self.key, placed.len() < wanted);
+        self.index.placements.set(self.key, placed);
+    }
+}
+
+/// Our slices of this very Service.
+pub(crate) fn own_slices(
+    index: &Index,
+    key: &AppKey,
+    service: &k8s_openapi::api::core::v1::Service,
+) -> Vec<Arc<k8s_openapi::api::discovery::v1::EndpointSlice>> {
+    index
+        .slices
+        .ours(key)
+        .filter(|slice| slice::is_of(slice, service))
+        .cloned()
+        .collect()
+}

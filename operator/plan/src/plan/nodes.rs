@@ -1,0 +1,281 @@
+//! Placing an App, and how it stands on each node.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use k8s_openapi::api::core::v1::Service;
+use shoal_crds::Reason;
+
+use super::{Planner, own_slices};
+use crate::{
+    AppRef, Assignment,
+    endpoint::{Decision, PodView, Shown},
+    index::{AppReport, Memory, NodeFacts, ReportState, Standing},
+    output::Plan,
+    placement::{Candidate, place},
+    revision::Content,
+    slice::{WantedEndpoint, is_ready, is_terminating, pod_uid},
+    status::{NodeFact, Served},
+};
+
+/// A node that may serve the App.
+struct Eligible {
+    node: String,
+    /// The runtime that would serve it.
+    pod: Arc<str>,
+    standing: Standing,
+    facts: NodeFacts,
+}
+
+/// Where the App is placed.
+pub(super) struct Placed {
+    /// Nodes, with the runtime of each.
+    pub(super) pods: BTreeMap<String, Arc<str>>,
+    /// How many nodes could serve it.
+    pub(super) eligible: usize,
+}
+
+impl Placed {
+    /// Names of its nodes.
+    pub(super) fn nodes(&self) -> BTreeSet<String> {
+        self.pods.keys().cloned().collect()
+    }
+}
+
+impl Planner<'_> {
+    fn app_ref(&self) -> AppRef {
+        AppRef::new(
+            self.key,
+            self.app.metadata.uid.as_deref().unwrap_or_default(),
+        )
+    }
+
+    fn report(&self, pod: &str) -> Option<&AppReport> {
+        self.index.runtimes.report(pod, &self.app_ref())
+    }
+
+    fn eligible(&self) -> Vec<Eligible> {
+        let nodes = self.index.runtimes.nodes();
+        nodes
+            .filter_map(|(node, pods)| self.eligible_node(node, pods))
+            .collect()
+    }
+
+    /// The node with the youngest of its runtimes that serves, or may be about to.
+    fn eligible_node(&self, node: &str, pods: &BTreeSet<Arc<str>>) -> Option<Eligible> {
+        let facts = self.index.nodes.get(node)?;
+        if !facts.matches(&self.app.spec.node_selector) {
+            return None;
+        }
+        let usable = pods.iter().filter_map(|uid| {
+            let standing = self.index.runtimes.standing(uid, self.now);
+            let order = match standing {
+                Standing::Serving => 1,
+                Standing::Unheard(_) => 0,
+                Standing::Leaving | Standing::Gone => return None,
+            };
+            let created = self.index.runtimes.pod(uid)?.created;
+            Some((order, created, uid, standing))
+        });
+        let (_, _, pod, standing) =
+            usable.max_by_key(|(order, created, uid, _)| (*order, *created, *uid))?;
+        Some(Eligible {
+            node: node.to_owned(),
+            pod: Arc::clone(pod),
+            standing,
+            facts: facts.clone(),
+        })
+    }
+
+    /// Chooses nodes. `may_move`: new nodes may be taken; `blocked`: none may be kept either.
+    pub(super) fn place(&self, may_move: bool, blocked: bool, plan: &mut Plan) -> Placed {
+        let empty = BTreeSet::new();
+        let before = self.index.placements.of(self.key).unwrap_or(&empty);
+        let eligible = self.eligible();
+        let candidate = |e: &Eligible| {
+            let is_current = before.contains(&e.node);
+            (
+                is_current,
+                e.facts.accepts_new && e.standing == Standing::Serving,
+            )
+        };
+        let counted = |e: &&Eligible| before.contains(&e.node) || e.facts.accepts_new;
+        let count = eligible.iter().filter(counted).count();
+        let wanted = usize::try_from(self.app.spec.replicas).unwrap_or(0);
+        let unheard = eligible.iter().filter_map(|e| match e.standing {
+            Standing::Unheard(until) => Some(until),
+            _ => None,
+        });
+        if let Some(until) = unheard.min().filter(|_| wanted >= count || !may_move) {
+            plan.recheck(until);
+        }
+        let candidates: Vec<Candidate<'_>> = eligible
+            .iter()
+            .map(|e| {
+                let (is_current, accepts_new) = candidate(e);
+                let answers = || self.report(&e.pod).is_some_and(AppReport::answers);
+                Candidate {
+                    node: &e.node,
+                    zone: e.facts.zone(),
+                    load: self.index.placements.load(&e.node) - usize::from(is_current),
+                    current: is_current.then(answers),
+                    accepts_new: accepts_new && may_move,
+                }
+            })
+            .collect();
+        let nodes = if blocked {
+            BTreeSet::new()
+        } else {
+            place(self.key, wanted, &candidates)
+        };
+        let placed = eligible.into_iter().filter(|e| nodes.contains(&e.node));
+        Placed {
+            pods: placed.map(|e| (e.node, e.pod)).collect(),
+            eligible: count,
+        }
+    }
+
+    /// Every pod that has, had, or is to have something to do with the App.
+    pub(super) fn views(
+        &self,
+        placed: &Placed,
+        memory: &Memory,
+        ours: Option<&Service>,
+    ) -> Vec<PodView> {
+        let shown = ours.map(|service| self.shown(service)).unwrap_or_default();
+        let app = self.app_ref();
+        let reporting = self.index.runtimes.reporting(self.key);
+        let reporting = reporting.filter(|pod| self.index.runtimes.report(pod, &app).is_some());
+        let mut uids: BTreeSet<&Arc<str>> = placed.pods.values().chain(shown.keys()).collect();
+        uids.extend(reporting);
+        uids.extend(memory.instructions.keys().chain(memory.drains.keys()));
+        let chosen: BTreeSet<&Arc<str>> = placed.pods.values().collect();
+        let view = |uid: &Arc<str>| PodView {
+            uid: Arc::clone(uid),
+            standing: self.index.runtimes.standing(uid, self.now),
+            chosen: chosen.contains(uid),
+            answers: self.report(uid).is_some_and(AppReport::answers),
+            shown: shown.get(uid).copied(),
+        };
+        uids.into_iter().map(view).collect()
+    }
+
+    /// Endpoints in our slices, of all families together.
+    fn shown(&self, service: &Service) -> BTreeMap<Arc<str>, Shown> {
+        let mut all: BTreeMap<Arc<str>, Shown> = BTreeMap::new();
+        for slice in own_slices(self.index, self.key, service) {
+            for endpoint in &slice.endpoints {
+                let Some(uid) = pod_uid(endpoint) else {
+                    continue;
+                };
+                let one = Shown {
+                    ready: is_ready(endpoint),
+                    terminating: is_terminating(endpoint),
+                };
+                all.entry(uid.into())
+                    .and_modify(|shown| {
+                        shown.ready |= one.ready;
+                        shown.terminating &= one.terminating;
+                    })
+                    .or_insert(one);
+            }
+        }
+        all
+    }
+
+    /// Nodes that take traffic, as our slices show and will go on to show.
+    pub(super) fn ready_nodes(
+        &self,
+        views: &[PodView],
+        decisions: &BTreeMap<Arc<str>, Decision>,
+    ) -> BTreeSet<String> {
+        let stays = |view: &&PodView| {
+            let decided = decisions
+                .get(&view.uid)
+                .and_then(|decision| decision.endpoint);
+            matches!(decided, Some(WantedEndpoint::Ready | WantedEndpoint::Keep))
+                && view.shown.is_some_and(|shown| shown.ready)
+        };
+        let pods = views
+            .iter()
+            .filter(stays)
+            .filter_map(|view| self.index.runtimes.pod(&view.uid));
+        pods.map(|pod| pod.node.clone()).collect()
+    }
+
+    /// Revisions that pods with an endpoint serve.
+    pub(super) fn serving(&self, views: &[PodView]) -> Vec<String> {
+        let shown = views
+            .iter()
+            .filter(|view| view.shown.is_some_and(|shown| shown.ready));
+        let reports = shown.filter_map(|view| self.report(&view.uid));
+        reports
+            .filter(|report| report.answers())
+            .map(|report| report.serving_revision.clone())
+            .collect()
+    }
+
+    /// How the App stands on the nodes on which it is placed. `is_wanted`: `assignment` is what the spec asks for.
+    pub(super) fn node_facts(
+        &self,
+        placed: &Placed,
+        assignment: Option<&Assignment>,
+        content: Option<&Content>,
+        is_wanted: bool,
+    ) -> Vec<NodeFact> {
+        let fact = |(node, pod): (&String, &Arc<str>)| {
+            let standing = self.index.runtimes.standing(pod, self.now);
+            let report = self.report(pod);
+            let served = match (standing, report, assignment) {
+                (Standing::Unheard(_), _, _) => Served::Unheard,
+                (_, Some(report), Some(assignment)) => served(report, assignment, is_wanted),
+                (_, Some(report), None) if report.answers() => Served::Unheard,
+                _ => Served::Nothing,
+            };
+            let (reason, message) = why(served, report);
+            let engine = self.index.runtimes.engine_key(pod).unwrap_or_default();
+            let unbuilt = content.is_some_and(|content| !content.engine_keys.contains(engine));
+            let building = unbuilt && served == Served::Nothing;
+            let reason = if building {
+                Some(Reason::Building.as_str().to_owned())
+            } else {
+                reason
+            };
+            NodeFact {
+                name: node.clone(),
+                served,
+                reason,
+                message,
+            }
+        };
+        placed.pods.iter().map(fact).collect()
+    }
+}
+
+fn served(report: &AppReport, assignment: &Assignment, is_wanted: bool) -> Served {
+    let same = report.generation == assignment.generation;
+    match (report.answers(), same, report.state) {
+        (true, true, ReportState::Ready) if is_wanted => Served::Current,
+        (true, true, ReportState::Failed) => Served::FormerFailed,
+        (false, true, ReportState::Failed) => Served::Failed,
+        (true, _, _) => Served::Former,
+        (false, _, _) => Served::Nothing,
+    }
+}
+
+fn why(served: Served, report: Option<&AppReport>) -> (Option<String>, String) {
+    let bounded = |text: &str, length: usize| text.chars().take(length).collect::<String>();
+    match (served, report) {
+        (Served::Current | Served::Unheard, _) => (None, String::new()),
+        (Served::Failed | Served::FormerFailed, Some(report)) if !report.reason.is_empty() => (
+            Some(bounded(&report.reason, 128)),
+            bounded(&report.message, 1024),
+        ),
+        (_, Some(report)) if report.state == ReportState::Fetching => {
+            (Some(Reason::Fetching.as_str().to_owned()), String::new())
+        }
+        _ => (Some(Reason::Progressing.as_str().to_owned()), String::new()),
+    }
+}

@@ -1,0 +1,292 @@
+//! What an App is made of, once its images are built.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use serde::Serialize;
+use shoal_crds::{AppSpec, EnvVar, Interface, Reason};
+
+use crate::{Component, Description, StoreBinding, hash, store::BoundStore};
+
+/// Longest key of a Store, in bytes.
+const KEY_BYTES: u64 = 1024;
+/// Longest value of a Store, in bytes.
+const VALUE_BYTES: u64 = 1024 * 1024;
+
+/// An image of an App.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ResolvedImage {
+    /// As in the spec.
+    pub(crate) reference: String,
+    /// `sha256:<64 hex>` of the manifest.
+    pub(crate) digest: String,
+}
+
+/// What runs: components, and the revision that names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Content {
+    /// Images, in the order of the spec.
+    pub(crate) images: Vec<ResolvedImage>,
+    /// Hash of digests and `components`.
+    pub(crate) revision: String,
+    /// Components.
+    pub(crate) components: Vec<ContentComponent>,
+    /// Engines that all of it was compiled for.
+    pub(crate) engine_keys: BTreeSet<String>,
+}
+
+/// One component, as its image and the App's `components` describe it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ContentComponent {
+    pub(crate) name: String,
+    pub(crate) digest: String,
+    pub(crate) routes: Vec<String>,
+    /// Environment of the image.
+    pub(crate) env: BTreeMap<String, String>,
+    /// Labels of key-value stores.
+    pub(crate) labels: Vec<String>,
+}
+
+/// A condition's reason and message.
+pub(crate) type Fault = (Reason, String);
+
+/// Images of an App, with the component of each, in order.
+pub(crate) fn images_of(spec: &AppSpec) -> Vec<&str> {
+    match (&spec.image, &spec.components) {
+        (Some(image), None) => vec![image],
+        (_, Some(components)) => components.iter().map(|c| c.image.as_str()).collect(),
+        (None, None) => Vec::new(),
+    }
+}
+
+/// `status.image`.
+pub(crate) fn to_record(images: &[ResolvedImage]) -> String {
+    let one = |image: &ResolvedImage| format!("{}@{}", image.reference, image.digest);
+    images.iter().map(one).collect::<Vec<_>>().join(",")
+}
+
+/// Reads `status.image`; what is not of its form does not count.
+pub(crate) fn from_record(record: &str) -> Vec<ResolvedImage> {
+    let one = |text: &str| {
+        let (reference, digest) = text.rsplit_once('@')?;
+        let hex = digest.strip_prefix("sha256:")?;
+        let valid = hex.len() == 64
+            && hex
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        valid.then(|| ResolvedImage {
+            reference: reference.to_owned(),
+            digest: digest.to_owned(),
+        })
+    };
+    record.split(',').filter_map(one).collect()
+}
+
+#[derive(Serialize)]
+struct Revised<'a> {
+    digests: Vec<&'a str>,
+    components: Vec<RevisedComponent<'a>>,
+}
+
+#[derive(Serialize)]
+struct RevisedComponent<'a> {
+    name: &'a str,
+    routes: &'a [String],
+    env: Option<BTreeMap<String, String>>,
+}
+
+fn revision(spec: &AppSpec, images: &[ResolvedImage]) -> String {
+    let component = |component: &'_ shoal_crds::Component| component.env.as_deref().map(env_map);
+    let components = spec.components.iter().flatten();
+    hash::of_json(&Revised {
+        digests: images.iter().map(|image| image.digest.as_str()).collect(),
+        components: components
+            .map(|c| RevisedComponent {
+                name: &c.name,
+                routes: &c.routes,
+                env: component(c),
+            })
+            .collect(),
+    })
+}
+
+/// Puts together what runs.
+///
+/// # Errors
+/// The parts do not fit: reason and message of `Built`.
+pub(crate) fn compose(
+    app: &str,
+    spec: &AppSpec,
+    images: Vec<ResolvedImage>,
+    descriptions: &[&Description],
+    engine_keys: BTreeSet<String>,
+) -> Result<Content, Fault> {
+    let components = match &spec.components {
+        None => descriptions
+            .iter()
+            .flat_map(|d| &d.components)
+            .map(|c| from_image(app, c))
+            .collect(),
+        Some(components) => components
+            .iter()
+            .zip(descriptions)
+            .map(|(component, description)| from_component(component, description))
+            .collect::<Result<Vec<_>, _>>()?,
+    };
+    if components.is_empty() {
+        return Err((
+            Reason::UnsupportedArtifact,
+            "the image holds no component".to_owned(),
+        ));
+    }
+    check_routes(&components)?;
+    Ok(Content {
+        revision: revision(spec, &images),
+        images,
+        components,
+        engine_keys,
+    })
+}
+
+fn from_image(app: &str, component: &crate::ComponentDescription) -> ContentComponent {
+    let name = if component.name.is_empty() {
+        app
+    } else {
+        &component.name
+    };
+    ContentComponent {
+        name: name.to_owned(),
+        digest: component.digest.clone(),
+        routes: component.routes.clone(),
+        env: component.env.clone(),
+        labels: component.key_value_stores.clone(),
+    }
+}
+
+fn from_component(
+    component: &shoal_crds::Component,
+    description: &Description,
+) -> Result<ContentComponent, Fault> {
+    let [only] = description.components.as_slice() else {
+        let count = description.components.len();
+        return Err((
+            Reason::UnsupportedArtifact,
+            format!(
+                "component `{}`: `{}` holds {count} components; an image named in `components` must hold one",
+                component.name, component.image
+            ),
+        ));
+    };
+    Ok(ContentComponent {
+        name: component.name.clone(),
+        routes: component.routes.clone(),
+        ..from_image("", only)
+    })
+}
+
+/// A route as Spin writes it: literal segments, `:name` for one segment, `...` at the end for all below.
+fn is_route(route: &str) -> bool {
+    let Some(path) = route.strip_prefix('/') else {
+        return false;
+    };
+    let segments: Vec<&str> = path.split('/').collect();
+    let last = segments.len() - 1;
+    segments
+        .iter()
+        .enumerate()
+        .all(|(n, segment)| match segment.strip_prefix(':') {
+            Some(name) => !name.is_empty(),
+            None => *segment != "..." || n == last,
+        })
+}
+
+fn check_routes(components: &[ContentComponent]) -> Result<(), Fault> {
+    let mut seen = HashSet::new();
+    for component in components {
+        for route in &component.routes {
+            if !is_route(route) {
+                let text = format!(
+                    "component `{}`: `{route}` is no route: write `/a`, `/a/:id` or `/a/...`",
+                    component.name
+                );
+                return Err((Reason::InvalidRoute, text));
+            }
+            if !seen.insert(route) {
+                let text = format!(
+                    "component `{}`: another component has the route `{route}` too",
+                    component.name
+                );
+                return Err((Reason::InvalidRoute, text));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn env_map(vars: &[EnvVar]) -> BTreeMap<String, String> {
+    vars.iter()
+        .map(|var| (var.name.clone(), var.value.clone()))
+        .collect()
+}
+
+impl Content {
+    /// The components as runtimes get them. `None`: a label has no Store.
+    pub(crate) fn bind(
+        &self,
+        spec: &AppSpec,
+        stores: &BTreeMap<String, BoundStore>,
+    ) -> Option<Vec<Component>> {
+        self.components
+            .iter()
+            .map(|component| bind_component(component, spec, stores))
+            .collect()
+    }
+
+    /// Labels that its components open, each with the first component that does.
+    pub(crate) fn labels(&self) -> BTreeMap<&str, &str> {
+        let mut labels = BTreeMap::new();
+        for component in &self.components {
+            for label in &component.labels {
+                labels
+                    .entry(label.as_str())
+                    .or_insert(component.name.as_str());
+            }
+        }
+        labels
+    }
+}
+
+fn bind_component(
+    component: &ContentComponent,
+    spec: &AppSpec,
+    stores: &BTreeMap<String, BoundStore>,
+) -> Option<Component> {
+    let own = spec
+        .components
+        .iter()
+        .flatten()
+        .find(|c| c.name == component.name);
+    let env = own.and_then(|c| c.env.as_ref()).or(spec.env.as_ref());
+    let mut labels = component.labels.clone();
+    labels.sort();
+    labels.dedup();
+    let binding = |label: String| {
+        let store_id = stores.get(&label)?.id.clone();
+        Some(StoreBinding {
+            label,
+            interface: Interface::KeyValue.as_str().to_owned(),
+            store_id,
+            key_bytes: KEY_BYTES,
+            value_bytes: VALUE_BYTES,
+        })
+    };
+    Some(Component {
+        name: component.name.clone(),
+        digest: component.digest.clone(),
+        routes: component.routes.clone(),
+        env: env.map_or_else(|| component.env.clone(), |vars| env_map(vars)),
+        stores: labels
+            .into_iter()
+            .map(binding)
+            .collect::<Option<Vec<_>>>()?,
+    })
+}
