@@ -77,7 +77,10 @@ pub struct ValueLimits {
 
 impl Default for ValueLimits {
     fn default() -> Self {
-        Self { key_bytes: 1024, value_bytes: 1024 * 1024 }
+        Self {
+            key_bytes: 1024,
+            value_bytes: 1024 * 1024,
+        }
     }
 }
 

@@ -15,6 +15,9 @@ pub struct StoreId(uuid::Uuid);
 pub struct InvalidStoreId(String);
 
 impl StoreId {
+    /// The id of no Store.
+    pub(crate) const NONE: Self = Self(uuid::Uuid::nil());
+
     /// A fresh random id.
     pub fn random() -> Self {
         Self(uuid::Uuid::new_v4())

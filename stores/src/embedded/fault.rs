@@ -1,0 +1,30 @@
+//! What SQLite's errors mean to a guest, and to whoever reads the log.
+
+use rusqlite::ErrorCode;
+
+use crate::KeyValueError;
+
+/// The error that a guest sees: a reason, never a path.
+pub(crate) fn unavailable(error: &rusqlite::Error) -> KeyValueError {
+    let reason = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "the disk is full",
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "the disk is read-only",
+        Some(ErrorCode::CannotOpen) => "its file cannot be opened",
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "its data is damaged",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "its file is in use",
+        Some(ErrorCode::SystemIoFailure) => "the disk fails",
+        Some(ErrorCode::OutOfMemory) => "there is not enough memory",
+        Some(ErrorCode::TooBig) => "a value is too large",
+        _ => "the operation failed",
+    };
+    KeyValueError::Unavailable(reason.to_owned())
+}
+
+/// Whether the connection should be made anew after this: the file may have been replaced or repaired,
+/// and what SQLite remembers of it may be wrong.
+pub(crate) fn wants_new_connection(error: &rusqlite::Error) -> bool {
+    !matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::TooBig)
+    )
+}

@@ -1,0 +1,133 @@
+//! One call: its deadline, what it may hold in memory, and when it is made again.
+
+use std::{
+    error::Error,
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use prost::Message;
+use shoal_protocol::v1::key_value_client::KeyValueClient;
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tonic::{Response, Status, transport::Channel};
+
+use crate::{
+    KeyValueError,
+    wire::{self, MAX_MESSAGE_BYTES},
+};
+
+/// Every call ends by then.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Time between two attempts of a call.
+const AGAIN: Duration = Duration::from_millis(100);
+/// A store that has been away for this long fails calls at once: those who wait would only pile up.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Requests under way hold at most this much, in KiB: what this node may put on the store.
+const BUDGET_KIB: usize = 32 * 1024;
+/// Calls under way.
+const MAX_CALLS: usize = 512;
+
+/// When a call that found no store is made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// It changes nothing.
+    Always,
+    /// Only if it was never sent: it may have been done, and doing it twice is another thing.
+    Unsent,
+}
+
+/// See the module.
+pub(crate) struct Calls {
+    client: KeyValueClient<Channel>,
+    budget: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
+    away_since: Mutex<Option<Instant>>,
+}
+
+impl Calls {
+    pub(crate) fn new(channel: Channel) -> Self {
+        let client = KeyValueClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        Self {
+            client,
+            budget: Arc::new(Semaphore::new(BUDGET_KIB)),
+            slots: Arc::new(Semaphore::new(MAX_CALLS)),
+            away_since: Mutex::new(None),
+        }
+    }
+
+    /// Makes a call, again where `repeat` allows and the store is not there.
+    pub(crate) async fn run<Q, A, F>(
+        &self,
+        repeat: Repeat,
+        request: Q,
+        call: impl Fn(KeyValueClient<Channel>, Q) -> F,
+    ) -> Result<A, KeyValueError>
+    where
+        Q: Message + Clone,
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let attempts = async {
+            let kib = u32::try_from(request.encoded_len() / 1024 + 1).unwrap_or(u32::MAX);
+            // Neither is ever closed.
+            let _slot = self.slots.acquire().await;
+            let _held = self.budget.acquire_many(kib).await;
+            loop {
+                match call(self.client.clone(), request.clone()).await {
+                    Ok(answer) => {
+                        self.back();
+                        return Ok(answer.into_inner());
+                    }
+                    Err(status) if wire::is_answer(&status) => {
+                        self.back();
+                        return Err(wire::error(&status));
+                    }
+                    Err(status) => {
+                        tracing::debug!(%status, "a call to the store failed");
+                        let unsent = was_not_sent(&status);
+                        let again = repeat == Repeat::Always || unsent;
+                        if status.code() != tonic::Code::Unavailable || !again || self.long_away() {
+                            return Err(wire::error(&status));
+                        }
+                    }
+                }
+                sleep(AGAIN).await;
+            }
+        };
+        timeout(DEADLINE, attempts).await.unwrap_or_else(|_| {
+            Err(KeyValueError::Unavailable(
+                "it did not answer within 5 s".to_owned(),
+            ))
+        })
+    }
+
+    fn back(&self) {
+        *self.away_since.lock() = None;
+    }
+
+    fn long_away(&self) -> bool {
+        self.away_since
+            .lock()
+            .get_or_insert_with(Instant::now)
+            .elapsed()
+            >= PATIENCE
+    }
+}
+
+/// Whether there was no connection to send the call on.
+fn was_not_sent(status: &Status) -> bool {
+    let mut error: Option<&(dyn Error + 'static)> = status.source();
+    while let Some(cause) = error {
+        if cause.is::<tonic::ConnectError>() {
+            return true;
+        }
+        error = cause.source();
+    }
+    false
+}

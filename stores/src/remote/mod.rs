@@ -1,0 +1,205 @@
+//! Key-value stores of `shoal-store`, over gRPC.
+
+mod calls;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use shoal_protocol::{
+    LiveIdentity, Role,
+    client::{self, ConnectError},
+    v1,
+};
+
+use self::calls::{Calls, Repeat};
+use crate::{
+    KeyValue, KeyValueError, StoreId, ValueLimits,
+    key_value::{KeyPage, Swap},
+    limits::{self, MAX_PAGE_KEYS},
+    wire::{self, limits_to_wire, value_from_wire, value_to_wire},
+};
+
+/// The stores behind one `shoal-store`. Every call ends within 5 s, whatever happens to the connection,
+/// which is made again by itself.
+pub struct Remote {
+    calls: Arc<Calls>,
+}
+
+impl Remote {
+    /// The stores at `target` (`host:port`), opened as `identity`. Connects with the first call. Must be
+    /// called within a tokio runtime.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn new(target: &str, identity: &LiveIdentity) -> Result<Self, ConnectError> {
+        let channel = client::channel(target, Role::Store, identity)?;
+        Ok(Self {
+            calls: Arc::new(Calls::new(channel)),
+        })
+    }
+}
+
+/// What a store of another kind than ours would answer.
+fn nonsense() -> KeyValueError {
+    KeyValueError::Unavailable("it gave an answer to another question".to_owned())
+}
+
+#[async_trait]
+impl KeyValue for Remote {
+    async fn get(
+        &self,
+        store: StoreId,
+        keys: Vec<String>,
+    ) -> Result<Vec<Option<Bytes>>, KeyValueError> {
+        limits::check_keys(&keys)?;
+        let asked = keys.len();
+        let request = v1::KeysRequest {
+            store_id: store.to_string(),
+            keys,
+        };
+        let answer = self
+            .calls
+            .run(Repeat::Always, request, |mut client, request| async move {
+                client.get(request).await
+            })
+            .await?;
+        if answer.values.len() != asked {
+            return Err(nonsense());
+        }
+        Ok(answer.values.into_iter().map(value_from_wire).collect())
+    }
+
+    async fn set(
+        &self,
+        store: StoreId,
+        pairs: Vec<(String, Bytes)>,
+        limits: ValueLimits,
+    ) -> Result<(), KeyValueError> {
+        limits::check_pairs(&pairs, limits)?;
+        let request = v1::SetRequest {
+            store_id: store.to_string(),
+            pairs: pairs
+                .into_iter()
+                .map(|(key, value)| v1::Pair { key, value })
+                .collect(),
+            limits: Some(limits_to_wire(limits)),
+        };
+        self.calls
+            .run(Repeat::Unsent, request, |mut client, request| async move {
+                client.set(request).await
+            })
+            .await
+            .map(|_| ())
+    }
+
+    async fn delete(&self, store: StoreId, keys: Vec<String>) -> Result<(), KeyValueError> {
+        limits::check_keys(&keys)?;
+        let request = v1::KeysRequest {
+            store_id: store.to_string(),
+            keys,
+        };
+        self.calls
+            .run(Repeat::Unsent, request, |mut client, request| async move {
+                client.delete(request).await
+            })
+            .await
+            .map(|_| ())
+    }
+
+    async fn exists(&self, store: StoreId, key: String) -> Result<bool, KeyValueError> {
+        limits::check_call_bytes(key.len())?;
+        let request = v1::KeysRequest {
+            store_id: store.to_string(),
+            keys: vec![key],
+        };
+        let answer = self
+            .calls
+            .run(Repeat::Always, request, |mut client, request| async move {
+                client.exists(request).await
+            })
+            .await?;
+        match answer.exists.as_slice() {
+            [exists] => Ok(*exists),
+            _ => Err(nonsense()),
+        }
+    }
+
+    async fn list_keys(
+        &self,
+        store: StoreId,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<KeyPage, KeyValueError> {
+        limits::check_call_bytes(after.as_ref().map_or(0, String::len))?;
+        let request = v1::ListKeysRequest {
+            store_id: store.to_string(),
+            after: after.unwrap_or_default(),
+            limit: limit.min(MAX_PAGE_KEYS),
+        };
+        let answer = self
+            .calls
+            .run(Repeat::Always, request, |mut client, request| async move {
+                client.list_keys(request).await
+            })
+            .await?;
+        Ok(KeyPage {
+            keys: answer.keys,
+            more: answer.more,
+        })
+    }
+
+    async fn increment(
+        &self,
+        store: StoreId,
+        key: String,
+        delta: i64,
+        limits: ValueLimits,
+    ) -> Result<i64, KeyValueError> {
+        limits::check_key(&key, limits)?;
+        let request = v1::IncrementRequest {
+            store_id: store.to_string(),
+            key,
+            delta,
+            limits: Some(limits_to_wire(limits)),
+        };
+        self.calls
+            .run(Repeat::Unsent, request, |mut client, request| async move {
+                client.increment(request).await
+            })
+            .await
+            .map(|answer| answer.value)
+    }
+
+    async fn compare_and_swap(
+        &self,
+        store: StoreId,
+        key: String,
+        expected: Option<Bytes>,
+        value: Bytes,
+        limits: ValueLimits,
+    ) -> Result<Swap, KeyValueError> {
+        limits::check_key(&key, limits)?;
+        limits::check_value(value.len(), limits)?;
+        limits::check_call_bytes(value.len() + expected.as_ref().map_or(0, Bytes::len))?;
+        let request = v1::CompareAndSwapRequest {
+            store_id: store.to_string(),
+            key,
+            expected: Some(value_to_wire(expected)),
+            value,
+            limits: Some(wire::limits_to_wire(limits)),
+        };
+        let answer = self
+            .calls
+            .run(Repeat::Unsent, request, |mut client, request| async move {
+                client.compare_and_swap(request).await
+            })
+            .await?;
+        if answer.swapped {
+            return Ok(Swap::Done);
+        }
+        Ok(Swap::Lost {
+            current: answer.current.and_then(value_from_wire),
+        })
+    }
+}

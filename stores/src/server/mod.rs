@@ -1,0 +1,213 @@
+//! The gRPC service in front of a backend: who may call, for which Store, and how much.
+
+mod operations;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use shoal_protocol::{
+    Grants, Role,
+    server::require,
+    v1::{self, key_value_server},
+};
+use tonic::{Code, Request, Response, Status};
+
+pub use self::operations::Operations;
+use crate::{
+    KeyValue, KeyValueError, StoreId,
+    key_value::Swap,
+    wire::{self, MAX_MESSAGE_BYTES},
+};
+
+/// A runtime may hear of an assignment a moment before the store hears of the grant that goes with it.
+const GRANT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The service, to add to a tonic server whose connections are those of `shoal_protocol::server`.
+pub type Service = key_value_server::KeyValueServer<Server>;
+
+/// Answers runtimes from one backend, for the Stores that are granted to their pods.
+pub struct Server {
+    stores: Arc<dyn KeyValue>,
+    grants: Arc<Grants>,
+    operations: Arc<Operations>,
+}
+
+impl Server {
+    /// A service in front of `stores`, that counts into `operations`.
+    pub fn service(
+        stores: Arc<dyn KeyValue>,
+        grants: Arc<Grants>,
+        operations: Arc<Operations>,
+    ) -> Service {
+        key_value_server::KeyValueServer::new(Self {
+            stores,
+            grants,
+            operations,
+        })
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// The Store that a request names, if its caller may open it.
+    async fn store<T>(&self, request: &Request<T>, id: &str) -> Result<StoreId, Status> {
+        let caller = require(request, &[Role::Runtime])?;
+        let store: StoreId = id
+            .parse()
+            .map_err(|error: crate::InvalidStoreId| Status::invalid_argument(error.to_string()))?;
+        let granted = self
+            .grants
+            .allows_within(GRANT_PATIENCE, |table| {
+                table.allows_store(caller.pod_uid(), id)
+            })
+            .await;
+        if !granted {
+            tracing::warn!(
+                pod_uid = caller.pod_uid(),
+                store = id,
+                "refused: not granted"
+            );
+            return Err(KeyValueError::AccessDenied.into());
+        }
+        Ok(store)
+    }
+
+    async fn counted<T>(
+        &self,
+        operation: operations::Name,
+        work: impl Future<Output = Result<T, Status>>,
+    ) -> Result<Response<T>, Status> {
+        let result = work.await;
+        self.operations.count(
+            operation,
+            result.as_ref().map_or_else(Status::code, |_| Code::Ok),
+        );
+        result.map(Response::new)
+    }
+}
+
+#[async_trait]
+impl key_value_server::KeyValue for Server {
+    async fn get(
+        &self,
+        request: Request<v1::KeysRequest>,
+    ) -> Result<Response<v1::ValuesResponse>, Status> {
+        let work = async {
+            let store = self.store(&request, &request.get_ref().store_id).await?;
+            let values = self.stores.get(store, request.into_inner().keys).await?;
+            let values = values.into_iter().map(wire::value_to_wire).collect();
+            Ok(v1::ValuesResponse { values })
+        };
+        self.counted(operations::Name::Get, work).await
+    }
+
+    async fn set(
+        &self,
+        request: Request<v1::SetRequest>,
+    ) -> Result<Response<v1::WriteResponse>, Status> {
+        let work = async {
+            let store = self.store(&request, &request.get_ref().store_id).await?;
+            let v1::SetRequest { pairs, limits, .. } = request.into_inner();
+            let pairs = pairs
+                .into_iter()
+                .map(|pair| (pair.key, pair.value))
+                .collect();
+            self.stores
+                .set(store, pairs, wire::limits_from_wire(limits))
+                .await?;
+            Ok(v1::WriteResponse {})
+        };
+        self.counted(operations::Name::Set, work).await
+    }
+
+    async fn delete(
+        &self,
+        request: Request<v1::KeysRequest>,
+    ) -> Result<Response<v1::WriteResponse>, Status> {
+        let work = async {
+            let store = self.store(&request, &request.get_ref().store_id).await?;
+            self.stores.delete(store, request.into_inner().keys).await?;
+            Ok(v1::WriteResponse {})
+        };
+        self.counted(operations::Name::Delete, work).await
+    }
+
+    async fn exists(
+        &self,
+        request: Request<v1::KeysRequest>,
+    ) -> Result<Response<v1::ExistsResponse>, Status> {
+        let work = async {
+            let store = self.store(&request, &request.get_ref().store_id).await?;
+            let keys = request.into_inner().keys;
+            crate::limits::check_keys(&keys)?;
+            let mut exists = Vec::with_capacity(keys.len());
+            for key in keys {
+                exists.push(self.stores.exists(store, key).await?);
+            }
+            Ok(v1::ExistsResponse { exists })
+        };
+        self.counted(operations::Name::Exists, work).await
+    }
+
+    async fn list_keys(
+        &self,
+        request: Request<v1::ListKeysRequest>,
+    ) -> Result<Response<v1::ListKeysResponse>, Status> {
+        let work = async {
+            let store = self.store(&request, &request.get_ref().store_id).await?;
+            let v1::ListKeysRequest { after, limit, .. } = request.into_inner();
+            let after = (!after.is_empty()).then_some(after);
+            let page = self.stores.list_keys(store, after, limit).await?;
+            Ok(v1::ListKeysResponse {
+                keys: page.keys,
+                more: page.more,
+            })
+        };
+        self.counted(operations::Name::ListKeys, work).await
+    }
+
+    async fn increment(
+        &self,
+        request: Request<v1::IncrementRequest>,
+    ) -> Result<Response<v1::IncrementResponse>, Status> {
+        let work = async {
+            let store = self.store(&request, &request.get_ref().store_id).await?;
+            let v1::IncrementRequest {
+                key, delta, limits, ..
+            } = request.into_inner();
+            let limits = wire::limits_from_wire(limits);
+            let value = self.stores.increment(store, key, delta, limits).await?;
+            Ok(v1::IncrementResponse { value })
+        };
+        self.counted(operations::Name::Increment, work).await
+    }
+
+    async fn compare_and_swap(
+        &self,
+        request: Request<v1::CompareAndSwapRequest>,
+    ) -> Result<Response<v1::CompareAndSwapResponse>, Status> {
+        let work = async {
+            let store = self.store(&request, &request.get_ref().store_id).await?;
+            let request = request.into_inner();
+            let expected = request
+                .expected
+                .ok_or_else(|| Status::invalid_argument("`expected` is missing"))?;
+            let expected = wire::value_from_wire(expected);
+            let limits = wire::limits_from_wire(request.limits);
+            let swap = self
+                .stores
+                .compare_and_swap(store, request.key, expected, request.value, limits)
+                .await?;
+            Ok(match swap {
+                Swap::Done => v1::CompareAndSwapResponse {
+                    swapped: true,
+                    current: None,
+                },
+                Swap::Lost { current } => v1::CompareAndSwapResponse {
+                    swapped: false,
+                    current: Some(wire::value_to_wire(current)),
+                },
+            })
+        };
+        self.counted(operations::Name::CompareAndSwap, work).await
+    }
+}

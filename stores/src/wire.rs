@@ -1,0 +1,104 @@
+//! How calls and errors of [`KeyValue`](crate::KeyValue) look between runtime and `shoal-store`.
+
+use bytes::Bytes;
+use shoal_protocol::v1;
+use tonic::{Code, Status, metadata::MetadataValue};
+
+use crate::{KeyValueError, ValueLimits, limits::MAX_BYTES_PER_CALL};
+
+/// Largest message either way: what one call carries, and room for its framing.
+pub(crate) const MAX_MESSAGE_BYTES: usize = MAX_BYTES_PER_CALL + 1024 * 1024;
+
+/// Marks a status whose message the store wrote for guests; every other message may name hosts.
+const FOR_GUESTS: &str = "shoal-message";
+
+impl From<KeyValueError> for Status {
+    fn from(error: KeyValueError) -> Self {
+        let (code, message) = match error {
+            KeyValueError::AccessDenied => (
+                Code::PermissionDenied,
+                "access to this store is denied".to_owned(),
+            ),
+            KeyValueError::LimitExceeded(message) => (Code::ResourceExhausted, message),
+            KeyValueError::NotAnInteger => (Code::FailedPrecondition, String::new()),
+            KeyValueError::Unavailable(reason) => (Code::Unavailable, reason),
+        };
+        let mut status = Status::new(code, message);
+        status
+            .metadata_mut()
+            .insert(FOR_GUESTS, MetadataValue::from_static("1"));
+        status
+    }
+}
+
+/// Whether the store itself answered with this status, as opposed to whatever lies before it.
+pub(crate) fn is_answer(status: &Status) -> bool {
+    status.metadata().contains_key(FOR_GUESTS)
+}
+
+/// What a status means to a guest.
+pub(crate) fn error(status: &Status) -> KeyValueError {
+    let message = || status.message().to_owned();
+    match status.code() {
+        Code::PermissionDenied => KeyValueError::AccessDenied,
+        Code::ResourceExhausted if is_answer(status) => KeyValueError::LimitExceeded(message()),
+        Code::FailedPrecondition if is_answer(status) => KeyValueError::NotAnInteger,
+        Code::Unavailable if is_answer(status) => KeyValueError::Unavailable(message()),
+        _ => KeyValueError::Unavailable("it cannot be reached".to_owned()),
+    }
+}
+
+pub(crate) fn limits_to_wire(limits: ValueLimits) -> v1::StoreLimits {
+    v1::StoreLimits {
+        key_bytes: limits.key_bytes,
+        value_bytes: limits.value_bytes,
+    }
+}
+
+pub(crate) fn limits_from_wire(limits: Option<v1::StoreLimits>) -> ValueLimits {
+    limits.map_or_else(ValueLimits::default, |limits| ValueLimits {
+        key_bytes: limits.key_bytes,
+        value_bytes: limits.value_bytes,
+    })
+}
+
+pub(crate) fn value_to_wire(value: Option<Bytes>) -> v1::Value {
+    v1::Value {
+        found: value.is_some(),
+        data: value.unwrap_or_default(),
+    }
+}
+
+pub(crate) fn value_from_wire(value: v1::Value) -> Option<Bytes> {
+    value.found.then_some(value.data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_arrive_as_they_were_sent() {
+        for sent in [
+            KeyValueError::AccessDenied,
+            KeyValueError::LimitExceeded("7 keys are more than the limit of 6".to_owned()),
+            KeyValueError::NotAnInteger,
+            KeyValueError::Unavailable("the disk is full".to_owned()),
+        ] {
+            assert_eq!(error(&Status::from(sent.clone())), sent);
+        }
+    }
+
+    #[test]
+    fn messages_of_the_network_never_reach_a_guest() {
+        for code in [
+            Code::Unavailable,
+            Code::ResourceExhausted,
+            Code::Internal,
+            Code::Unknown,
+        ] {
+            let status = Status::new(code, "dial 10.1.2.3:9443: refused");
+            assert!(!error(&status).to_string().contains("10.1.2.3"));
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! A `shoal-store` within the test's process, and runtimes that call it over real sockets.
+#![allow(dead_code, reason = "each test file uses some of it")]
+
+use std::sync::Arc;
+
+use shoal_protocol::{
+    CertificateAuthority, ClientAuth, Grants, Identity, LiveIdentity, Role, Trust,
+    server::{self, Listener},
+    v1::{GrantSet, PodGrants},
+};
+use shoal_stores::{
+    Embedded, Remote, StoreId,
+    embedded::EmbeddedOptions,
+    server::{Operations, Server},
+};
+
+/// See the module. Dropping it ends the server.
+pub struct Served {
+    pub ca: CertificateAuthority,
+    pub target: String,
+    pub operations: Arc<Operations>,
+    pub stores: Arc<Embedded>,
+    task: tokio::task::JoinHandle<()>,
+    _folder: tempfile::TempDir,
+}
+
+impl Served {
+    /// Serves empty stores; each pod may open the ids beside it.
+    pub fn start(grants: &[(&str, &[StoreId])]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = CertificateAuthority::generate().unwrap();
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let target = listener.local_addr().unwrap().to_string();
+        let identity = identity(&ca, Role::Store, "store-pod");
+        let incoming = listener.incoming(&identity, ClientAuth::Required).unwrap();
+        let stores = Arc::new(Embedded::open(folder.path(), EmbeddedOptions::default()).unwrap());
+        let pods = grants.iter().map(|(pod, ids)| PodGrants {
+            pod_uid: (*pod).to_owned(),
+            store_ids: ids.iter().map(StoreId::to_string).collect(),
+            digests: Vec::new(),
+        });
+        let grants = Grants::fixed(GrantSet {
+            epoch: 1,
+            pods: pods.collect(),
+        });
+        let operations = Arc::new(Operations::default());
+        let service = Server::service(stores.clone(), grants, operations.clone());
+        let task = tokio::spawn(async move {
+            server::builder()
+                .add_service(service)
+                .serve_with_incoming(incoming)
+                .await
+                .unwrap();
+        });
+        Self {
+            ca,
+            target,
+            operations,
+            stores,
+            task,
+            _folder: folder,
+        }
+    }
+
+    pub fn runtime(&self, pod: &str) -> Remote {
+        self.part(Role::Runtime, pod)
+    }
+
+    pub fn part(&self, role: Role, pod: &str) -> Remote {
+        Remote::new(&self.target, &identity(&self.ca, role, pod)).unwrap()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+pub fn identity(ca: &CertificateAuthority, role: Role, pod: &str) -> LiveIdentity {
+    let pool = if role == Role::Runtime { "default" } else { "" };
+    let issued = ca
+        .issue(&Identity::new(role, pool, "node1", pod).unwrap())
+        .unwrap();
+    let live = LiveIdentity::new(Trust::from_pem(ca.certificate_pem()).unwrap());
+    live.set_certificate(&issued.certificate_chain, &issued.key)
+        .unwrap();
+    live
+}
