@@ -1,0 +1,147 @@
+//! What a node is told to run, checked: every value here is within its bounds.
+
+mod bounds;
+mod parse;
+
+use std::{fmt, net::IpAddr, time::Duration};
+
+use shoal_stores::{StoreId, ValueLimits};
+
+pub use bounds::PortRange;
+pub(crate) use parse::app_ref;
+pub use parse::{InvalidAssignment, parse};
+pub use shoal_artifact::Digest;
+
+/// Names an App. `uid` tells an App from a later one of the same name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AppRef {
+    /// Namespace of the App.
+    pub namespace: String,
+    /// Name of the App.
+    pub name: String,
+    /// UID of the App object; empty where there is no cluster.
+    pub uid: String,
+}
+
+impl fmt::Display for AppRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// What a node does for an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Listens and answers.
+    Serve,
+    /// Answers what still arrives, and asks clients to connect anew elsewhere.
+    Drain,
+    /// Keeps the code on disk, listens on nothing.
+    Standby,
+}
+
+/// One app as this node is to serve it.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    /// Which app.
+    pub app: AppRef,
+    /// Hash of what runs.
+    pub revision: String,
+    /// Changes with anything in the assignment; reports echo it.
+    pub generation: String,
+    /// TCP port that this app alone listens on; 0 (never from an operator): one that is free.
+    pub port: u16,
+    /// Address to listen on; `None`: every address, of both families where there are two.
+    pub listen_address: Option<IpAddr>,
+    /// At least one, with distinct names.
+    pub components: Vec<ComponentSpec>,
+    /// Bounds on what the app may use on this node.
+    pub limits: Limits,
+    /// What to do.
+    pub role: Role,
+}
+
+/// One component of an app.
+#[derive(Clone, Debug)]
+pub struct ComponentSpec {
+    /// Unique within the app.
+    pub name: String,
+    /// Which code runs.
+    pub digest: Digest,
+    /// Routes in Spin's syntax; empty: no request from outside reaches it.
+    pub routes: Vec<shoal_artifact::Route>,
+    /// Environment, in order.
+    pub env: Vec<(String, String)>,
+    /// Stores that it may open.
+    pub stores: Vec<StoreBinding>,
+}
+
+/// Which Store a label of a component opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreBinding {
+    /// Name that the guest uses.
+    pub label: String,
+    /// The Store's id.
+    pub id: StoreId,
+    /// Bounds of keys and values.
+    pub limits: ValueLimits,
+}
+
+/// Bounds on what an app may use on one node; none is zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Linear memory of all instances together, in bytes.
+    pub memory: u64,
+    /// Linear memory of one instance, in bytes.
+    pub instance_memory: u64,
+    /// Requests at once.
+    pub concurrency: u32,
+    /// Bytes of a request's body.
+    pub request_body: u64,
+    /// Time from the request's head to the head of the response.
+    pub response_start: Duration,
+    /// Time without a byte either way.
+    pub idle: Duration,
+}
+
+impl From<shoal_crds::EffectiveLimits> for Limits {
+    fn from(limits: shoal_crds::EffectiveLimits) -> Self {
+        Self {
+            memory: limits.memory,
+            instance_memory: limits.instance_memory,
+            concurrency: limits.concurrency,
+            request_body: limits.request_body,
+            response_start: limits.response_start,
+            idle: limits.idle,
+        }
+    }
+}
+
+impl Default for Limits {
+    /// What holds for an App that says nothing.
+    fn default() -> Self {
+        shoal_crds::EffectiveLimits::default().into()
+    }
+}
+
+/// A set of assignments, or changes to one.
+#[derive(Clone, Debug, Default)]
+pub struct Assignments {
+    /// `true`: what is not listed (nor in `keep`) is to be stopped.
+    pub full: bool,
+    /// Apps to run, each as it is to be run, or why it cannot.
+    pub set: Vec<Result<Assignment, InvalidAssignment>>,
+    /// Apps to stop.
+    pub removed: Vec<AppRef>,
+    /// Apps to leave as they are.
+    pub keep: Vec<AppRef>,
+    /// Ed25519 public keys (32 bytes), any of which may have signed code; empty: as before.
+    pub code_keys: Vec<Vec<u8>>,
+}
+
+impl Assignments {
+    /// All that is to run: these apps and nothing else.
+    pub fn all(apps: impl IntoIterator<Item = Assignment>) -> Self {
+        Self { full: true, set: apps.into_iter().map(Ok).collect(), ..Self::default() }
+    }
+}

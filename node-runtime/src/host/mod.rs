@@ -1,0 +1,68 @@
+//! What guests may call: one module per capability, all linked for everybody. Policy is applied at
+//! the call, with the interface's own error, because toolchains import what they never use.
+
+mod http;
+mod key_value;
+pub mod output;
+mod wasi;
+
+use std::sync::Arc;
+
+use shoal_stores::KeyValue;
+use wasmtime::{
+    Engine,
+    component::{Linker, ResourceTable},
+};
+use wasmtime_wasi::WasiCtx;
+use wasmtime_wasi_http::WasiHttpCtx;
+
+use crate::{app::Component, engine::MemoryLimiter, serve::RequestId};
+
+/// Most host resources that one instance holds at once.
+const RESOURCES: usize = 10_000;
+/// Bytes that one call of a guest may make the host copy.
+pub(crate) const HOSTCALL_BYTES: usize = 8 << 20;
+
+/// What the host keeps for one instance.
+pub struct InstanceState {
+    pub(crate) table: ResourceTable,
+    pub(crate) limiter: MemoryLimiter,
+    component: Arc<Component>,
+    request: Arc<RequestId>,
+    stores: Arc<dyn KeyValue>,
+    /// Made by the first call that needs it: small guests make none.
+    wasi: Option<WasiCtx>,
+    http: WasiHttpCtx,
+    policy: http::DenyAll,
+}
+
+impl InstanceState {
+    pub(crate) fn new(
+        component: Arc<Component>,
+        request: Arc<RequestId>,
+        stores: Arc<dyn KeyValue>,
+        limiter: MemoryLimiter,
+    ) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES);
+        Self {
+            table,
+            limiter,
+            component,
+            request,
+            stores,
+            wasi: None,
+            http: WasiHttpCtx::new(),
+            policy: http::DenyAll,
+        }
+    }
+}
+
+/// A linker with every interface that Shoal implements.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceState>> {
+    let mut linker = Linker::new(engine);
+    wasi::link(&mut linker)?;
+    http::link(&mut linker)?;
+    key_value::link(&mut linker)?;
+    Ok(linker)
+}

@@ -1,0 +1,103 @@
+//! Counts of one app, kept with it: no two apps share a lock or a cache line on a request's way.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use http::StatusCode;
+use parking_lot::Mutex;
+
+/// Who made a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A guest.
+    Guest,
+    /// The runtime.
+    Runtime,
+}
+
+impl Source {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::Runtime => "runtime",
+        }
+    }
+}
+
+/// Upper bounds of the buckets, in seconds; one more has none.
+pub(super) const BUCKETS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
+];
+
+/// Without traffic for so long, an app has no series.
+const QUIET: Duration = Duration::from_secs(600);
+
+/// Counts of one app.
+#[derive(Default)]
+pub struct AppMetrics {
+    requests: Mutex<Requests>,
+    durations: Durations,
+}
+
+#[derive(Default)]
+struct Requests {
+    counts: Vec<(StatusCode, Source, u64)>,
+    last: Option<Instant>,
+}
+
+/// How long requests took.
+#[derive(Default)]
+pub(super) struct Durations {
+    pub(super) buckets: [AtomicU64; BUCKETS.len() + 1],
+    pub(super) microseconds: AtomicU64,
+}
+
+impl Durations {
+    fn add(&self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        let at = BUCKETS.iter().position(|bound| seconds <= *bound).unwrap_or(BUCKETS.len());
+        if let Some(bucket) = self.buckets.get(at) {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
+        let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.microseconds.fetch_add(microseconds, Ordering::Relaxed);
+    }
+
+    /// Adds all of `other`.
+    pub(super) fn merge(&self, other: &Self) {
+        for (mine, theirs) in self.buckets.iter().zip(&other.buckets) {
+            mine.fetch_add(theirs.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        let theirs = other.microseconds.load(Ordering::Relaxed);
+        self.microseconds.fetch_add(theirs, Ordering::Relaxed);
+    }
+}
+
+impl AppMetrics {
+    /// Counts a request that is over.
+    pub(crate) fn record(&self, status: StatusCode, source: Source, took: Duration) {
+        self.durations.add(took);
+        let mut requests = self.requests.lock();
+        requests.last = Some(Instant::now());
+        let found = requests.counts.iter_mut().find(|(s, from, _)| (*s, *from) == (status, source));
+        match found {
+            Some((_, _, count)) => *count = count.saturating_add(1),
+            None => requests.counts.push((status, source, 1)),
+        }
+    }
+
+    pub(super) fn durations(&self) -> &Durations {
+        &self.durations
+    }
+
+    /// Requests by status and source; none once the app has been quiet for long.
+    pub(super) fn requests(&self) -> Vec<(StatusCode, Source, u64)> {
+        let requests = self.requests.lock();
+        match requests.last {
+            Some(last) if last.elapsed() < QUIET => requests.counts.clone(),
+            _ => Vec::new(),
+        }
+    }
+}

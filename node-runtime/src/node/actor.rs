@@ -1,0 +1,188 @@
+//! One app's life on the node: prepared beside what serves, then swapped in.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use shoal_crds::Reason;
+use tokio::sync::watch;
+
+use super::backoff::Backoff;
+use crate::{
+    app::{App, Revision},
+    assignment::{Assignment, Role},
+    code::{CodeCache, CodeError, Prepared},
+    listener::{Listener, Serving},
+    metrics::Metrics,
+    report::{AppReport, ReportHub, State},
+};
+
+/// What the node wants of an app.
+#[derive(Clone)]
+pub(super) enum Wanted {
+    /// Be this.
+    Assignment(Arc<Assignment>),
+    /// Go, leaving the port open a little longer.
+    Nothing,
+    /// Close the port at once: the process ends.
+    Closed,
+}
+
+impl Wanted {
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Assignment(a), Self::Assignment(b)) => a.generation == b.generation,
+            _ => false,
+        }
+    }
+}
+
+/// Carries out what is wanted of one app, one thing after the other.
+pub(super) struct Actor {
+    pub(super) app: Arc<App>,
+    pub(super) code: Arc<CodeCache>,
+    pub(super) reports: Arc<ReportHub>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) serving: Serving,
+    pub(super) linger: Duration,
+    pub(super) listener: Option<Listener>,
+}
+
+/// Why an app is not as it is wanted.
+struct Problem {
+    state: State,
+    reason: Reason,
+    message: String,
+    /// It may pass by itself.
+    again: bool,
+}
+
+impl Actor {
+    pub(super) async fn run(mut self, mut wanted: watch::Receiver<Wanted>) {
+        loop {
+            let now = wanted.borrow_and_update().clone();
+            match now {
+                Wanted::Assignment(assignment) => {
+                    tokio::select! {
+                        () = self.become_(&assignment) => {}
+                        // Something else is wanted before this is done.
+                        changed = wanted.changed() => match changed {
+                            Ok(()) => continue,
+                            Err(_) => break,
+                        },
+                    }
+                    if wanted.changed().await.is_err() {
+                        break;
+                    }
+                }
+                Wanted::Nothing => {
+                    self.app.draining.store(true, Ordering::Relaxed);
+                    tokio::time::sleep(self.linger).await;
+                    break;
+                }
+                Wanted::Closed => break,
+            }
+        }
+        // Closes the port; requests that are being answered go on.
+        self.listener = None;
+        self.metrics.remove(&self.app);
+        // Without this the app and its components would keep each other.
+        let served = self.app.serving.swap(None);
+        drop(served);
+        self.reports.remove(self.app.name());
+    }
+
+    /// Tries until the app is as assigned, or cannot be.
+    async fn become_(&mut self, assignment: &Assignment) {
+        self.app.draining.store(assignment.role == Role::Drain, Ordering::Relaxed);
+        let mut backoff = Backoff::default();
+        if !self.serves(assignment) {
+            self.report(assignment, State::Fetching, Some(Reason::Fetching), String::new());
+        }
+        loop {
+            let Err(problem) = self.attempt(assignment).await else { return };
+            let Problem { state, reason, message, again } = problem;
+            tracing::warn!(app = %assignment.app, %reason, message, again, "the app is not ready");
+            self.report(assignment, state, Some(reason), message);
+            if !again {
+                return;
+            }
+            tokio::time::sleep(backoff.next()).await;
+        }
+    }
+
+    async fn attempt(&mut self, assignment: &Assignment) -> Result<(), Problem> {
+        if assignment.role == Role::Standby {
+            for component in &assignment.components {
+                let kept = self.code.keep(&component.digest).await;
+                kept.map_err(|error| problem(&component.name, &error))?;
+            }
+            self.listener = None;
+            self.app.serving.store(None);
+            self.report(assignment, State::Standby, None, String::new());
+            return Ok(());
+        }
+        let prepared = self.prepare(assignment).await?;
+        let revision = Revision::new(&self.app, assignment, prepared).map_err(|error| Problem {
+            state: State::Failed,
+            reason: Reason::InvalidRoute,
+            message: error.to_string(),
+            again: false,
+        })?;
+        let moved = self.listener.as_ref().is_some_and(|l| l.port() != assignment.port);
+        if self.listener.is_none() || moved {
+            let opened = Listener::open(assignment, &self.app, &self.serving);
+            let listener = opened.map_err(|error| Problem {
+                state: State::Failed,
+                reason: Reason::PortUnavailable,
+                message: error.to_string(),
+                again: true,
+            })?;
+            // Before the port: a connection finds something that answers.
+            self.app.serving.store(Some(Arc::new(revision)));
+            self.listener = Some(listener);
+        } else {
+            self.app.serving.store(Some(Arc::new(revision)));
+        }
+        self.report(assignment, State::Ready, None, String::new());
+        Ok(())
+    }
+
+    async fn prepare(&self, assignment: &Assignment) -> Result<Vec<Arc<Prepared>>, Problem> {
+        let mut all = Vec::with_capacity(assignment.components.len());
+        for component in &assignment.components {
+            let prepared = self.code.prepared(&component.digest).await;
+            all.push(prepared.map_err(|error| problem(&component.name, &error))?);
+        }
+        Ok(all)
+    }
+
+    fn serves(&self, assignment: &Assignment) -> bool {
+        self.app.serving.load().as_ref().is_some_and(|now| now.id == assignment.revision)
+    }
+
+    fn report(&self, of: &Assignment, state: State, reason: Option<Reason>, message: String) {
+        let serving = self.app.serving.load();
+        self.reports.set(AppReport {
+            app: of.app.clone(),
+            generation: of.generation.clone(),
+            serving_revision: serving.as_ref().map(|revision| revision.id.clone()),
+            state,
+            reason,
+            message,
+            address: self.listener.as_ref().map(Listener::address),
+        });
+    }
+}
+
+fn problem(component: &str, error: &CodeError) -> Problem {
+    let (state, reason, again) = match error {
+        CodeError::Fetch(_) | CodeError::Disk { .. } => {
+            (State::Fetching, Reason::CodeUnavailable, true)
+        }
+        CodeError::Signature(_) => (State::Failed, Reason::BadSignature, true),
+        CodeError::Link(_) => (State::Failed, Reason::LinkFailed, false),
+    };
+    Problem { state, reason, message: format!("component `{component}`: {error}"), again }
+}

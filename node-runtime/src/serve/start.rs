@@ -1,0 +1,192 @@
+//! From an admitted request to the head of its response.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Body as _, Frame};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+
+use super::{
+    Refusal, RequestId,
+    body::{GuestBody, Record, ResponseBody, Running},
+    exchange::{Exchange, GuestResponse},
+    guest::Guest,
+    idle::LazyTimer,
+    request_body::RequestBody,
+};
+use crate::{
+    app::{App, Permit, Revision, Target},
+    engine::{MemoryLimiter, Slot},
+    host::InstanceState,
+};
+
+/// A request that was admitted.
+pub(super) struct Start<'a> {
+    pub(super) app: &'a Arc<App>,
+    pub(super) revision: &'a Revision,
+    pub(super) target: &'a Target,
+    pub(super) id: &'a Arc<RequestId>,
+    pub(super) started: Instant,
+}
+
+impl Start<'_> {
+    /// Runs a fresh instance until its response begins, or never will.
+    pub(super) async fn run(
+        self,
+        request: Request<Incoming>,
+        permit: Permit,
+        slot: Slot,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        let head = *request.method() == Method::HEAD;
+        let exchange = Arc::new(Exchange::new());
+        let guest = self.guest(request, &exchange, slot);
+        let (component, id) = (Arc::clone(&self.target.component), Arc::clone(self.id));
+        let mut running = Some(Running { guest, permit, component, id });
+        let response = self.response(&mut running, &exchange).await?;
+        let (parts, body) = response.map_err(|code| Refusal::GuestError(name(&code)))?.into_parts();
+        if parts.status.is_informational() {
+            return Err(Refusal::NoResponse);
+        }
+        let body = self.body(body, running, exchange, head, parts.status)?;
+        Ok(Response::from_parts(parts, body))
+    }
+
+    fn guest(&self, request: Request<Incoming>, exchange: &Arc<Exchange>, slot: Slot) -> Guest {
+        let limits = &self.revision.limits;
+        let node = &self.app.node;
+        let limiter = MemoryLimiter::new(
+            Arc::clone(&node.memory),
+            Arc::clone(&self.app.memory),
+            limits.memory,
+            limits.instance_memory,
+        );
+        let component = Arc::clone(&self.target.component);
+        let prepared = Arc::clone(&component.prepared);
+        let stores = Arc::clone(&node.stores);
+        let state = InstanceState::new(component, Arc::clone(self.id), stores, limiter);
+        let request = request.map(|body| {
+            RequestBody::new(body, Arc::clone(exchange), limits.request_body, limits.idle)
+        });
+        Guest::new(prepared, state, request, Arc::clone(exchange), slot)
+    }
+
+    /// Runs the guest until it responds. `running` is left empty when the guest has ended.
+    async fn response(
+        &self,
+        running: &mut Option<Running>,
+        exchange: &Exchange,
+    ) -> Result<GuestResponse, Refusal> {
+        let mut timer = LazyTimer::default();
+        let (start, limit) = (self.started, self.revision.limits.response_start);
+        poll_fn(|cx| {
+            let Some(guest) = running else { return Poll::Ready(Err(Refusal::NoResponse)) };
+            let ended = match guest.guest.poll(cx) {
+                Poll::Ready(ended) => Some(ended),
+                Poll::Pending => None,
+            };
+            if let Some(ended) = &ended {
+                guest.ended(ended);
+                *running = None;
+            }
+            if let Some(response) = exchange.take_response() {
+                return Poll::Ready(Ok(response));
+            }
+            if exchange.is_body_too_large() {
+                let limit = self.revision.limits.request_body;
+                return Poll::Ready(Err(Refusal::BodyTooLarge { limit }));
+            }
+            match ended {
+                Some(Ok(())) => Poll::Ready(Err(Refusal::NoResponse)),
+                Some(Err(failure)) => Poll::Ready(Err(failure.refusal)),
+                None => timer
+                    .poll(cx, || limit.saturating_sub(start.elapsed()))
+                    .map(|()| Err(Refusal::Timeout)),
+            }
+        })
+        .await
+    }
+
+    fn body(
+        &self,
+        inner: HyperOutgoingBody,
+        running: Option<Running>,
+        exchange: Arc<Exchange>,
+        head: bool,
+        status: StatusCode,
+    ) -> Result<ResponseBody, Refusal> {
+        let record = Record { app: Arc::clone(self.app), status, started: self.started };
+        let idle = self.revision.limits.idle;
+        let (ready, inner) = match running {
+            Some(_) => (VecDeque::new(), Some(inner)),
+            // The guest is gone: whatever it wrote is here.
+            None => match collect(inner, &exchange).ok_or(Refusal::NoResponse)? {
+                Collected::Whole(bytes) => return Ok(ResponseBody::whole(bytes)),
+                Collected::Frames(frames) => (frames, None),
+            },
+        };
+        let timer = LazyTimer::default();
+        let body = GuestBody { ready, inner, running, exchange, idle, timer, record };
+        let body = ResponseBody::Guest(Box::new(body));
+        if !head && !has_no_body(status) {
+            return Ok(body);
+        }
+        // Nobody will read this body, and the guest may not be done yet.
+        run_out(body);
+        Ok(ResponseBody::Whole(None))
+    }
+}
+
+fn has_no_body(status: StatusCode) -> bool {
+    status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
+}
+
+fn run_out(mut body: ResponseBody) {
+    tokio::spawn(async move { while let Some(Ok(_)) = body.frame().await {} });
+}
+
+enum Collected {
+    Whole(Bytes),
+    /// With trailers at the end.
+    Frames(VecDeque<Frame<Bytes>>),
+}
+
+/// All of a body whose guest is gone: a few chunks, as many as the guest could write unread. `None`:
+/// it is not whole.
+fn collect(mut inner: HyperOutgoingBody, exchange: &Exchange) -> Option<Collected> {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut frames = VecDeque::new();
+    loop {
+        match Pin::new(&mut inner).poll_frame(&mut cx) {
+            Poll::Ready(Some(Ok(frame))) => frames.push_back(frame),
+            Poll::Ready(None) if !exchange.is_unfinished() => break,
+            Poll::Ready(_) | Poll::Pending => return None,
+        }
+    }
+    if frames.iter().any(Frame::is_trailers) {
+        return Some(Collected::Frames(frames));
+    }
+    let mut chunks = frames.into_iter().filter_map(|frame| frame.into_data().ok());
+    let first = chunks.next().unwrap_or_default();
+    let Some(second) = chunks.next() else { return Some(Collected::Whole(first)) };
+    let mut whole = BytesMut::from(first);
+    whole.extend_from_slice(&second);
+    chunks.for_each(|chunk| whole.extend_from_slice(&chunk));
+    Some(Collected::Whole(whole.freeze()))
+}
+
+/// The WIT name of an error, without what it carries.
+fn name(code: &wasmtime_wasi_http::p2::bindings::http::types::ErrorCode) -> String {
+    let debug = format!("{code:?}");
+    let end = debug.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(debug.len());
+    debug.get(..end).unwrap_or_default().to_owned()
+}
