@@ -22,14 +22,24 @@ fn main() -> Result<()> {
         ["load", archive] => Cluster::attach()?.load_image(archive.as_ref()),
         ["image", archive, name, program] => {
             let image = shoal_cluster::OciImage::new(*name).program("/program", *program)?;
-            println!("{}", image.entrypoint(&["/program"]).user("65532").write(archive.as_ref())?);
+            println!(
+                "{}",
+                image
+                    .entrypoint(&["/program"])
+                    .user("65532")
+                    .write(archive.as_ref())?
+            );
             Ok(())
         }
         ["stop", daemon] => Cluster::attach()?.daemon(daemon).stop(),
         ["start", daemon] => Cluster::attach()?.daemon(daemon).start(),
         ["link", node, state] => {
             let node = Cluster::attach()?.node(node.parse()?)?;
-            if *state == "up" { node.link_up() } else { node.link_down() }
+            if *state == "up" {
+                node.link_up()
+            } else {
+                node.link_down()
+            }
         }
         ["recycle"] => {
             println!("{}", Cluster::attach()?.recycle_volumes()?.join(" "));

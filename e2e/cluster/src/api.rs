@@ -16,15 +16,23 @@ use crate::pki::Pki;
 pub fn get(pki: &Pki, path: &str) -> Result<String> {
     let admin = pki.pair("admin");
     let mut curl = Command::new("curl");
-    curl.args(["--silent", "--show-error", "--fail-with-body", "--max-time", "5", "--noproxy", "*"])
-        .arg("--cacert")
-        .arg(pki.pair("ca").certificate)
-        .arg("--cert")
-        .arg(admin.certificate)
-        .arg("--key")
-        .arg(admin.key)
-        .arg(format!("https://127.0.0.1:{API_PORT}{path}"))
-        .stdin(Stdio::null());
+    curl.args([
+        "--silent",
+        "--show-error",
+        "--fail-with-body",
+        "--max-time",
+        "5",
+        "--noproxy",
+        "*",
+    ])
+    .arg("--cacert")
+    .arg(pki.pair("ca").certificate)
+    .arg("--cert")
+    .arg(admin.certificate)
+    .arg("--key")
+    .arg(admin.key)
+    .arg(format!("https://127.0.0.1:{API_PORT}{path}"))
+    .stdin(Stdio::null());
     command::finish(&mut curl)
 }
 
@@ -42,15 +50,26 @@ pub fn get_json(pki: &Pki, path: &str) -> Result<Value> {
 /// # Errors
 /// Names the nodes that are not there or not Ready.
 pub fn nodes_ready(list: &Value, wanted: &[String]) -> std::result::Result<(), String> {
-    let items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+    let items = list
+        .get("items")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
     let ready: Vec<_> = items
         .iter()
         .filter(|node| is_ready(node))
         .filter_map(|node| node.pointer("/metadata/name")?.as_str())
         .collect();
-    let absent: Vec<_> =
-        wanted.iter().filter(|name| !ready.contains(&name.as_str())).map(String::as_str).collect();
-    if absent.is_empty() { Ok(()) } else { Err(format!("not Ready: {}", absent.join(", "))) }
+    let absent: Vec<_> = wanted
+        .iter()
+        .filter(|name| !ready.contains(&name.as_str()))
+        .map(String::as_str)
+        .collect();
+    if absent.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("not Ready: {}", absent.join(", ")))
+    }
 }
 
 fn is_ready(node: &Value) -> bool {
@@ -77,7 +96,10 @@ mod tests {
     fn nodes_that_are_absent_or_not_ready_are_named() {
         let list = json!({"items": [node("node1", "True"), node("node2", "Unknown")]});
         let wanted = ["node1", "node2", "node3"].map(str::to_owned);
-        assert_eq!(nodes_ready(&list, &wanted), Err("not Ready: node2, node3".to_owned()));
+        assert_eq!(
+            nodes_ready(&list, &wanted),
+            Err("not Ready: node2, node3".to_owned())
+        );
         assert_eq!(nodes_ready(&list, &wanted[..1]), Ok(()));
     }
 }

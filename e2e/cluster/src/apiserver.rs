@@ -72,7 +72,10 @@ pub fn daemon(layout: &Layout, binaries: &Binaries, pki: &Pki) -> Result<Daemon>
         ("kubelet-client-key", &kubelets.key),
         ("service-account-key-file", &accounts.certificate),
         ("service-account-signing-key-file", &accounts.key),
-        ("requestheader-client-ca-file", &pki.pair("front-proxy-ca").certificate),
+        (
+            "requestheader-client-ca-file",
+            &pki.pair("front-proxy-ca").certificate,
+        ),
         ("proxy-client-cert-file", &front.certificate),
         ("proxy-client-key-file", &front.key),
         ("audit-policy-file", &policy),

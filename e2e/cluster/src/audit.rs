@@ -76,8 +76,13 @@ impl AuditLog {
         let mut file = File::open(&self.path).with_context(|| self.unreadable())?;
         file.seek(SeekFrom::Start(mark.0))?;
         let mut text = String::new();
-        file.read_to_string(&mut text).with_context(|| self.unreadable())?;
-        Ok(text.lines().filter_map(parse).filter(|write| !write.is_noise()).collect())
+        file.read_to_string(&mut text)
+            .with_context(|| self.unreadable())?;
+        Ok(text
+            .lines()
+            .filter_map(parse)
+            .filter(|write| !write.is_noise())
+            .collect())
     }
 
     fn unreadable(&self) -> String {
@@ -180,7 +185,11 @@ mod tests {
         std::fs::write(&path, line("pods")).unwrap();
         let log = AuditLog::at(path.clone());
         let mark = log.mark().unwrap();
-        std::fs::write(&path, [line("pods"), line("leases"), line("services")].concat()).unwrap();
+        std::fs::write(
+            &path,
+            [line("pods"), line("leases"), line("services")].concat(),
+        )
+        .unwrap();
         let writes = log.writes_since(mark).unwrap();
         std::fs::remove_file(path).unwrap();
         assert_eq!(writes.len(), 1);

@@ -91,7 +91,11 @@ impl Binaries {
     /// # Errors
     /// It cannot; says what is missing.
     pub fn can_be_had() -> Result<()> {
-        if Self::locate()?.missing().iter().all(|folder| folder.ends_with(pause_folder())) {
+        if Self::locate()?
+            .missing()
+            .iter()
+            .all(|folder| folder.ends_with(pause_folder()))
+        {
             return Ok(());
         }
         check_go()
@@ -137,7 +141,10 @@ impl Binaries {
 
     fn missing(&self) -> Vec<&Path> {
         let all = [&self.kubernetes, &self.coredns, &self.pause];
-        all.into_iter().filter(|folder| !folder.is_dir()).map(PathBuf::as_path).collect()
+        all.into_iter()
+            .filter(|folder| !folder.is_dir())
+            .map(PathBuf::as_path)
+            .collect()
     }
 }
 
@@ -145,7 +152,10 @@ impl Binaries {
 /// without nodes is of no use here.
 fn prebuilt() -> Option<PathBuf> {
     let folder = PathBuf::from(std::env::var_os(ASSETS)?);
-    COMPONENTS.iter().all(|component| folder.join(component).is_file()).then_some(folder)
+    COMPONENTS
+        .iter()
+        .all(|component| folder.join(component).is_file())
+        .then_some(folder)
 }
 
 /// Shoal's folder in the user's cache.
@@ -185,7 +195,8 @@ fn lock(cache: &Path) -> Result<File> {
         .truncate(false)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
-    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    file.lock()
+        .with_context(|| format!("cannot lock {}", path.display()))?;
     Ok(file)
 }
 
@@ -219,7 +230,10 @@ fn build_kubernetes(folder: &Path) -> Result<()> {
     );
     let binary = folder.join("kube");
     let mut build = go();
-    build.args(["build", "-trimpath", "-ldflags", &flags, "-o"]).arg(&binary).arg(".");
+    build
+        .args(["build", "-trimpath", "-ldflags", &flags, "-o"])
+        .arg(&binary)
+        .arg(".");
     command::finish(build.current_dir(&sources))?;
     for component in COMPONENTS {
         symlink("kube", folder.join(component))?;
@@ -230,7 +244,9 @@ fn build_kubernetes(folder: &Path) -> Result<()> {
 fn build_coredns(folder: &Path) -> Result<()> {
     let package = format!("github.com/coredns/coredns@v{COREDNS}");
     let mut build = go();
-    build.args(["install", "-trimpath", "-ldflags", "-s -w", &package]).env("GOBIN", folder);
+    build
+        .args(["install", "-trimpath", "-ldflags", "-s -w", &package])
+        .env("GOBIN", folder);
     command::finish(&mut build).map(drop)
 }
 
@@ -238,7 +254,10 @@ fn build_pause(folder: &Path) -> Result<()> {
     let source = folder.join("pause.c");
     write(&source, PAUSE)?;
     let mut compile = Command::new("gcc");
-    compile.args(["-static", "-Os", "-s", "-o"]).arg(folder.join("pause")).arg(&source);
+    compile
+        .args(["-static", "-Os", "-s", "-o"])
+        .arg(folder.join("pause"))
+        .arg(&source);
     command::finish(&mut compile).map(drop)
 }
 
@@ -291,7 +310,10 @@ mod tests {
         let module = SOURCES[0].1;
         assert!(module.contains(&format!("k8s.io/kubernetes v{KUBERNETES}")));
         for component in COMPONENTS {
-            assert!(SOURCES[2].1.contains(&format!("\"{component}\"")), "{component}");
+            assert!(
+                SOURCES[2].1.contains(&format!("\"{component}\"")),
+                "{component}"
+            );
         }
     }
 

@@ -19,9 +19,7 @@ pub fn objects(layout: &Layout) -> Result<Value> {
 /// Kubernetes itself grants CoreDNS nothing, nor the API server anything on the kubelets
 /// (`kubectl logs` and `exec` go through them).
 fn rights() -> Vec<Value> {
-    let read = |group: &str, resources: &[&str]| {
-        json!({"apiGroups": [group], "resources": resources, "verbs": ["get", "list", "watch"]})
-    };
+    let read = |group: &str, resources: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": ["get", "list", "watch"]});
     vec![
         json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",

@@ -59,16 +59,26 @@ fn inherit_cpuset(parent: &Path, folder: &Path) -> Result<()> {
 
 fn enable_controllers(root: &Path) -> Result<()> {
     let controllers = std::fs::read_to_string(root.join("cgroup.controllers"))?;
-    let wanted: Vec<_> = controllers.split_whitespace().map(|name| format!("+{name}")).collect();
+    let wanted: Vec<_> = controllers
+        .split_whitespace()
+        .map(|name| format!("+{name}"))
+        .collect();
     let control = root.join("cgroup.subtree_control");
-    std::fs::write(&control, wanted.join(" "))
-        .with_context(|| format!("cannot enable {} in {}", wanted.join(" "), control.display()))
+    std::fs::write(&control, wanted.join(" ")).with_context(|| {
+        format!(
+            "cannot enable {} in {}",
+            wanted.join(" "),
+            control.display()
+        )
+    })
 }
 
 /// The processes of all pods of a node.
 pub fn processes(node: NodeNumber) -> Vec<u32> {
     let folders = mounted().into_iter().map(|it| it.root.join(node.cgroup()));
-    let mut found: Vec<_> = folders.flat_map(|folder| processes_below(&folder)).collect();
+    let mut found: Vec<_> = folders
+        .flat_map(|folder| processes_below(&folder))
+        .collect();
     found.sort_unstable();
     found.dedup();
     found
@@ -83,11 +93,15 @@ fn processes_below(folder: &Path) -> Vec<u32> {
     found
 }
 
-/// The cgroups of nodes that are there.
-pub fn remains() -> Vec<String> {
+/// How many nodes have a cgroup.
+pub fn remains() -> usize {
     let hierarchies = mounted();
-    let there = |node: &NodeNumber| hierarchies.iter().any(|it| it.root.join(node.cgroup()).is_dir());
-    NodeNumber::all().filter(there).map(|node| format!("cgroup {}", node.cgroup())).collect()
+    let there = |node: &NodeNumber| {
+        hierarchies
+            .iter()
+            .any(|it| it.root.join(node.cgroup()).is_dir())
+    };
+    NodeNumber::all().filter(there).count()
 }
 
 /// Removes every node's cgroups. What ran in them must have ended.
@@ -111,13 +125,21 @@ fn remove_below(folder: &Path) -> Result<()> {
     if !folder.is_dir() {
         return Ok(());
     }
-    children(folder).iter().try_for_each(|child| remove_below(child))?;
+    children(folder)
+        .iter()
+        .try_for_each(|child| remove_below(child))?;
     std::fs::remove_dir(folder).with_context(|| format!("cannot remove {}", folder.display()))
 }
 
 fn children(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect()
 }
 
 fn mounted() -> Vec<Hierarchy> {

@@ -40,17 +40,16 @@ const PROGRAMS: [&str; 11] = [
 
 /// What is left of a cluster, as a person would name it; empty if the machine is clean.
 pub fn remains(layout: &Layout) -> Vec<String> {
-    let mut found = Vec::new();
-    let processes = processes(layout);
-    if !processes.is_empty() {
-        found.push(format!("{} processes", processes.len()));
-    }
-    let mounts = mounts_below(layout.root());
-    if !mounts.is_empty() {
-        found.push(format!("{} mounts", mounts.len()));
-    }
-    found.extend(network::remains());
-    found.extend(cgroup::remains());
+    let counts = [
+        (processes(layout).len(), "processes"),
+        (mounts_below(layout.root()).len(), "mounts"),
+        (network::remains(), "namespaces and links"),
+        (cgroup::remains(), "cgroups"),
+    ];
+    let counted = counts.iter().filter(|(count, _)| *count > 0);
+    let mut found: Vec<_> = counted
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
     if layout.is_ours() {
         found.push(format!("the folder {}", layout.root().display()));
     }
@@ -64,12 +63,15 @@ pub fn remains(layout: &Layout) -> Vec<String> {
 /// goes on where the first ended.
 pub fn sweep(layout: &Layout) -> Result<()> {
     kill_all(layout)?;
+    // Known by files in the folder, so found before those go.
+    let outside: Vec<_> = containerd::leftovers(layout)
+        .into_iter()
+        .chain(kubelet::log_links(layout))
+        .collect();
     unmount_all(layout.root())?;
     network::remove()?;
     cgroup::remove()?;
-    for path in containerd::cached_results().into_iter().chain(kubelet::log_links(layout)) {
-        std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-    }
+    outside.iter().try_for_each(|path| remove_file(path))?;
     remove_folder(layout)
 }
 
@@ -87,18 +89,27 @@ fn kill_all(layout: &Layout) -> Result<()> {
             process.wait_until_gone(GONE)?;
         }
     }
-    bail!("{} processes of the cluster come back when they are killed", processes(layout).len())
+    bail!(
+        "{} processes of the cluster come back when they are killed",
+        processes(layout).len()
+    )
 }
 
 /// Every process of the cluster that still runs, daemons first.
 fn processes(layout: &Layout) -> Vec<Identity> {
-    let recorded = State::read(layout).map(|state| state.alive()).unwrap_or_default();
+    let recorded = State::read(layout)
+        .map(|state| state.alive())
+        .unwrap_or_default();
     let others = with_argument_in(layout.root())
         .chain(NodeNumber::all().flat_map(network::processes))
         .chain(NodeNumber::all().flat_map(cgroup::processes))
         .filter_map(Identity::of);
     let mut seen = BTreeSet::new();
-    recorded.into_iter().chain(others).filter(|process| seen.insert(process.pid)).collect()
+    recorded
+        .into_iter()
+        .chain(others)
+        .filter(|process| seen.insert(process.pid))
+        .collect()
 }
 
 fn with_argument_in(root: &Path) -> impl Iterator<Item = u32> {
@@ -114,28 +125,48 @@ fn with_argument_in(root: &Path) -> impl Iterator<Item = u32> {
 fn is_ours(command_line: &[u8], root: &Path) -> bool {
     let line = String::from_utf8_lossy(command_line);
     let mut args = line.split('\0');
-    let program = args.next().and_then(|program| program.rsplit('/').next()).unwrap_or_default();
+    let program = args
+        .next()
+        .and_then(|program| program.rsplit('/').next())
+        .unwrap_or_default();
     let below = format!("{}/", root.display());
     PROGRAMS.contains(&program) && args.any(|argument| argument.contains(&below))
 }
 
 /// The mounts below `root`, the last one first.
 fn mounts_below(root: &Path) -> Vec<PathBuf> {
-    parse_mounts(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(), root)
+    parse_mounts(
+        &std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(),
+        root,
+    )
 }
 
 fn parse_mounts(mountinfo: &str, root: &Path) -> Vec<PathBuf> {
-    let all = mountinfo.lines().filter_map(|line| line.split(' ').nth(4)).map(unescape);
-    let mut below: Vec<_> = all.filter(|path| path.starts_with(root) && path != root).collect();
+    let all = mountinfo
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(unescape);
+    let mut below: Vec<_> = all
+        .filter(|path| path.starts_with(root) && path != root)
+        .collect();
     below.reverse();
     below
 }
 
 /// mountinfo writes a space, a tab, a newline and a backslash as three octal digits.
 fn unescape(path: &str) -> PathBuf {
-    let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
+    let escapes = [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ];
     PathBuf::from(
-        escapes.iter().fold(path.to_owned(), |path, (escape, byte)| path.replace(escape, byte)),
+        escapes
+            .iter()
+            .fold(path.to_owned(), |path, (escape, byte)| {
+                path.replace(escape, byte)
+            }),
     )
 }
 
@@ -145,6 +176,16 @@ fn unmount_all(root: &Path) -> Result<()> {
             .with_context(|| format!("cannot unmount {}", mount.display()))?;
     }
     Ok(())
+}
+
+/// One that is gone already is no error: containers of one pod share their shim's socket.
+fn remove_file(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn remove_folder(layout: &Layout) -> Result<()> {

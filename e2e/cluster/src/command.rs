@@ -73,7 +73,11 @@ fn line(command: &Command) -> String {
 pub fn search_path() -> String {
     let own = std::env::var("PATH").unwrap_or_default();
     let root = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    if own.is_empty() { root.to_owned() } else { format!("{own}:{root}") }
+    if own.is_empty() {
+        root.to_owned()
+    } else {
+        format!("{own}:{root}")
+    }
 }
 
 /// Where `program` is, as a shell would find it on [`search_path`].
@@ -91,7 +95,9 @@ mod tests {
 
     #[test]
     fn an_error_names_the_command_and_what_it_said() {
-        let error = run("sh", &["-c", "echo too bad >&2; exit 3"]).unwrap_err().to_string();
+        let error = run("sh", &["-c", "echo too bad >&2; exit 3"])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("sh -c"), "{error}");
         assert!(error.contains("too bad"), "{error}");
     }

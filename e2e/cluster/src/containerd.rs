@@ -18,6 +18,8 @@ pub const PAUSE_IMAGE: &str = "localhost/pause:1";
 const CNI_PROGRAMS: &str = "/usr/lib/cni";
 /// Where CNI caches its results; there is no setting for it.
 const CNI_CACHE: &str = "/var/lib/cni/results";
+/// The folder of what containerd keeps while it runs, within the node's.
+const STATE: &str = "containerd-state";
 
 /// Writes the configuration of a node's containerd and returns the daemon.
 ///
@@ -27,7 +29,10 @@ pub fn daemon(layout: &Layout, node: NodeNumber) -> Result<Daemon> {
     let folder = layout.node(node);
     let networks = folder.join("cni");
     make_folder(&networks)?;
-    write(&networks.join("10-shoal.conflist"), serde_json::to_vec_pretty(&network(node, &folder))?)?;
+    write(
+        &networks.join("10-shoal.conflist"),
+        serde_json::to_vec_pretty(&network(node, &folder))?,
+    )?;
     let config = folder.join("containerd.toml");
     write(&config, configuration(layout, node))?;
     let name = format!("containerd-{}", node.name());
@@ -80,7 +85,7 @@ bin_dir = \"{CNI_PROGRAMS}\"
 conf_dir = {cni}
 {mirrors}",
         root = at("containerd"),
-        state = at("containerd-state"),
+        state = at(STATE),
         ttrpc = at("containerd-ttrpc.sock"),
         cni = at("cni"),
     )
@@ -124,27 +129,81 @@ pub fn is_ready(layout: &Layout, node: NodeNumber) -> bool {
 /// It is no OCI archive with a name in it, or containerd does not take it.
 pub fn import(layout: &Layout, node: NodeNumber, archive: &Path) -> Result<()> {
     let mut import = ctr(layout, node);
-    import.args(["--namespace", "k8s.io", "images", "import"]).arg(archive);
+    import
+        .args(["--namespace", "k8s.io", "images", "import"])
+        .arg(archive);
     command::finish(&mut import)
         .map(drop)
         .with_context(|| format!("{} does not take {}", node.name(), archive.display()))
 }
 
+/// Whether a node's containerd has an image of that whole name.
+///
+/// # Errors
+/// It does not answer.
+pub fn has_image(layout: &Layout, node: NodeNumber, name: &str) -> Result<bool> {
+    let mut list = ctr(layout, node);
+    list.args(["--namespace", "k8s.io", "images", "list", "--quiet"]);
+    let printed = command::finish(list.arg(format!("name=={name}")))?;
+    Ok(printed.lines().any(|line| line == name))
+}
+
 fn ctr(layout: &Layout, node: NodeNumber) -> Command {
     let mut ctr = Command::new("ctr");
-    ctr.arg("--address").arg(layout.containerd_socket(node)).env("PATH", command::search_path());
+    ctr.arg("--address")
+        .arg(layout.containerd_socket(node))
+        .env("PATH", command::search_path());
     ctr
 }
 
-/// What CNI keeps of our networks outside the cluster's folder.
-pub fn cached_results() -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(CNI_CACHE) else { return Vec::new() };
-    let ours = |name: &str| {
-        NodeNumber::all().any(|node| name.starts_with(&format!("{}-", node.cni_network())))
+/// What CNI and the shims of our pods keep outside the cluster's folder.
+pub fn leftovers(layout: &Layout) -> Vec<PathBuf> {
+    NodeNumber::all()
+        .flat_map(|node| {
+            let sandboxes = sandboxes(node);
+            let results = sandboxes.into_iter().flat_map(move |id| {
+                let eth0 = format!("{}-{id}-eth0", node.cni_network());
+                [eth0, format!("cni-loopback-{id}-lo")].map(|name| Path::new(CNI_CACHE).join(name))
+            });
+            results.chain(shim_sockets(layout, node))
+        })
+        .filter(|path| path.exists())
+        .collect()
+}
+
+/// The pods that a node's network has addresses for, by the id of their sandbox.
+fn sandboxes(node: NodeNumber) -> Vec<String> {
+    let prefix = format!("{}-", node.cni_network());
+    let Ok(entries) = std::fs::read_dir(CNI_CACHE) else {
+        return Vec::new();
     };
-    entries
+    let names = entries
         .flatten()
-        .filter(|entry| entry.file_name().to_str().is_some_and(ours))
-        .map(|entry| entry.path())
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    names
+        .filter_map(|name| {
+            Some(
+                name.strip_prefix(&prefix)?
+                    .strip_suffix("-eth0")?
+                    .to_owned(),
+            )
+        })
+        .collect()
+}
+
+/// The sockets of a node's shims: killed, they cannot remove them themselves.
+fn shim_sockets(layout: &Layout, node: NodeNumber) -> Vec<PathBuf> {
+    let tasks = layout
+        .node(node)
+        .join(STATE)
+        .join("io.containerd.runtime.v2.task/k8s.io");
+    let Ok(entries) = std::fs::read_dir(tasks) else {
+        return Vec::new();
+    };
+    let addresses = entries
+        .flatten()
+        .filter_map(|entry| std::fs::read_to_string(entry.path().join("address")).ok());
+    addresses
+        .filter_map(|address| Some(PathBuf::from(address.trim().strip_prefix("unix://")?)))
         .collect()
 }

@@ -22,7 +22,10 @@ pub struct DaemonControl {
 
 impl DaemonControl {
     pub(crate) fn new(layout: Layout, name: impl Into<String>) -> Self {
-        Self { layout, name: name.into() }
+        Self {
+            layout,
+            name: name.into(),
+        }
     }
 
     /// Stops it and waits until it is gone. Stopping what is stopped is no error.
@@ -65,7 +68,10 @@ impl DaemonControl {
     /// There is no daemon of that name.
     pub fn is_running(&self) -> Result<bool> {
         let mut state = State::read(&self.layout).unwrap_or_default();
-        Ok(state.record(&self.name)?.process.is_some_and(|process| process.is_alive()))
+        Ok(state
+            .record(&self.name)?
+            .process
+            .is_some_and(|process| process.is_alive()))
     }
 
     /// Where it writes.

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::address::{
-    DNS_READY_PORT, ETCD_CLIENT_PORT, NodeNumber, private_registry, registry,
-};
+use crate::address::{DNS_READY_PORT, ETCD_CLIENT_PORT, NodeNumber, private_registry, registry};
 use crate::layout::Layout;
 use crate::pki::Pki;
 use crate::process::last_lines;
@@ -26,7 +24,9 @@ pub fn daemon(pki: &Pki, name: &str) -> std::result::Result<(), String> {
     };
     match name {
         etcd::NAME => asked(format!("127.0.0.1:{ETCD_CLIENT_PORT}"), "/health"),
-        apiserver::NAME => api::get(pki, "/readyz").map(drop).map_err(|error| error.to_string()),
+        apiserver::NAME => api::get(pki, "/readyz")
+            .map(drop)
+            .map_err(|error| error.to_string()),
         dns::NAME => asked(format!("127.0.0.1:{DNS_READY_PORT}"), "/ready"),
         registries::NAME => asked(registry(), "/v2/"),
         registries::PRIVATE_NAME => asked(private_registry(), "/v2/"),
@@ -39,7 +39,12 @@ pub fn daemon(pki: &Pki, name: &str) -> std::result::Result<(), String> {
 /// # Errors
 /// The first thing that is not ready.
 pub fn cluster(pki: &Pki) -> std::result::Result<(), String> {
-    let asked = [apiserver::NAME, dns::NAME, registries::NAME, registries::PRIVATE_NAME];
+    let asked = [
+        apiserver::NAME,
+        dns::NAME,
+        registries::NAME,
+        registries::PRIVATE_NAME,
+    ];
     for name in asked {
         daemon(pki, name).map_err(|why| format!("{name}: {why}"))?;
     }
@@ -67,6 +72,10 @@ pub fn wait_for(
         Ok(look())
     })
     .with_context(|| {
-        format!("{log_of} last wrote to {}:\n{}", log.display(), last_lines(&log, 12))
+        format!(
+            "{log_of} last wrote to {}:\n{}",
+            log.display(),
+            last_lines(&log, 12)
+        )
     })
 }

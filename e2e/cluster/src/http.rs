@@ -11,7 +11,9 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// # Errors
 /// Nothing listens, or nothing like HTTP comes back in time.
 pub fn status(address: &str, path: &str) -> Result<u16, String> {
-    let socket: SocketAddr = address.parse().map_err(|error| format!("{address}: {error}"))?;
+    let socket: SocketAddr = address
+        .parse()
+        .map_err(|error| format!("{address}: {error}"))?;
     ask(socket, path).map_err(|error| format!("{address}: {error}"))
 }
 
@@ -44,6 +46,10 @@ mod tests {
 
     #[test]
     fn an_address_where_nothing_listens_is_in_the_error() {
-        assert!(status("127.0.0.1:1", "/").unwrap_err().contains("127.0.0.1:1"));
+        assert!(
+            status("127.0.0.1:1", "/")
+                .unwrap_err()
+                .contains("127.0.0.1:1")
+        );
     }
 }

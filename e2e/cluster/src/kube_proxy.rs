@@ -15,12 +15,7 @@ const USER: &str = "kube-proxy";
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn daemon(
-    layout: &Layout,
-    binaries: &Binaries,
-    pki: &Pki,
-    node: NodeNumber,
-) -> Result<Daemon> {
+pub fn daemon(layout: &Layout, binaries: &Binaries, pki: &Pki, node: NodeNumber) -> Result<Daemon> {
     let config = layout.node(node).join("kube-proxy.kubeconfig");
     kubeconfig::create(&config, pki, USER)?;
     let name = format!("kube-proxy-{}", node.name());
@@ -31,7 +26,12 @@ pub fn daemon(
         "--proxy-mode=nftables".to_owned(),
     ];
     // The sysctls of connection tracking are not writable in a network namespace.
-    let untouched = ["max-per-core", "min", "tcp-timeout-established", "tcp-timeout-close-wait"];
+    let untouched = [
+        "max-per-core",
+        "min",
+        "tcp-timeout-established",
+        "tcp-timeout-close-wait",
+    ];
     args.extend(untouched.map(|setting| format!("--conntrack-{setting}=0")));
     Ok(Daemon {
         program: binaries.kubernetes("kube-proxy"),

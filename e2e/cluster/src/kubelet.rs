@@ -19,23 +19,27 @@ const LOG_LINKS: &str = "/var/log/containers";
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn daemon(
-    layout: &Layout,
-    binaries: &Binaries,
-    pki: &Pki,
-    node: NodeNumber,
-) -> Result<Daemon> {
+pub fn daemon(layout: &Layout, binaries: &Binaries, pki: &Pki, node: NodeNumber) -> Result<Daemon> {
     let folder = layout.node(node);
     make_folder(&folder)?;
-    let (client, config) = (folder.join("kubelet.kubeconfig"), folder.join("kubelet.json"));
+    let (client, config) = (
+        folder.join("kubelet.kubeconfig"),
+        folder.join("kubelet.json"),
+    );
     kubeconfig::create(&client, pki, &node.name())?;
-    write(&config, serde_json::to_vec_pretty(&configuration(layout, pki, node))?)?;
+    write(
+        &config,
+        serde_json::to_vec_pretty(&configuration(layout, pki, node))?,
+    )?;
     let name = format!("kubelet-{}", node.name());
     let args = vec![
         format!("--config={}", config.display()),
         format!("--kubeconfig={}", client.display()),
         format!("--root-dir={}", folder.join("kubelet").display()),
-        format!("--cert-dir={}", folder.join("kubelet-certificates").display()),
+        format!(
+            "--cert-dir={}",
+            folder.join("kubelet-certificates").display()
+        ),
         format!("--hostname-override={}", node.name()),
         format!("--node-ip={},{}", node.v4(), node.v6()),
         format!("--node-labels=topology.kubernetes.io/zone={}", node.zone()),
@@ -87,7 +91,9 @@ fn configuration(layout: &Layout, pki: &Pki, node: NodeNumber) -> serde_json::Va
 
 /// The links to logs of ours that the kubelets left outside the cluster's folder.
 pub fn log_links(layout: &Layout) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(LOG_LINKS) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(LOG_LINKS) else {
+        return Vec::new();
+    };
     entries
         .flatten()
         .map(|entry| entry.path())

@@ -45,7 +45,10 @@ impl Layout {
             bail!("{} is no absolute path", root.display());
         }
         if root.as_os_str().len() > LONGEST {
-            bail!("{} is longer than {LONGEST} bytes, too long for sockets", root.display());
+            bail!(
+                "{} is longer than {LONGEST} bytes, too long for sockets",
+                root.display()
+            );
         }
         Ok(Self { root })
     }
@@ -66,11 +69,15 @@ impl Layout {
                 self.root.display()
             );
         }
-        for folder in [&self.root, &self.logs(), &self.pki(), &self.volumes()] {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
-        }
-        write(&self.root.join(MARK), "A local Shoal test cluster. It is removed as a whole.\n")
+        // The mark comes first: a crash in between leaves a folder that is known as ours.
+        make_folder(&self.root)?;
+        write(
+            &self.root.join(MARK),
+            "A local Shoal test cluster. It is removed as a whole.\n",
+        )?;
+        [self.logs(), self.pki(), self.volumes()]
+            .iter()
+            .try_for_each(|folder| make_folder(folder))
     }
 
     /// Whether [`Layout::create`] made this folder.
@@ -135,8 +142,8 @@ impl Layout {
 }
 
 fn is_empty(folder: &Path) -> Result<bool> {
-    let mut entries = std::fs::read_dir(folder)
-        .with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut entries =
+        std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     Ok(entries.next().is_none())
 }
 
@@ -163,7 +170,12 @@ mod tests {
     #[test]
     fn a_path_too_long_for_sockets_is_refused() {
         let long = PathBuf::from(format!("/{}", "x".repeat(80)));
-        assert!(Layout::at(long).unwrap_err().to_string().contains("too long"));
+        assert!(
+            Layout::at(long)
+                .unwrap_err()
+                .to_string()
+                .contains("too long")
+        );
         assert!(Layout::at(PathBuf::from("relative")).is_err());
     }
 

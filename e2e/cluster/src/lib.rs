@@ -37,6 +37,7 @@ mod kube_proxy;
 mod kubeconfig;
 mod kubelet;
 pub mod layout;
+mod lifecycle;
 mod lock;
 mod network;
 mod node;
@@ -53,8 +54,9 @@ mod volumes;
 pub mod wait;
 
 pub use audit::{AuditLog, Mark, Write};
-pub use cluster::{Cluster, Options};
+pub use cluster::Cluster;
 pub use control::DaemonControl;
+pub use lifecycle::Options;
 pub use node::Node;
 pub use oci_archive::OciImage;
 pub use volumes::{OWNER as VOLUME_OWNER, STORAGE_CLASS};

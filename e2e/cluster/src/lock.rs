@@ -39,7 +39,9 @@ impl MachineLock {
     pub fn holder(&mut self) -> Result<Option<PathBuf>> {
         let mut text = String::new();
         self.file.rewind()?;
-        self.file.read_to_string(&mut text).with_context(|| format!("cannot read {PATH}"))?;
+        self.file
+            .read_to_string(&mut text)
+            .with_context(|| format!("cannot read {PATH}"))?;
         Ok((!text.is_empty()).then(|| PathBuf::from(text)))
     }
 

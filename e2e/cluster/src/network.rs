@@ -1,12 +1,16 @@
 //! The bridge, a network namespace a node, and the routes between them.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use nix::mount::{MntFlags, umount2};
 
 use crate::address::{BRIDGE, BRIDGE_V4, BRIDGE_V6, NodeNumber};
 use crate::command;
+
+/// Where `ip` keeps namespaces by name.
+pub const NAMESPACES: &str = "/run/netns";
 
 /// Makes the bridge and every node's namespace, cable, addresses and routes.
 ///
@@ -16,9 +20,25 @@ pub fn create() -> Result<()> {
     // Packets between two pods of one node cross a bridge; without this module they would pass
     // by the Service rules. Where it is built in or cannot be loaded, there is nothing to do.
     let _ = command::run("modprobe", &["br_netfilter"]);
-    ip(&["link", "add", BRIDGE, "type", "bridge", "forward_delay", "0"])?;
+    ip(&[
+        "link",
+        "add",
+        BRIDGE,
+        "type",
+        "bridge",
+        "forward_delay",
+        "0",
+    ])?;
     ip(&["addr", "add", &format!("{BRIDGE_V4}/24"), "dev", BRIDGE])?;
-    ip(&["-6", "addr", "add", &format!("{BRIDGE_V6}/64"), "dev", BRIDGE, "nodad"])?;
+    ip(&[
+        "-6",
+        "addr",
+        "add",
+        &format!("{BRIDGE_V6}/64"),
+        "dev",
+        BRIDGE,
+        "nodad",
+    ])?;
     ip(&["link", "set", BRIDGE, "up"])?;
     NodeNumber::all().try_for_each(create_node)?;
     // The API server calls pods (webhooks, aggregated APIs) from the machine itself.
@@ -35,30 +55,66 @@ fn create_node(node: NodeNumber) -> Result<()> {
     let inside = |args: &[&str]| ip(&[&["-n", namespace.as_str()], args].concat());
     inside(&["link", "set", "lo", "up"])?;
     inside(&["addr", "add", &format!("{}/24", node.v4()), "dev", "eth0"])?;
-    inside(&["-6", "addr", "add", &format!("{}/64", node.v6()), "dev", "eth0", "nodad"])?;
+    inside(&[
+        "-6",
+        "addr",
+        "add",
+        &format!("{}/64", node.v6()),
+        "dev",
+        "eth0",
+        "nodad",
+    ])?;
     inside(&["link", "set", "eth0", "up"])?;
     inside(&["route", "add", "default", "via", &BRIDGE_V4.to_string()])?;
-    inside(&["-6", "route", "add", "default", "via", &BRIDGE_V6.to_string()])?;
+    inside(&[
+        "-6",
+        "route",
+        "add",
+        "default",
+        "via",
+        &BRIDGE_V6.to_string(),
+    ])?;
     for sysctl in ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"] {
         set_sysctl(node, sysctl)?;
     }
     let others = NodeNumber::all().filter(|other| *other != node);
-    others.into_iter().try_for_each(|other| route_to_pods(Some(node), other))
+    others
+        .into_iter()
+        .try_for_each(|other| route_to_pods(Some(node), other))
 }
 
 /// Routes to the pods of `to`, on the node `from` or on the machine.
 fn route_to_pods(from: Option<NodeNumber>, to: NodeNumber) -> Result<()> {
     let namespace = from.map(NodeNumber::namespace);
-    let at: Vec<&str> = namespace.iter().flat_map(|it| ["-n", it.as_str()]).collect();
+    let at: Vec<&str> = namespace
+        .iter()
+        .flat_map(|it| ["-n", it.as_str()])
+        .collect();
     let (v4, v6): (Ipv4Addr, Ipv6Addr) = (to.v4(), to.v6());
-    ip(&[&at[..], &["route", "add", &to.pods_v4(), "via", &v4.to_string()]].concat())?;
-    ip(&[&at[..], &["-6", "route", "add", &to.pods_v6(), "via", &v6.to_string()]].concat())
+    ip(&[
+        &at[..],
+        &["route", "add", &to.pods_v4(), "via", &v4.to_string()],
+    ]
+    .concat())?;
+    ip(&[
+        &at[..],
+        &["-6", "route", "add", &to.pods_v6(), "via", &v6.to_string()],
+    ]
+    .concat())
 }
 
 fn set_sysctl(node: NodeNumber, name: &str) -> Result<()> {
-    let namespace = format!("--net=/run/netns/{}", node.namespace());
-    command::run("nsenter", &[&namespace, "sh", "-c", &format!("echo 1 > /proc/sys/{name}")])
-        .map(drop)
+    let namespace = format!("--net={}", namespace(node).display());
+    command::run(
+        "nsenter",
+        &[
+            &namespace,
+            "sh",
+            "-c",
+            &format!("echo 1 > /proc/sys/{name}"),
+        ],
+    )
+    .map(drop)
 }
 
 /// Cuts a node's cable, or plugs it in again.
@@ -80,24 +136,22 @@ pub fn is_link_up(node: NodeNumber) -> Option<bool> {
 /// The processes in a node's namespace; none if there is no such namespace.
 pub fn processes(node: NodeNumber) -> Vec<u32> {
     let listed = command::run("ip", &["netns", "pids", &node.namespace()]).unwrap_or_default();
-    listed.lines().filter_map(|line| line.trim().parse().ok()).collect()
+    listed
+        .lines()
+        .filter_map(|line| line.trim().parse().ok())
+        .collect()
 }
 
-/// What there is of bridge, cables and namespaces, as a person would name it.
-pub fn remains() -> Vec<String> {
-    let mut remains = Vec::new();
+/// How many of the bridge, the cables and the namespaces are there.
+pub fn remains() -> usize {
     let link = |name: &str| Path::new("/sys/class/net").join(name).exists();
-    if link(BRIDGE) {
-        remains.push(format!("bridge {BRIDGE}"));
-    }
-    for node in NodeNumber::all() {
-        if Path::new("/run/netns").join(node.namespace()).exists() {
-            remains.push(format!("network namespace {}", node.namespace()));
-        } else if link(&node.link()) {
-            remains.push(format!("link {}", node.link()));
-        }
-    }
-    remains
+    let nodes = NodeNumber::all()
+        .map(|node| usize::from(link(&node.link())) + usize::from(namespace(node).exists()));
+    nodes.sum::<usize>() + usize::from(link(BRIDGE))
+}
+
+fn namespace(node: NodeNumber) -> PathBuf {
+    Path::new(NAMESPACES).join(node.namespace())
 }
 
 /// Removes namespaces, cables and bridge, as far as they are there.
@@ -109,12 +163,17 @@ pub fn remove() -> Result<()> {
         if Path::new("/sys/class/net").join(node.link()).exists() {
             ip(&["link", "delete", &node.link()])?;
         }
-        if Path::new("/run/netns").join(node.namespace()).exists() {
+        if namespace(node).exists() {
             ip(&["netns", "delete", &node.namespace()])?;
         }
     }
     if Path::new("/sys/class/net").join(BRIDGE).exists() {
         ip(&["link", "delete", BRIDGE]).context("the cluster's bridge stays")?;
+    }
+    // `ip` mounts the folder of the namespaces over itself with the first of them. With the
+    // last gone it can go; where it is in use after all, it stays.
+    if std::fs::read_dir(NAMESPACES).is_ok_and(|mut entries| entries.next().is_none()) {
+        let _ = umount2(NAMESPACES, MntFlags::empty());
     }
     Ok(())
 }

@@ -27,12 +27,18 @@ pub struct OciImage {
 impl OciImage {
     /// An image without files. `name` is what pods write in `image`, with host and tag.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), files: BTreeMap::new(), entrypoint: Vec::new(), user: None }
+        Self {
+            name: name.into(),
+            files: BTreeMap::new(),
+            entrypoint: Vec::new(),
+            user: None,
+        }
     }
 
     /// Puts a file of the machine at `path` (absolute) in the image; its mode comes with it.
     pub fn file(mut self, path: &str, from: impl Into<PathBuf>) -> Self {
-        self.files.insert(path.trim_start_matches('/').to_owned(), from.into());
+        self.files
+            .insert(path.trim_start_matches('/').to_owned(), from.into());
         self
     }
 
@@ -95,12 +101,11 @@ impl OciImage {
         let manifest_digest = hex::encode(Sha256::digest(&manifest));
         let index = serde_json::to_vec(&self.index(&manifest_digest, manifest.len() as u64))?;
 
-        let file = File::create(archive)
-            .with_context(|| format!("cannot make {}", archive.display()))?;
+        let file =
+            File::create(archive).with_context(|| format!("cannot make {}", archive.display()))?;
         let mut tar = Builder::new(file);
-        let mut add = |path: &str, bytes: &[u8]| {
-            append(&mut tar, path, 0o644, bytes, bytes.len() as u64)
-        };
+        let mut add =
+            |path: &str, bytes: &[u8]| append(&mut tar, path, 0o644, bytes, bytes.len() as u64);
         add("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         add("index.json", &index)?;
         add(&blob(&manifest_digest), &manifest)?;
@@ -119,7 +124,8 @@ impl OciImage {
             tar.append_data(&mut header, format!("{folder}/"), std::io::empty())?;
         }
         for (path, from) in &self.files {
-            let file = File::open(from).with_context(|| format!("cannot open {}", from.display()))?;
+            let file =
+                File::open(from).with_context(|| format!("cannot open {}", from.display()))?;
             let metadata = file.metadata()?;
             if !metadata.is_file() {
                 bail!("{} is no file", from.display());
@@ -146,8 +152,7 @@ impl OciImage {
 
     fn index(&self, manifest: &str, size: u64) -> serde_json::Value {
         let tag = self.name.rsplit_once(':').map_or("latest", |(_, tag)| tag);
-        let mut entry =
-            descriptor("application/vnd.oci.image.manifest.v1+json", manifest, size);
+        let mut entry = descriptor("application/vnd.oci.image.manifest.v1+json", manifest, size);
         if let Some(fields) = entry.as_object_mut() {
             let names = json!({
                 "io.containerd.image.name": self.name,
@@ -163,8 +168,10 @@ impl OciImage {
 fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
     let mut ldd = Command::new("ldd");
     let output = ldd.arg(program).output().context("cannot start ldd")?;
-    let (printed, said) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (printed, said) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     let is_static = |text: &str| {
         text.contains("not a dynamic executable") || text.contains("statically linked")
     };
@@ -186,7 +193,11 @@ fn parse_ldd(printed: &str) -> Result<Vec<PathBuf>> {
         if target.starts_with("not found") {
             bail!("a shared library is not there: {line}");
         }
-        if let Some(path) = target.split(' ').next().filter(|path| path.starts_with('/')) {
+        if let Some(path) = target
+            .split(' ')
+            .next()
+            .filter(|path| path.starts_with('/'))
+        {
             found.push(PathBuf::from(path));
         }
     }
@@ -226,7 +237,8 @@ fn append<W: Write>(
     size: u64,
 ) -> Result<()> {
     let mut header = header(size, mode);
-    tar.append_data(&mut header, path, contents).with_context(|| format!("cannot add {path}"))
+    tar.append_data(&mut header, path, contents)
+        .with_context(|| format!("cannot add {path}"))
 }
 
 fn digest(file: &mut File) -> Result<(String, u64)> {
@@ -252,9 +264,14 @@ mod tests {
                        \tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x7fe)\n\
                        \t/lib64/ld-linux-x86-64.so.2 (0x7fd)\n";
         let found = parse_ldd(printed).unwrap();
-        let wanted = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"];
+        let wanted = [
+            "/lib/x86_64-linux-gnu/libc.so.6",
+            "/lib64/ld-linux-x86-64.so.2",
+        ];
         assert_eq!(found, wanted.map(PathBuf::from));
-        let error = parse_ldd("\tlibssl.so.3 => not found\n").unwrap_err().to_string();
+        let error = parse_ldd("\tlibssl.so.3 => not found\n")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("libssl.so.3"), "{error}");
     }
 
@@ -263,11 +280,15 @@ mod tests {
         let folder = folder("archive");
         let source = folder.join("hello");
         std::fs::write(&source, "hello").unwrap();
-        let image = OciImage::new("localhost/hello:1").file("/bin/hello", &source).user("1:1");
+        let image = OciImage::new("localhost/hello:1")
+            .file("/bin/hello", &source)
+            .user("1:1");
         let first = image.write(&folder.join("first.tar")).unwrap();
         let second = image.write(&folder.join("second.tar")).unwrap();
         assert_eq!(first, second);
-        let renamed = OciImage::new("localhost/hello:1").file("/bin/other", &source).user("1:1");
+        let renamed = OciImage::new("localhost/hello:1")
+            .file("/bin/other", &source)
+            .user("1:1");
         assert_ne!(first, renamed.write(&folder.join("third.tar")).unwrap());
         std::fs::remove_dir_all(folder).unwrap();
     }

@@ -18,20 +18,62 @@ pub struct Tool {
 
 /// What the local cluster itself runs or calls.
 pub const CLUSTER_TOOLS: [Tool; 14] = [
-    Tool { program: "containerd", package: "containerd" },
-    Tool { program: "ctr", package: "containerd" },
-    Tool { program: "runc", package: "runc" },
-    Tool { program: "/usr/lib/cni/bridge", package: "containernetworking-plugins" },
-    Tool { program: "ip", package: "iproute2" },
-    Tool { program: "nft", package: "nftables" },
-    Tool { program: "conntrack", package: "conntrack" },
-    Tool { program: "iptables", package: "iptables" },
-    Tool { program: "docker-registry", package: "docker-registry" },
-    Tool { program: "curl", package: "curl" },
-    Tool { program: "gcc", package: "gcc" },
-    Tool { program: "/usr/include/stdlib.h", package: "libc6-dev" },
-    Tool { program: "nsenter", package: "util-linux" },
-    Tool { program: "mount", package: "mount" },
+    Tool {
+        program: "containerd",
+        package: "containerd",
+    },
+    Tool {
+        program: "ctr",
+        package: "containerd",
+    },
+    Tool {
+        program: "runc",
+        package: "runc",
+    },
+    Tool {
+        program: "/usr/lib/cni/bridge",
+        package: "containernetworking-plugins",
+    },
+    Tool {
+        program: "ip",
+        package: "iproute2",
+    },
+    Tool {
+        program: "nft",
+        package: "nftables",
+    },
+    Tool {
+        program: "conntrack",
+        package: "conntrack",
+    },
+    Tool {
+        program: "iptables",
+        package: "iptables",
+    },
+    Tool {
+        program: "docker-registry",
+        package: "docker-registry",
+    },
+    Tool {
+        program: "curl",
+        package: "curl",
+    },
+    Tool {
+        program: "gcc",
+        package: "gcc",
+    },
+    Tool {
+        program: "/usr/include/stdlib.h",
+        package: "libc6-dev",
+    },
+    Tool {
+        program: "nsenter",
+        package: "util-linux",
+    },
+    Tool {
+        program: "mount",
+        package: "mount",
+    },
 ];
 
 impl Tool {
@@ -47,7 +89,11 @@ impl Tool {
 
 /// Which of `tools` the machine lacks.
 pub fn missing(tools: &[Tool]) -> Vec<Tool> {
-    tools.iter().filter(|tool| !tool.is_there()).copied().collect()
+    tools
+        .iter()
+        .filter(|tool| !tool.is_there())
+        .copied()
+        .collect()
 }
 
 /// Installs what is missing of `tools`; says what it does, and does nothing when nothing is
@@ -66,14 +112,21 @@ pub fn ensure(tools: &[Tool], progress: &dyn Progress) -> Result<()> {
     let list = packages.join(" ");
     if !can_install() {
         let programs: Vec<_> = missing.iter().map(|tool| tool.program).collect();
-        bail!("{} not found; as root: apt-get install {list}", programs.join(", "));
+        bail!(
+            "{} not found; as root: apt-get install {list}",
+            programs.join(", ")
+        );
     }
-    step(progress, &format!("Installing Debian packages: {list}"), || {
-        apt(&["update"])?;
-        let mut install = vec!["install", "--yes", "--no-install-recommends"];
-        install.extend(packages);
-        apt(&install)
-    })
+    step(
+        progress,
+        &format!("Installing Debian packages: {list}"),
+        || {
+            apt(&["update"])?;
+            let mut install = vec!["install", "--yes", "--no-install-recommends"];
+            install.extend(packages);
+            apt(&install)
+        },
+    )
 }
 
 /// Whether packages can be installed here at all.
@@ -91,7 +144,12 @@ fn apt(args: &[&str]) -> Result<()> {
         .context("cannot start apt-get")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("apt-get {} ended with {}: {}", args.join(" "), output.status, said.trim());
+        bail!(
+            "apt-get {} ended with {}: {}",
+            args.join(" "),
+            output.status,
+            said.trim()
+        );
     }
     Ok(())
 }
@@ -102,14 +160,32 @@ mod tests {
 
     #[test]
     fn only_what_is_not_there_is_missing() {
-        let there = Tool { program: "sh", package: "dash" };
-        let absent = Tool { program: "no-such-program-anywhere", package: "none" };
+        let there = Tool {
+            program: "sh",
+            package: "dash",
+        };
+        let absent = Tool {
+            program: "no-such-program-anywhere",
+            package: "none",
+        };
         assert_eq!(missing(&[there, absent]), [absent]);
     }
 
     #[test]
     fn a_tool_by_path_is_looked_up_by_path() {
-        assert!(Tool { program: "/bin/sh", package: "dash" }.is_there());
-        assert!(!Tool { program: "/no/such/file", package: "none" }.is_there());
+        assert!(
+            Tool {
+                program: "/bin/sh",
+                package: "dash"
+            }
+            .is_there()
+        );
+        assert!(
+            !Tool {
+                program: "/no/such/file",
+                package: "none"
+            }
+            .is_there()
+        );
     }
 }

@@ -41,7 +41,9 @@ pub struct Pki {
 impl Pki {
     /// The certificates in `folder`.
     pub fn at(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+        Self {
+            folder: folder.to_owned(),
+        }
     }
 
     /// Makes both authorities and everything they sign.
@@ -52,26 +54,55 @@ impl Pki {
         restrict(&self.folder)?;
         let cluster = self.authority("ca", "shoal-cluster")?;
         self.server(&cluster, "apiserver", &api_server_names())?;
-        self.client(&cluster, "admin", Subject { user: "admin", group: Some("system:masters") })?;
+        self.client(
+            &cluster,
+            "admin",
+            Subject {
+                user: "admin",
+                group: Some("system:masters"),
+            },
+        )?;
         for user in ["kube-controller-manager", "kube-scheduler", "kube-proxy"] {
-            let subject = Subject { user: &format!("system:{user}"), group: None };
+            let subject = Subject {
+                user: &format!("system:{user}"),
+                group: None,
+            };
             self.client(&cluster, user, subject)?;
         }
-        self.client(&cluster, "coredns", Subject { user: "system:coredns", group: None })?;
-        let kubelets = Subject { user: "kube-apiserver-kubelet-client", group: None };
+        self.client(
+            &cluster,
+            "coredns",
+            Subject {
+                user: "system:coredns",
+                group: None,
+            },
+        )?;
+        let kubelets = Subject {
+            user: "kube-apiserver-kubelet-client",
+            group: None,
+        };
         self.client(&cluster, "apiserver-kubelet-client", kubelets)?;
         for node in NodeNumber::all() {
             let (name, user) = (node.name(), format!("system:node:{}", node.name()));
-            let subject = Subject { user: &user, group: Some("system:nodes") };
+            let subject = Subject {
+                user: &user,
+                group: Some("system:nodes"),
+            };
             self.client(&cluster, &name, subject)?;
             let names = [name.clone(), node.v4().to_string(), node.v6().to_string()];
             self.server(&cluster, &format!("{name}-serving"), &names)?;
         }
         let front = self.authority("front-proxy-ca", "shoal-front-proxy")?;
-        let subject = Subject { user: "front-proxy-client", group: None };
+        let subject = Subject {
+            user: "front-proxy-client",
+            group: None,
+        };
         self.client(&front, "front-proxy-client", subject)?;
         let service_accounts = KeyPair::generate().context("cannot make a key")?;
-        write(&self.pair("sa").certificate, service_accounts.public_key_pem())?;
+        write(
+            &self.pair("sa").certificate,
+            service_accounts.public_key_pem(),
+        )?;
         write(&self.pair("sa").key, service_accounts.serialize_pem())
     }
 
@@ -86,25 +117,31 @@ impl Pki {
 
     fn authority(&self, name: &str, common_name: &str) -> Result<Issuer<'static, KeyPair>> {
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, common_name);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, common_name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        params.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::DigitalSignature,
+        ];
         let key = KeyPair::generate().context("cannot make a key")?;
-        let certificate = params.self_signed(&key).with_context(|| format!("cannot make {name}"))?;
+        let certificate = params
+            .self_signed(&key)
+            .with_context(|| format!("cannot make {name}"))?;
         self.save(name, &certificate.pem(), &key)?;
         Ok(Issuer::new(params, key))
     }
 
-    fn client(
-        &self,
-        issuer: &Issuer<'_, KeyPair>,
-        name: &str,
-        subject: Subject<'_>,
-    ) -> Result<()> {
+    fn client(&self, issuer: &Issuer<'_, KeyPair>, name: &str, subject: Subject<'_>) -> Result<()> {
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, subject.user);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, subject.user);
         if let Some(group) = subject.group {
-            params.distinguished_name.push(DnType::OrganizationName, group);
+            params
+                .distinguished_name
+                .push(DnType::OrganizationName, group);
         }
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(issuer, name, params)
@@ -127,8 +164,9 @@ impl Pki {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().context("cannot make a key")?;
-        let certificate =
-            params.signed_by(&key, issuer).with_context(|| format!("cannot sign {name}"))?;
+        let certificate = params
+            .signed_by(&key, issuer)
+            .with_context(|| format!("cannot sign {name}"))?;
         self.save(name, &certificate.pem(), &key)
     }
 
@@ -169,7 +207,13 @@ mod tests {
     #[test]
     fn the_api_server_is_known_by_every_address_it_is_called_at() {
         let names = api_server_names();
-        for name in ["10.250.0.1", "fd00:250::1", "10.96.0.1", "fd00:96::1", "127.0.0.1"] {
+        for name in [
+            "10.250.0.1",
+            "fd00:250::1",
+            "10.96.0.1",
+            "fd00:96::1",
+            "127.0.0.1",
+        ] {
             assert!(names.iter().any(|known| known == name), "{name}");
         }
     }
@@ -180,7 +224,15 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let pki = Pki::at(&folder);
         pki.create().unwrap();
-        for name in ["ca", "apiserver", "admin", "kube-proxy", "node3", "node3-serving", "sa"] {
+        for name in [
+            "ca",
+            "apiserver",
+            "admin",
+            "kube-proxy",
+            "node3",
+            "node3-serving",
+            "sa",
+        ] {
             let pair = pki.pair(name);
             assert!(pair.certificate.is_file() && pair.key.is_file(), "{name}");
         }

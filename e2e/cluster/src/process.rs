@@ -43,7 +43,9 @@ impl Identity {
 
     /// Sends a signal, unless the process is gone.
     pub fn signal(self, signal: Signal) {
-        let Ok(pid) = i32::try_from(self.pid) else { return };
+        let Ok(pid) = i32::try_from(self.pid) else {
+            return;
+        };
         if self.is_alive() {
             // It may end between the look and the signal: then there is nothing to do.
             let _ = kill(Pid::from_raw(pid), signal);
@@ -68,7 +70,11 @@ impl Identity {
     /// It is still there after `limit`.
     pub fn wait_until_gone(self, limit: Duration) -> Result<()> {
         wait::until(&format!("the end of process {}", self.pid), limit, || {
-            Ok(if self.is_alive() { Err("it still runs".to_owned()) } else { Ok(()) })
+            Ok(if self.is_alive() {
+                Err("it still runs".to_owned())
+            } else {
+                Ok(())
+            })
         })
     }
 }
@@ -113,7 +119,10 @@ impl Daemon {
         // child is the id of the daemon.
         let mut command = Command::new("setsid");
         if let Some(namespace) = &self.namespace {
-            command.arg("nsenter").arg(format!("--net=/run/netns/{namespace}")).arg("--");
+            command
+                .arg("nsenter")
+                .arg(format!("--net=/run/netns/{namespace}"))
+                .arg("--");
         }
         let child = command
             .arg(&self.program)
@@ -155,7 +164,11 @@ pub fn last_lines(log: &Path, count: usize) -> String {
     let text = tail(log).unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();
     let skip = lines.len().saturating_sub(count);
-    lines.iter().skip(skip).map(|line| format!("    {line}\n")).collect()
+    lines
+        .iter()
+        .skip(skip)
+        .map(|line| format!("    {line}\n"))
+        .collect()
 }
 
 /// The last 64 KiB: a log that was written for days is not read whole.
@@ -176,7 +189,10 @@ mod tests {
     #[test]
     fn a_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
         let rest = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20";
-        assert_eq!(parse_stat(&format!("7 (a) b (c)) {rest}")), Some((true, 4242)));
+        assert_eq!(
+            parse_stat(&format!("7 (a) b (c)) {rest}")),
+            Some((true, 4242))
+        );
     }
 
     #[test]
@@ -189,7 +205,13 @@ mod tests {
     fn a_recycled_id_is_another_process() {
         let own = Identity::of(std::process::id()).unwrap();
         assert!(own.is_alive());
-        assert!(!Identity { started: own.started + 1, ..own }.is_alive());
+        assert!(
+            !Identity {
+                started: own.started + 1,
+                ..own
+            }
+            .is_alive()
+        );
     }
 
     #[test]
@@ -204,15 +226,31 @@ mod tests {
         };
         let identity = daemon.start().unwrap();
         wait::until("its first line", GONE, || {
-            Ok(if last_lines(&log, 1).contains("ready") { Ok(()) } else { Err(String::new()) })
+            Ok(if last_lines(&log, 1).contains("ready") {
+                Ok(())
+            } else {
+                Err(String::new())
+            })
         })
         .unwrap();
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", identity.pid)).unwrap();
-        let session = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(3).unwrap();
+        let session = stat
+            .rsplit_once(')')
+            .unwrap()
+            .1
+            .split_whitespace()
+            .nth(3)
+            .unwrap();
         assert_eq!(session, identity.pid.to_string());
         identity.end().unwrap();
         assert!(!identity.is_alive());
-        assert!(daemon.check(identity).unwrap_err().to_string().contains("ready"));
+        assert!(
+            daemon
+                .check(identity)
+                .unwrap_err()
+                .to_string()
+                .contains("ready")
+        );
         std::fs::remove_file(log).unwrap();
     }
 }

@@ -71,7 +71,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Default for Terminal {
     fn default() -> Self {
-        Self { live: std::io::stderr().is_terminal(), ticker: Mutex::new(None) }
+        Self {
+            live: std::io::stderr().is_terminal(),
+            ticker: Mutex::new(None),
+        }
     }
 }
 
@@ -84,7 +87,10 @@ impl Terminal {
             let mut announced = false;
             while !told.load(Ordering::Acquire) {
                 if live {
-                    write_line(&format!("\r\x1b[K  {} {step}", elapsed(begun.elapsed())), false);
+                    write_line(
+                        &format!("\r\x1b[K  {} {step}", elapsed(begun.elapsed())),
+                        false,
+                    );
                 } else if !announced && begun.elapsed() > PATIENCE {
                     write_line(&format!("  {:>7} {step} ...", ""), true);
                     announced = true;
@@ -142,7 +148,11 @@ impl Drop for Terminal {
 fn write_line(text: &str, end: bool) {
     let mut stderr = std::io::stderr().lock();
     // Progress is a courtesy: a closed standard error does not stop the work.
-    let _ = if end { writeln!(stderr, "{text}") } else { write!(stderr, "{text}") };
+    let _ = if end {
+        writeln!(stderr, "{text}")
+    } else {
+        write!(stderr, "{text}")
+    };
     let _ = stderr.flush();
 }
 
@@ -164,7 +174,10 @@ mod tests {
     fn elapsed_times_line_up() {
         assert_eq!(elapsed(Duration::from_millis(340)), "   0.3s");
         assert_eq!(elapsed(Duration::from_secs(185)), "  3m05s");
-        assert_eq!(elapsed(Duration::from_secs(59)).len(), elapsed(Duration::from_secs(600)).len());
+        assert_eq!(
+            elapsed(Duration::from_secs(59)).len(),
+            elapsed(Duration::from_secs(600)).len()
+        );
     }
 
     #[test]

@@ -14,7 +14,11 @@ pub struct Unmet {
 
 impl fmt::Display for Unmet {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "the local cluster cannot run here: {}", self.reasons.join("; "))
+        write!(
+            formatter,
+            "the local cluster cannot run here: {}",
+            self.reasons.join("; ")
+        )
     }
 }
 
@@ -26,7 +30,11 @@ impl std::error::Error for Unmet {}
 /// It cannot, and this is why: for a loud skip.
 pub fn check() -> Result<(), Unmet> {
     let reasons = reasons();
-    if reasons.is_empty() { Ok(()) } else { Err(Unmet { reasons }) }
+    if reasons.is_empty() {
+        Ok(())
+    } else {
+        Err(Unmet { reasons })
+    }
 }
 
 fn reasons() -> Vec<String> {
@@ -44,7 +52,10 @@ fn reasons() -> Vec<String> {
     let missing = packages::missing(&packages::CLUSTER_TOOLS);
     if !missing.is_empty() && !packages::can_install() {
         let names: Vec<_> = missing.iter().map(|tool| tool.package).collect();
-        reasons.push(format!("these Debian packages are missing: {}", names.join(" ")));
+        reasons.push(format!(
+            "these Debian packages are missing: {}",
+            names.join(" ")
+        ));
     }
     if let Err(error) = Binaries::can_be_had() {
         reasons.push(format!("{error:#}"));
@@ -58,7 +69,9 @@ mod tests {
 
     #[test]
     fn every_reason_is_told() {
-        let unmet = Unmet { reasons: vec!["no root".to_owned(), "no Go".to_owned()] };
+        let unmet = Unmet {
+            reasons: vec!["no root".to_owned(), "no Go".to_owned()],
+        };
         let text = unmet.to_string();
         assert!(text.contains("no root; no Go"), "{text}");
     }

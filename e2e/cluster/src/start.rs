@@ -34,11 +34,17 @@ pub(crate) fn start(
     progress: &dyn Progress,
 ) -> Result<()> {
     let pki = Pki::at(&layout.pki());
-    step(progress, "Preparing networks, cgroups and certificates", || {
-        prepare(layout, binaries, recipe, &pki)
+    step(
+        progress,
+        "Preparing networks, cgroups and certificates",
+        || prepare(layout, binaries, recipe, &pki),
+    )?;
+    step(progress, "Starting the control plane", || {
+        control_plane(layout, binaries, &pki)
     })?;
-    step(progress, "Starting the control plane", || control_plane(layout, binaries, &pki))?;
-    step(progress, "Starting three nodes", || nodes(layout, binaries, &pki))?;
+    step(progress, "Starting three nodes", || {
+        nodes(layout, binaries, &pki)
+    })?;
     State::update(layout, |state| {
         state.complete = true;
         Ok(())
@@ -59,7 +65,10 @@ fn prepare(layout: &Layout, binaries: &Binaries, recipe: &str, pki: &Pki) -> Res
     })?;
     pki.create()?;
     kubeconfig::create(&layout.kubeconfig(), pki, "admin")?;
-    write(&layout.config("nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files dns\n")?;
+    write(
+        &layout.config("nsswitch.conf"),
+        "passwd: files\ngroup: files\nhosts: files dns\n",
+    )?;
     link_kubectl(layout, binaries)?;
     cgroup::create()?;
     network::create()
@@ -86,9 +95,13 @@ fn control_plane(layout: &Layout, binaries: &Binaries, pki: &Pki) -> Result<()> 
     }
     load_pause(layout, binaries)?;
     for name in [etcd::NAME, apiserver::NAME] {
-        health::wait_for(layout, &format!("{name} being ready"), PATIENCE, name, || {
-            health::daemon(pki, name)
-        })?;
+        health::wait_for(
+            layout,
+            &format!("{name} being ready"),
+            PATIENCE,
+            name,
+            || health::daemon(pki, name),
+        )?;
     }
     Ok(())
 }
@@ -101,40 +114,69 @@ fn load_pause(layout: &Layout, binaries: &Binaries) -> Result<()> {
         .write(&archive)?;
     for node in NodeNumber::all() {
         let name = format!("containerd-{}", node.name());
-        health::wait_for(layout, &format!("{name} being ready"), PATIENCE, &name, || {
-            if containerd::is_ready(layout, node) { Ok(()) } else { Err("no answer".to_owned()) }
-        })?;
+        health::wait_for(
+            layout,
+            &format!("{name} being ready"),
+            PATIENCE,
+            &name,
+            || {
+                if containerd::is_ready(layout, node) {
+                    Ok(())
+                } else {
+                    Err("no answer".to_owned())
+                }
+            },
+        )?;
         containerd::import(layout, node, &archive)?;
     }
     Ok(())
 }
 
 fn nodes(layout: &Layout, binaries: &Binaries, pki: &Pki) -> Result<()> {
+    launch(
+        layout,
+        controllers::controller_manager(layout, binaries, pki)?,
+    )?;
     for node in NodeNumber::all() {
         launch(layout, kubelet::daemon(layout, binaries, pki, node)?)?;
     }
-    launch(layout, controllers::controller_manager(layout, binaries, pki)?)?;
     launch(layout, controllers::scheduler(layout, binaries, pki)?)?;
     for node in NodeNumber::all() {
         launch(layout, kube_proxy::daemon(layout, binaries, pki, node)?)?;
     }
-    launch(layout, dns::daemon(layout, binaries, pki)?)?;
+    // Before CoreDNS: a client that is refused its first watch pauses before the next.
     apply(layout, binaries)?;
-    health::wait_for(layout, "three Ready nodes", PATIENCE, "kubelet-node1", || {
-        health::cluster(pki)
-    })?;
+    launch(layout, dns::daemon(layout, binaries, pki)?)?;
+    health::wait_for(
+        layout,
+        "three Ready nodes",
+        PATIENCE,
+        "kubelet-node1",
+        || health::cluster(pki),
+    )?;
     let account = "/api/v1/namespaces/default/serviceaccounts/default";
     let controllers = "kube-controller-manager";
-    health::wait_for(layout, "the default service account", PATIENCE, controllers, || {
-        api::get(pki, account).map(drop).map_err(|error| error.to_string())
-    })
+    health::wait_for(
+        layout,
+        "the default service account",
+        PATIENCE,
+        controllers,
+        || {
+            api::get(pki, account)
+                .map(drop)
+                .map_err(|error| error.to_string())
+        },
+    )
 }
 
 /// Starts a daemon and records it at once, so that a crash of ours leaves nothing unknown.
 fn launch(layout: &Layout, daemon: Daemon) -> Result<()> {
     let process = daemon.start()?;
     State::update(layout, |state| {
-        state.daemons.push(Record { daemon, process: Some(process) });
+        state.daemons.push(Record {
+            daemon,
+            process: Some(process),
+        });
         Ok(())
     })
 }

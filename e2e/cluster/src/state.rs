@@ -64,10 +64,17 @@ impl State {
     /// # Errors
     /// There is none; the error lists those there are.
     pub fn record(&mut self, name: &str) -> Result<&mut Record> {
-        let known: Vec<_> = self.daemons.iter().map(|it| it.daemon.name.clone()).collect();
+        let known: Vec<_> = self
+            .daemons
+            .iter()
+            .map(|it| it.daemon.name.clone())
+            .collect();
         match self.daemons.iter_mut().find(|it| it.daemon.name == name) {
             Some(record) => Ok(record),
-            None => bail!("the cluster has no daemon `{name}`; it has {}", known.join(", ")),
+            None => bail!(
+                "the cluster has no daemon `{name}`; it has {}",
+                known.join(", ")
+            ),
         }
     }
 
@@ -76,13 +83,19 @@ impl State {
         let same_boot = self.boot == boot();
         self.daemons
             .iter()
-            .filter(move |it| it.process.is_some_and(|process| !same_boot || !process.is_alive()))
+            .filter(move |it| {
+                it.process
+                    .is_some_and(|process| !same_boot || !process.is_alive())
+            })
             .map(|it| &it.daemon)
     }
 
     /// Daemons that somebody stopped on purpose.
     pub fn stopped(&self) -> impl Iterator<Item = &Daemon> {
-        self.daemons.iter().filter(|it| it.process.is_none()).map(|it| &it.daemon)
+        self.daemons
+            .iter()
+            .filter(|it| it.process.is_none())
+            .map(|it| &it.daemon)
     }
 
     /// The processes that are ours and still run.
@@ -109,7 +122,8 @@ fn lock(layout: &Layout) -> Result<File> {
         .truncate(false)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
-    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    file.lock()
+        .with_context(|| format!("cannot lock {}", path.display()))?;
     Ok(file)
 }
 
@@ -139,7 +153,10 @@ mod tests {
 
     #[test]
     fn dead_and_stopped_are_told_apart() {
-        let gone = Identity { started: own().started + 1, ..own() };
+        let gone = Identity {
+            started: own().started + 1,
+            ..own()
+        };
         let state = State {
             boot: boot(),
             daemons: vec![
@@ -167,8 +184,14 @@ mod tests {
 
     #[test]
     fn an_unknown_daemon_is_named_with_those_there_are() {
-        let mut state = State { daemons: vec![record("etcd", None)], ..State::default() };
+        let mut state = State {
+            daemons: vec![record("etcd", None)],
+            ..State::default()
+        };
         let error = state.record("etdc").unwrap_err().to_string();
-        assert!(error.contains("`etdc`") && error.contains("it has etcd"), "{error}");
+        assert!(
+            error.contains("`etdc`") && error.contains("it has etcd"),
+            "{error}"
+        );
     }
 }

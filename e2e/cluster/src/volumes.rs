@@ -94,9 +94,7 @@ mod tests {
 
     #[test]
     fn only_our_released_volumes_are_found() {
-        let volume = |name: &str, phase: &str| {
-            json!({"metadata": {"name": name}, "status": {"phase": phase}})
-        };
+        let volume = |name: &str, phase: &str| json!({"metadata": {"name": name}, "status": {"phase": phase}});
         let list = json!({"items": [
             volume("local-1", "Bound"),
             volume("local-2", "Released"),

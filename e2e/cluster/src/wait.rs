@@ -38,7 +38,9 @@ mod tests {
 
     #[test]
     fn the_last_reason_is_in_the_error() {
-        let error = until::<()>("the flood", Duration::ZERO, || Ok(Err("no rain".to_owned())));
+        let error = until::<()>("the flood", Duration::ZERO, || {
+            Ok(Err("no rain".to_owned()))
+        });
         assert_eq!(
             error.unwrap_err().to_string(),
             "the flood did not happen within 0 s: no rain"
@@ -50,7 +52,11 @@ mod tests {
         let mut looks = 0;
         let value = until("the third look", Duration::from_secs(5), || {
             looks += 1;
-            Ok(if looks == 3 { Ok(looks) } else { Err("too early".to_owned()) })
+            Ok(if looks == 3 {
+                Ok(looks)
+            } else {
+                Err("too early".to_owned())
+            })
         });
         assert_eq!(value.unwrap(), 3);
     }
