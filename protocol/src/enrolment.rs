@@ -214,12 +214,14 @@ async fn enrol(identity: &LiveIdentity, flags: &IdentityFlags) -> Result<(), Enr
     Err(last.unwrap_or_else(|| EnrolmentError::Resolve(io::ErrorKind::NotFound.into())))
 }
 
+/// Shows the token to one replica. The certificate in use is not shown: the operator may no longer
+/// accept it, and would then refuse the connection as a whole.
 async fn sign(
     identity: &LiveIdentity,
     address: &str,
     request: SignRequest,
 ) -> Result<crate::v1::SignResponse, EnrolmentError> {
-    let channel = client::connect(address, Role::Operator, identity).await?;
+    let channel = client::connect(address, Role::Operator, &identity.without_certificate()).await?;
     let answer = timeout(
         SIGN_DEADLINE,
         CertificatesClient::new(channel).sign(request),

@@ -78,9 +78,18 @@ impl Shared {
 impl LiveIdentity {
     /// Trusts these authorities; has no certificate yet.
     pub fn new(trust: Trust) -> Self {
+        Self::trusting(Arc::new(trust))
+    }
+
+    /// Trusts what this trusts now, and has no certificate. What changes later is not shared.
+    pub(crate) fn without_certificate(&self) -> Self {
+        Self::trusting(self.trust())
+    }
+
+    fn trusting(trust: Arc<Trust>) -> Self {
         let shared = Shared {
             held: ArcSwapOption::empty(),
-            trust: ArcSwap::from_pointee(trust),
+            trust: ArcSwap::new(trust),
             changed: watch::Sender::new(0),
         };
         Self {

@@ -91,15 +91,9 @@ async fn a_certificate_is_renewed_at_half_its_life() {
         "renewed only after it had expired"
     );
     let callers = operator.callers.lock().unwrap();
-    assert_eq!(
-        callers.first(),
-        Some(&None),
-        "the first request comes without a certificate"
-    );
-    assert_eq!(
-        callers.last(),
-        Some(&Some(runtime_identity())),
-        "a renewal shows the old one"
+    assert!(
+        callers.iter().all(Option::is_none),
+        "the token alone speaks for a part: {callers:?}"
     );
 }
 

@@ -185,7 +185,7 @@ async fn take(stores: &Embedded, store: StoreId, model: &mut Model, step: Step) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_sequence_of_calls_does_what_the_trait_promises(

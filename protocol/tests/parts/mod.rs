@@ -54,6 +54,8 @@ pub struct Operator {
     pub ca: Mutex<Arc<CertificateAuthority>>,
     pub token: Mutex<String>,
     pub life: Mutex<Duration>,
+    /// Whom it signs certificates for.
+    pub identity: Mutex<Identity>,
     pub signed: Mutex<u32>,
     pub callers: Mutex<Vec<Option<Identity>>>,
     pub grants: watch::Sender<GrantSet>,
@@ -65,6 +67,7 @@ impl Operator {
             ca: Mutex::new(Arc::new(CertificateAuthority::generate().unwrap())),
             token: Mutex::new("good".to_owned()),
             life: Mutex::new(Duration::from_secs(3600)),
+            identity: Mutex::new(runtime_identity()),
             signed: Mutex::new(0),
             callers: Mutex::new(Vec::new()),
             grants: watch::Sender::new(GrantSet::default()),
@@ -75,7 +78,7 @@ impl Operator {
         self.ca.lock().unwrap().clone()
     }
 
-    pub fn identity(&self) -> LiveIdentity {
+    pub fn own_identity(&self) -> LiveIdentity {
         part(
             &self.authority(),
             &Identity::new(Role::Operator, "", NODE, POD).unwrap(),
@@ -84,7 +87,7 @@ impl Operator {
 
     /// Serves on a free port of 127.0.0.1 until the result is dropped.
     pub fn serve(self: &Arc<Self>) -> Serving {
-        self.serve_at("127.0.0.1:0".parse().unwrap(), &self.identity())
+        self.serve_at("127.0.0.1:0".parse().unwrap(), &self.own_identity())
     }
 
     pub fn serve_at(self: &Arc<Self>, address: SocketAddr, identity: &LiveIdentity) -> Serving {
@@ -124,8 +127,9 @@ impl Certificates for Operator {
             return Err(Status::unauthenticated("the token is not accepted"));
         }
         let (ca, life) = (self.authority(), *self.life.lock().unwrap());
+        let identity = self.identity.lock().unwrap().clone();
         let chain = ca
-            .sign_for(&request.csr, &runtime_identity(), life)
+            .sign_for(&request.csr, &identity, life)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         *self.signed.lock().unwrap() += 1;
         let bundle = ca.certificate_pem().to_owned();

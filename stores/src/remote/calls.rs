@@ -90,9 +90,8 @@ impl Calls {
                     }
                     Err(status) => {
                         tracing::debug!(%status, "a call to the store failed");
-                        let unsent = was_not_sent(&status);
-                        let again = repeat == Repeat::Always || unsent;
-                        if status.code() != tonic::Code::Unavailable || !again || self.long_away() {
+                        let again = repeat == Repeat::Always || was_not_sent(&status);
+                        if !is_of_the_connection(&status) || !again || self.long_away() {
                             return Err(wire::error(&status));
                         }
                     }
@@ -118,6 +117,11 @@ impl Calls {
             .elapsed()
             >= PATIENCE
     }
+}
+
+/// Whether this side made the status up, for want of an answer. A status from the wire has no source.
+fn is_of_the_connection(status: &Status) -> bool {
+    status.source().is_some()
 }
 
 /// Whether there was no connection to send the call on.

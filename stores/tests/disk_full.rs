@@ -1,0 +1,117 @@
+//! A disk that is full fails writes with a plain reason, and nothing has to be restarted once it is not.
+
+use std::{path::Path, process::Command};
+
+use bytes::Bytes;
+use shoal_stores::{
+    Embedded, KeyValue, KeyValueError, StoreId, ValueLimits, embedded::EmbeddedOptions,
+};
+
+const FOLDER: &str = "SHOAL_TEST_SMALL_DISK";
+
+/// The child: runs where `FOLDER` is a file system of 4 MiB, which it may enlarge.
+#[tokio::test]
+async fn child_on_a_small_disk() {
+    let Ok(folder) = std::env::var(FOLDER) else {
+        return;
+    };
+    let options = EmbeddedOptions {
+        shards: 1,
+        ..EmbeddedOptions::default()
+    };
+    let stores = Embedded::open(folder.as_ref(), options).unwrap();
+    let store = StoreId::random();
+    let limits = ValueLimits::default();
+    let pair = |key: usize| vec![(key.to_string(), Bytes::from(vec![7; 100_000]))];
+
+    let mut written = 0;
+    let error = loop {
+        match stores.set(store, pair(written), limits).await {
+            Ok(()) => written += 1,
+            Err(error) => break error,
+        }
+        assert!(written < 100, "the disk never filled");
+    };
+    assert_eq!(
+        error,
+        KeyValueError::Unavailable("the disk is full".to_owned())
+    );
+    assert!(written > 5, "{written} values fit");
+    let keys: Vec<_> = (0..=written).map(|key| key.to_string()).collect();
+    let values = stores.get(store, keys.clone()).await.unwrap();
+    assert!(
+        values[..written].iter().all(Option::is_some),
+        "an acknowledged value is gone"
+    );
+    assert!(values[written].is_none());
+
+    mount(&["-o", "remount,size=64m", &folder]);
+    stores.set(store, pair(written), limits).await.unwrap();
+    stores.probe().await.unwrap();
+    assert!(
+        stores
+            .get(store, keys)
+            .await
+            .unwrap()
+            .iter()
+            .all(Option::is_some)
+    );
+
+    mount(&["-o", "remount,ro", &folder]);
+    let error = stores.set(store, pair(0), limits).await.unwrap_err();
+    assert!(matches!(error, KeyValueError::Unavailable(_)), "{error}");
+    mount(&["-o", "remount,rw", &folder]);
+    for _ in 0..500 {
+        if stores.set(store, pair(0), limits).await.is_ok() {
+            println!("recovered after {written} values");
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("still no write after the disk is writable again");
+}
+
+fn mount(arguments: &[&str]) {
+    assert!(
+        Command::new("mount")
+            .args(arguments)
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+fn in_own_mounts(script: &str, folder: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command
+        .args(["--map-root-user", "--mount", "sh", "-ec", script, "sh"])
+        .arg(folder)
+        .arg(std::env::current_exe().unwrap())
+        .env(FOLDER, folder);
+    command
+}
+
+#[test]
+fn a_full_disk_fails_writes_plainly_and_recovers() {
+    let folder = tempfile::tempdir().unwrap();
+    let can = in_own_mounts("mount -t tmpfs -o size=4m tmpfs \"$1\"", folder.path()).output();
+    if !can.is_ok_and(|output| output.status.success()) {
+        eprintln!(
+            "SKIPPED a_full_disk_fails_writes_plainly_and_recovers: no mount namespaces here"
+        );
+        return;
+    }
+    let script = "mount -t tmpfs -o size=4m tmpfs \"$1\"
+                  exec \"$2\" --exact child_on_a_small_disk --nocapture";
+    let output = in_own_mounts(script, folder.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        text.contains("recovered"),
+        "the child tested nothing: {text}"
+    );
+}
