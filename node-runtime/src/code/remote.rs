@@ -46,11 +46,11 @@ impl CodeSource for RemoteCode {
             return Err(FetchError::Unavailable("its signature is not 64 bytes long".into()));
         }
         let chunks = chunks.map(|chunk| match chunk.map(|chunk| chunk.part) {
-            Ok(Some(Part::Data(data))) => Ok(data.into()),
+            Ok(Some(Part::Data(data))) => Ok(data),
             Ok(_) => Err(FetchError::Unavailable("its answer has two headers".into())),
             Err(status) => Err(unavailable(&status)),
         });
-        Ok(Code { size: header.size, signature: header.signature, chunks: chunks.boxed() })
+        Ok(Code { size: header.size, signature: header.signature.into(), chunks: chunks.boxed() })
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use parking_lot::Mutex;
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, MetricEncoder},
+    encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet},
     metrics::MetricType,
     registry::Registry,
 };
@@ -123,7 +123,7 @@ impl Metrics {
                 None,
                 MetricType::Histogram,
             )?
-            .encode_histogram::<()>(seconds, count, &buckets, None)
+            .encode_histogram::<NoLabelSet>(seconds, count, &buckets, None)
     }
 
     fn states(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -163,7 +163,7 @@ impl Metrics {
 }
 
 fn counter(mut metric: MetricEncoder<'_>, count: u64) -> fmt::Result {
-    metric.encode_counter::<(), u64, u64>(&count, None)
+    metric.encode_counter::<NoLabelSet, u64, u64>(&count, None)
 }
 
 fn gauge(mut metric: MetricEncoder<'_>, value: u64) -> fmt::Result {

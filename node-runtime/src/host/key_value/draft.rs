@@ -6,11 +6,11 @@
 use bytes::Bytes;
 use wasmtime::component::{Linker, Resource};
 
-use self::bindings::wasi::keyvalue::{
+use self::bindings::wasi::keyvalue0_2_0_draft::{
     atomics, batch,
     store::{self, Error, KeyResponse},
 };
-use super::{Bucket, Failure, KeyValueHost, KeyValueView, operations::Target, view};
+use super::{Bucket, Failure, KeyValueHost, KeyValueView, operations::{Operations, Target}, view};
 use crate::host::InstanceState;
 
 mod bindings {
@@ -21,7 +21,7 @@ mod bindings {
         world: "keyvalue-draft",
         imports: { default: async | trappable },
         with: {
-            "wasi:keyvalue/store.bucket": crate::host::key_value::Bucket,
+            "wasi:keyvalue/store@0.2.0-draft.bucket": crate::host::key_value::Bucket,
         },
     });
 }
@@ -51,10 +51,10 @@ fn said<T>(result: Result<T, Failure>) -> Outcome<T> {
     Ok(result.map_err(Error::from))
 }
 
-impl KeyValueView<'_> {
+impl Operations<'_> {
     /// The page that starts at key number `start`, and the number that the next one starts at.
     async fn numbered_page(
-        &self,
+        self,
         store: Target,
         start: u64,
     ) -> Result<(Vec<String>, Option<u64>), Failure> {
@@ -74,7 +74,7 @@ impl KeyValueView<'_> {
 
 impl store::Host for KeyValueView<'_> {
     async fn open(&mut self, identifier: String) -> Outcome<Resource<Bucket>> {
-        match KeyValueView::open(self, &identifier) {
+        match self.operations.open(&identifier) {
             Ok(bucket) => Ok(Ok(self.table.push(bucket)?)),
             Err(failure) => said(Err(failure)),
         }
@@ -84,22 +84,22 @@ impl store::Host for KeyValueView<'_> {
 impl store::HostBucket for KeyValueView<'_> {
     async fn get(&mut self, bucket: Resource<Bucket>, key: String) -> Outcome<Option<Vec<u8>>> {
         let target = self.table.get(&bucket)?.into();
-        said(KeyValueView::get(self, target, key).await)
+        said(self.operations.get(target, key).await)
     }
 
     async fn set(&mut self, bucket: Resource<Bucket>, key: String, value: Vec<u8>) -> Outcome<()> {
         let target = self.table.get(&bucket)?.into();
-        said(KeyValueView::set_many(self, target, vec![(key, value)]).await)
+        said(self.operations.set_many(target, vec![(key, value)]).await)
     }
 
     async fn delete(&mut self, bucket: Resource<Bucket>, key: String) -> Outcome<()> {
         let target = self.table.get(&bucket)?.into();
-        said(KeyValueView::delete_many(self, target, vec![key]).await)
+        said(self.operations.delete_many(target, vec![key]).await)
     }
 
     async fn exists(&mut self, bucket: Resource<Bucket>, key: String) -> Outcome<bool> {
         let target = self.table.get(&bucket)?.into();
-        said(KeyValueView::exists(self, target, key).await)
+        said(self.operations.exists(target, key).await)
     }
 
     async fn list_keys(
@@ -108,7 +108,7 @@ impl store::HostBucket for KeyValueView<'_> {
         cursor: Option<u64>,
     ) -> Outcome<KeyResponse> {
         let target = self.table.get(&bucket)?.into();
-        let page = self.numbered_page(target, cursor.unwrap_or(0)).await;
+        let page = self.operations.numbered_page(target, cursor.unwrap_or(0)).await;
         said(page.map(|(keys, cursor)| KeyResponse { keys, cursor }))
     }
 
@@ -125,7 +125,7 @@ impl batch::Host for KeyValueView<'_> {
         keys: Vec<String>,
     ) -> Outcome<Vec<Option<(String, Vec<u8>)>>> {
         let target = self.table.get(&bucket)?.into();
-        let found = KeyValueView::get_many(self, target, keys.clone()).await;
+        let found = self.operations.get_many(target, keys.clone()).await;
         let entry = |(key, value): (String, Option<Bytes>)| value.map(|value| (key, value.into()));
         said(found.map(|found| keys.into_iter().zip(found).map(entry).collect()))
     }
@@ -136,12 +136,12 @@ impl batch::Host for KeyValueView<'_> {
         pairs: Vec<(String, Vec<u8>)>,
     ) -> Outcome<()> {
         let target = self.table.get(&bucket)?.into();
-        said(KeyValueView::set_many(self, target, pairs).await)
+        said(self.operations.set_many(target, pairs).await)
     }
 
     async fn delete_many(&mut self, bucket: Resource<Bucket>, keys: Vec<String>) -> Outcome<()> {
         let target = self.table.get(&bucket)?.into();
-        said(KeyValueView::delete_many(self, target, keys).await)
+        said(self.operations.delete_many(target, keys).await)
     }
 }
 
@@ -156,7 +156,7 @@ impl atomics::Host for KeyValueView<'_> {
         let Ok(delta) = i64::try_from(delta) else {
             return said(Err(Failure::Other(format!("the delta {delta} is beyond 64 bits signed"))));
         };
-        let sum = KeyValueView::increment(self, target, key, delta).await;
+        let sum = self.operations.increment(target, key, delta).await;
         let unsigned = |sum: i64| {
             u64::try_from(sum).map_err(|_| Failure::Other(format!("the sum {sum} is below zero")))
         };

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use shoal_stores::key_value::Swap;
 use wasmtime::component::{Linker, Resource};
 
-use self::bindings::wasi::keyvalue::{
+use self::bindings::wasi::keyvalue0_2_0_draft2::{
     atomics::{self, CasError},
     batch,
     store::{self, Error, KeyResponse},
@@ -20,8 +20,8 @@ mod bindings {
         world: "keyvalue-draft2",
         imports: { default: async | trappable },
         with: {
-            "wasi:keyvalue/store.bucket": crate::host::key_value::Bucket,
-            "wasi:keyvalue/atomics.cas": super::Cas,
+            "wasi:keyvalue/store@0.2.0-draft2.bucket": crate::host::key_value::Bucket,
+            "wasi:keyvalue/atomics@0.2.0-draft2.cas": super::Cas,
         },
     });
 }
@@ -57,7 +57,7 @@ fn said<T>(result: Result<T, Failure>) -> Outcome<T> {
 
 impl store::Host for KeyValueView<'_> {
     async fn open(&mut self, identifier: String) -> Outcome<Resource<Bucket>> {
-        match KeyValueView::open(self, &identifier) {
+        match self.operations.open(&identifier) {
             Ok(bucket) => Ok(Ok(self.table.push(bucket)?)),
             Err(failure) => said(Err(failure)),
         }
@@ -66,19 +66,19 @@ impl store::Host for KeyValueView<'_> {
 
 impl store::HostBucket for KeyValueView<'_> {
     async fn get(&mut self, bucket: Resource<Bucket>, key: String) -> Outcome<Option<Vec<u8>>> {
-        said(KeyValueView::get(self, self.table.get(&bucket)?.into(), key).await)
+        said(self.operations.get(self.table.get(&bucket)?.into(), key).await)
     }
 
     async fn set(&mut self, bucket: Resource<Bucket>, key: String, value: Vec<u8>) -> Outcome<()> {
-        said(KeyValueView::set_many(self, self.table.get(&bucket)?.into(), vec![(key, value)]).await)
+        said(self.operations.set_many(self.table.get(&bucket)?.into(), vec![(key, value)]).await)
     }
 
     async fn delete(&mut self, bucket: Resource<Bucket>, key: String) -> Outcome<()> {
-        said(KeyValueView::delete_many(self, self.table.get(&bucket)?.into(), vec![key]).await)
+        said(self.operations.delete_many(self.table.get(&bucket)?.into(), vec![key]).await)
     }
 
     async fn exists(&mut self, bucket: Resource<Bucket>, key: String) -> Outcome<bool> {
-        said(KeyValueView::exists(self, self.table.get(&bucket)?.into(), key).await)
+        said(self.operations.exists(self.table.get(&bucket)?.into(), key).await)
     }
 
     async fn list_keys(
@@ -86,7 +86,7 @@ impl store::HostBucket for KeyValueView<'_> {
         bucket: Resource<Bucket>,
         cursor: Option<String>,
     ) -> Outcome<KeyResponse> {
-        let page = self.page(self.table.get(&bucket)?.into(), cursor).await;
+        let page = self.operations.page(self.table.get(&bucket)?.into(), cursor).await;
         said(page.map(|(keys, cursor)| KeyResponse { keys, cursor }))
     }
 
@@ -102,7 +102,7 @@ impl batch::Host for KeyValueView<'_> {
         bucket: Resource<Bucket>,
         keys: Vec<String>,
     ) -> Outcome<Vec<(String, Option<Vec<u8>>)>> {
-        let found = KeyValueView::get_many(self, self.table.get(&bucket)?.into(), keys.clone()).await;
+        let found = self.operations.get_many(self.table.get(&bucket)?.into(), keys.clone()).await;
         let pairs = |found: Vec<Option<Bytes>>| {
             keys.into_iter().zip(found.into_iter().map(|value| value.map(Vec::from))).collect()
         };
@@ -114,11 +114,11 @@ impl batch::Host for KeyValueView<'_> {
         bucket: Resource<Bucket>,
         pairs: Vec<(String, Vec<u8>)>,
     ) -> Outcome<()> {
-        said(KeyValueView::set_many(self, self.table.get(&bucket)?.into(), pairs).await)
+        said(self.operations.set_many(self.table.get(&bucket)?.into(), pairs).await)
     }
 
     async fn delete_many(&mut self, bucket: Resource<Bucket>, keys: Vec<String>) -> Outcome<()> {
-        said(KeyValueView::delete_many(self, self.table.get(&bucket)?.into(), keys).await)
+        said(self.operations.delete_many(self.table.get(&bucket)?.into(), keys).await)
     }
 }
 
@@ -129,7 +129,7 @@ impl atomics::Host for KeyValueView<'_> {
         key: String,
         delta: i64,
     ) -> Outcome<i64> {
-        said(KeyValueView::increment(self, self.table.get(&bucket)?.into(), key, delta).await)
+        said(self.operations.increment(self.table.get(&bucket)?.into(), key, delta).await)
     }
 
     async fn swap(
@@ -138,7 +138,7 @@ impl atomics::Host for KeyValueView<'_> {
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<(), CasError>> {
         let Cas { target, key, seen } = self.table.delete(cas)?;
-        match self.compare_and_swap(target, key.clone(), seen, value).await {
+        match self.operations.compare_and_swap(target, key.clone(), seen, value).await {
             Ok(Swap::Done) => Ok(Ok(())),
             Ok(Swap::Lost { current }) => {
                 let now = Cas { target, key, seen: current };
@@ -152,7 +152,7 @@ impl atomics::Host for KeyValueView<'_> {
 impl atomics::HostCas for KeyValueView<'_> {
     async fn new(&mut self, bucket: Resource<Bucket>, key: String) -> Outcome<Resource<Cas>> {
         let target: Target = self.table.get(&bucket)?.into();
-        match self.get_many(target, vec![key.clone()]).await {
+        match self.operations.get_many(target, vec![key.clone()]).await {
             Ok(found) => {
                 let seen = found.into_iter().next().flatten();
                 Ok(Ok(self.table.push(Cas { target, key, seen })?))

@@ -8,13 +8,11 @@ mod draft2;
 mod operations;
 mod spin;
 
-use std::sync::Arc;
-
-use shoal_stores::{KeyValue, KeyValueError, StoreId, ValueLimits};
+use shoal_stores::{KeyValueError, StoreId, ValueLimits};
 use wasmtime::component::{HasData, Linker, ResourceTable};
 
+use self::operations::Operations;
 use super::InstanceState;
-use crate::app::Component;
 
 /// A store that a guest opened, in any of the interfaces.
 pub struct Bucket {
@@ -25,8 +23,7 @@ pub struct Bucket {
 /// What the key-value interfaces need of an instance.
 pub(super) struct KeyValueView<'a> {
     table: &'a mut ResourceTable,
-    component: &'a Component,
-    stores: &'a Arc<dyn KeyValue>,
+    operations: Operations<'a>,
 }
 
 pub(super) struct KeyValueHost;
@@ -56,7 +53,8 @@ impl From<KeyValueError> for Failure {
 }
 
 fn view(state: &mut InstanceState) -> KeyValueView<'_> {
-    KeyValueView { table: &mut state.table, component: &state.component, stores: &state.stores }
+    let operations = Operations { component: &state.component, stores: &*state.stores };
+    KeyValueView { table: &mut state.table, operations }
 }
 
 pub(super) fn link(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {

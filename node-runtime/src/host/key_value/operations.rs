@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use shoal_stores::{StoreId, ValueLimits, key_value::Swap};
+use shoal_stores::{KeyValue, StoreId, ValueLimits, key_value::Swap};
 
-use super::{Bucket, Failure, KeyValueView};
+use super::{Bucket, Failure};
+use crate::app::Component;
 
 /// Longest time that a guest waits for a store.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -18,22 +19,29 @@ const ALL_KEYS_BYTES: usize = 4 << 20;
 /// Bytes of values that one call returns at most.
 const VALUES_BYTES: usize = 32 << 20;
 
-impl KeyValueView<'_> {
+/// The stores of a component, apart from the instance's resources.
+#[derive(Clone, Copy)]
+pub(super) struct Operations<'a> {
+    pub(super) component: &'a Component,
+    pub(super) stores: &'a dyn KeyValue,
+}
+
+impl Operations<'_> {
     /// The Store that a label is bound to.
-    pub(super) fn open(&self, label: &str) -> Result<Bucket, Failure> {
+    pub(super) fn open(self, label: &str) -> Result<Bucket, Failure> {
         let binding = self.component.stores.iter().find(|binding| binding.label == label);
         let binding = binding.ok_or(Failure::NoSuchStore)?;
         Ok(Bucket { id: binding.id, limits: binding.limits })
     }
 
-    pub(super) async fn get(&self, store: Target, key: String) -> Result<Option<Vec<u8>>, Failure> {
+    pub(super) async fn get(self, store: Target, key: String) -> Result<Option<Vec<u8>>, Failure> {
         let found = self.get_many(store, vec![key]).await?;
         Ok(found.into_iter().next().flatten().map(Vec::from))
     }
 
     /// One entry for each key, in order.
     pub(super) async fn get_many(
-        &self,
+        self,
         store: Target,
         keys: Vec<String>,
     ) -> Result<Vec<Option<Bytes>>, Failure> {
@@ -52,7 +60,7 @@ impl KeyValueView<'_> {
     }
 
     pub(super) async fn set_many(
-        &self,
+        self,
         store: Target,
         pairs: Vec<(String, Vec<u8>)>,
     ) -> Result<(), Failure> {
@@ -66,7 +74,7 @@ impl KeyValueView<'_> {
     }
 
     pub(super) async fn delete_many(
-        &self,
+        self,
         store: Target,
         keys: Vec<String>,
     ) -> Result<(), Failure> {
@@ -74,14 +82,14 @@ impl KeyValueView<'_> {
         within_deadline(self.stores.delete(store.id, keys)).await
     }
 
-    pub(super) async fn exists(&self, store: Target, key: String) -> Result<bool, Failure> {
+    pub(super) async fn exists(self, store: Target, key: String) -> Result<bool, Failure> {
         store.check_key(&key)?;
         within_deadline(self.stores.exists(store.id, key)).await
     }
 
     /// Keys after `after`, and where the next page starts.
     pub(super) async fn page(
-        &self,
+        self,
         store: Target,
         after: Option<String>,
     ) -> Result<(Vec<String>, Option<String>), Failure> {
@@ -91,7 +99,7 @@ impl KeyValueView<'_> {
     }
 
     /// Every key, unless there are too many to return at once.
-    pub(super) async fn all_keys(&self, store: Target) -> Result<Vec<String>, Failure> {
+    pub(super) async fn all_keys(self, store: Target) -> Result<Vec<String>, Failure> {
         let (mut all, mut after, mut bytes) = (Vec::new(), None, 0_usize);
         loop {
             let (mut keys, next) = self.page(store, after).await?;
@@ -112,7 +120,7 @@ impl KeyValueView<'_> {
     }
 
     pub(super) async fn increment(
-        &self,
+        self,
         store: Target,
         key: String,
         delta: i64,
@@ -122,7 +130,7 @@ impl KeyValueView<'_> {
     }
 
     pub(super) async fn compare_and_swap(
-        &self,
+        self,
         store: Target,
         key: String,
         expected: Option<Bytes>,

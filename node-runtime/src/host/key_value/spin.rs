@@ -44,7 +44,7 @@ impl key_value::Host for KeyValueView<'_> {}
 
 impl key_value::HostStore for KeyValueView<'_> {
     async fn open(&mut self, label: String) -> Outcome<Resource<Bucket>> {
-        match KeyValueView::open(self, &label) {
+        match self.operations.open(&label) {
             Ok(bucket) => Ok(Ok(self.table.push(bucket)?)),
             Err(failure) => said(Err(failure)),
         }
@@ -52,27 +52,27 @@ impl key_value::HostStore for KeyValueView<'_> {
 
     async fn get(&mut self, store: Resource<Bucket>, key: String) -> Outcome<Option<Vec<u8>>> {
         let target = self.table.get(&store)?.into();
-        said(KeyValueView::get(self, target, key).await)
+        said(self.operations.get(target, key).await)
     }
 
     async fn set(&mut self, store: Resource<Bucket>, key: String, value: Vec<u8>) -> Outcome<()> {
         let target = self.table.get(&store)?.into();
-        said(KeyValueView::set_many(self, target, vec![(key, value)]).await)
+        said(self.operations.set_many(target, vec![(key, value)]).await)
     }
 
     async fn delete(&mut self, store: Resource<Bucket>, key: String) -> Outcome<()> {
         let target = self.table.get(&store)?.into();
-        said(KeyValueView::delete_many(self, target, vec![key]).await)
+        said(self.operations.delete_many(target, vec![key]).await)
     }
 
     async fn exists(&mut self, store: Resource<Bucket>, key: String) -> Outcome<bool> {
         let target = self.table.get(&store)?.into();
-        said(KeyValueView::exists(self, target, key).await)
+        said(self.operations.exists(target, key).await)
     }
 
     async fn get_keys(&mut self, store: Resource<Bucket>) -> Outcome<Vec<String>> {
         let target = self.table.get(&store)?.into();
-        said(self.all_keys(target).await)
+        said(self.operations.all_keys(target).await)
     }
 
     async fn drop(&mut self, store: Resource<Bucket>) -> wasmtime::Result<()> {
