@@ -1,46 +1,13 @@
-//! A core module that also imports `wasi_snapshot_preview1`, so it needs the adapter: it prints
-//! a line through `fd_write` for each request.
+//! A core module for `wasm32-wasip1`, as SDKs built them before there were component linkers: its
+//! standard library calls `wasi_snapshot_preview1`, so the adapter is needed. It prints a line for
+//! each request and tells what `GREETING` is.
 
 use guest_http::{Request, ResponseOutparam, text};
 
 guest_http::serve!(handle);
 
-/// `ciovec` of preview 1.
-#[repr(C)]
-struct Piece {
-    start: *const u8,
-    length: usize,
-}
-
-#[link(wasm_import_module = "wasi_snapshot_preview1")]
-unsafe extern "C" {
-    fn fd_write(fd: u32, pieces: *const Piece, count: usize, written: *mut usize) -> u16;
-}
-
-const STDOUT: u32 = 1;
-
 fn handle(request: Request, out: ResponseOutparam) {
-    let line = format!("preview 1 saw {}\n", request.path());
-    match print(&line) {
-        Ok(written) => text(
-            out,
-            200,
-            &format!("printed {written} bytes through preview 1\n"),
-        ),
-        Err(errno) => text(out, 500, &format!("fd_write failed with errno {errno}\n")),
-    }
-}
-
-fn print(line: &str) -> Result<usize, u16> {
-    let piece = Piece {
-        start: line.as_ptr(),
-        length: line.len(),
-    };
-    let mut written = 0;
-    // SAFETY: `piece` describes `line` and both outlive the call, as does `written`.
-    let errno = unsafe { fd_write(STDOUT, &piece, 1, &mut written) };
-    match errno {
-        0 => Ok(written),
-        errno => Err(errno),
-    }
+    println!("preview 1 saw {}", request.path());
+    let greeting = std::env::var("GREETING").unwrap_or_else(|_| "hello".to_owned());
+    text(out, 200, &format!("{greeting} through preview 1\n"));
 }
