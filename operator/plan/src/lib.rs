@@ -43,6 +43,8 @@ mod service;
 mod slice;
 mod status;
 mod store;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use assignment::{Assignment, Component, Limits, Role, StoreBinding};

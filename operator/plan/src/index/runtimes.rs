@@ -1,111 +1,17 @@
-//! Runtime pods, and what their runtimes say on the stream.
+//! What runtimes say on their streams, and how their pods stand.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    net::IpAddr,
     sync::Arc,
 };
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
 
-use super::Index;
+use super::{AppReport, Hello, Index, RuntimePod};
 use crate::{AppKey, AppRef, ObjectKey};
 
-/// Label of runtime pods; its value names the pool.
-const POOL_LABEL: &str = "shoal.dev/pool";
 /// How long a runtime that was not heard yet is left as its slices say.
 const HEARD_WITHIN: SignedDuration = SignedDuration::from_secs(5);
-
-/// A runtime pod, as the API server shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuntimePod {
-    /// `metadata.uid`
-    pub uid: Arc<str>,
-    /// Namespace and name.
-    pub key: ObjectKey,
-    /// Node that it runs on.
-    pub node: String,
-    /// Its addresses.
-    pub ips: Vec<IpAddr>,
-    /// Asked to end, or ended.
-    pub deleting: bool,
-    /// Its containers have ended for good.
-    pub ended: bool,
-    /// `metadata.creationTimestamp`
-    pub created: Timestamp,
-}
-
-impl RuntimePod {
-    /// A pod, if it is a runtime of the pool `default` that has a node.
-    fn of(pod: &Pod) -> Option<Self> {
-        let pool = pod.metadata.labels.as_ref()?.get(POOL_LABEL)?;
-        let status = pod.status.as_ref();
-        let ips = status
-            .and_then(|status| status.pod_ips.as_ref())
-            .into_iter()
-            .flatten();
-        let phase = status.and_then(|status| status.phase.as_deref());
-        (pool == shoal_crds::DEFAULT_POOL).then_some(())?;
-        Some(Self {
-            uid: pod.metadata.uid.as_deref()?.into(),
-            key: ObjectKey::of(&pod.metadata),
-            node: pod.spec.as_ref()?.node_name.clone()?,
-            ips: ips.filter_map(|ip| ip.ip.parse().ok()).collect(),
-            deleting: pod.metadata.deletion_timestamp.is_some(),
-            ended: matches!(phase, Some("Failed" | "Succeeded")),
-            created: pod
-                .metadata
-                .creation_timestamp
-                .as_ref()
-                .map_or(Timestamp::MIN, |time| time.0),
-        })
-    }
-}
-
-/// First words of a runtime.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hello {
-    /// What compiled code must have been made for.
-    pub engine_key: String,
-}
-
-/// What a runtime says about one app.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AppReport {
-    /// The app.
-    pub app: AppRef,
-    /// Generation of the assignment that this speaks of.
-    pub generation: String,
-    /// Revision whose code answers requests now; empty: none.
-    pub serving_revision: String,
-    /// State of that assignment.
-    pub state: ReportState,
-    /// CamelCase; empty when all is well.
-    pub reason: String,
-    /// What is wrong.
-    pub message: String,
-}
-
-/// State of an assignment on a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReportState {
-    /// Under way; an earlier revision may answer.
-    Fetching,
-    /// Done.
-    Ready,
-    /// Kept warm, answers nothing.
-    Standby,
-    /// It cannot be; an earlier revision may answer.
-    Failed,
-}
-
-impl AppReport {
-    /// Whether the app answers on that node, by whichever revision.
-    pub(crate) fn answers(&self) -> bool {
-        !self.serving_revision.is_empty() && self.state != ReportState::Standby
-    }
-}
 
 /// How a runtime pod stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +27,7 @@ pub(crate) enum Standing {
 }
 
 #[derive(Debug, Default)]
-struct Session {
+pub(super) struct Session {
     engine_key: String,
     connected: bool,
     draining: bool,
@@ -135,10 +41,10 @@ struct Session {
 #[derive(Debug)]
 pub(crate) struct Runtimes {
     started: Timestamp,
-    pods: HashMap<Arc<str>, RuntimePod>,
-    by_key: HashMap<ObjectKey, Arc<str>>,
-    by_node: BTreeMap<String, BTreeSet<Arc<str>>>,
-    sessions: HashMap<Arc<str>, Session>,
+    pub(super) pods: HashMap<Arc<str>, RuntimePod>,
+    pub(super) by_key: HashMap<ObjectKey, Arc<str>>,
+    pub(super) by_node: BTreeMap<String, BTreeSet<Arc<str>>>,
+    pub(super) sessions: HashMap<Arc<str>, Session>,
     reporting: HashMap<AppKey, BTreeSet<Arc<str>>>,
     engine_keys: BTreeSet<String>,
 }
@@ -251,7 +157,7 @@ impl Runtimes {
     }
 
     /// Replaces or changes what a pod says; returns the Apps for which something is new.
-    fn report_changes(
+    pub(super) fn report_changes(
         &mut self,
         pod: &Arc<str>,
         full: bool,
@@ -305,7 +211,7 @@ impl Runtimes {
     }
 
     /// Returns whether there is an engine that was not there before.
-    fn refresh_engine_keys(&mut self) -> bool {
+    pub(super) fn refresh_engine_keys(&mut self) -> bool {
         let keys: BTreeSet<String> = self
             .sessions
             .values()
@@ -316,78 +222,9 @@ impl Runtimes {
         self.engine_keys = keys;
         more
     }
-
-    fn forget_pod(&mut self, uid: &Arc<str>) -> Option<RuntimePod> {
-        let pod = self.pods.remove(uid)?;
-        self.by_key.remove(&pod.key);
-        if let Some(pods) = self.by_node.get_mut(&pod.node) {
-            pods.remove(uid);
-            if pods.is_empty() {
-                self.by_node.remove(&pod.node);
-            }
-        }
-        Some(pod)
-    }
 }
 
 impl Index {
-    pub(super) fn apply_pod(&mut self, pod: Pod) {
-        let key = ObjectKey::of(&pod.metadata);
-        let known = self.runtimes.by_key.get(&key).cloned();
-        let Some(pod) = RuntimePod::of(&pod) else {
-            if known.is_some() {
-                self.delete_pod(&key, None);
-            }
-            return;
-        };
-        if let Some(uid) = known {
-            if self.runtimes.pods.get(&uid) == Some(&pod) {
-                return;
-            }
-            if uid != pod.uid {
-                self.delete_pod(&key, None);
-            }
-        }
-        self.apply_runtime_pod(pod);
-    }
-
-    /// A runtime pod was made or has changed.
-    pub fn apply_runtime_pod(&mut self, pod: RuntimePod) {
-        let (uid, node) = (Arc::clone(&pod.uid), pod.node.clone());
-        self.runtimes
-            .by_key
-            .insert(pod.key.clone(), Arc::clone(&uid));
-        self.runtimes
-            .by_node
-            .entry(node.clone())
-            .or_default()
-            .insert(Arc::clone(&uid));
-        self.runtimes.pods.insert(Arc::clone(&uid), pod);
-        self.touch_pod(&uid);
-        self.touch_node(&node);
-    }
-
-    pub(super) fn delete_pod(&mut self, key: &ObjectKey, uid: Option<&str>) {
-        let Some(known) = self.runtimes.by_key.get(key).cloned() else {
-            return;
-        };
-        if uid.is_some_and(|uid| *uid != *known) {
-            return;
-        }
-        self.touch_pod(&known);
-        let pod = self.runtimes.forget_pod(&known);
-        self.runtimes.report_changes(&known, true, Vec::new(), &[]);
-        self.runtimes.sessions.remove(&known);
-        self.runtimes.refresh_engine_keys();
-        if let Some(pod) = pod {
-            self.touch_node(&pod.node);
-        }
-    }
-
-    pub(super) fn known_pods(&self) -> Vec<ObjectKey> {
-        self.runtimes.by_key.keys().cloned().collect()
-    }
-
     /// The runtime of a pod is connected. What it said before holds until its full report.
     pub fn runtime_hello(&mut self, pod: &str, hello: Hello, now: Timestamp) {
         let session = self.runtimes.sessions.entry(pod.into()).or_default();
@@ -450,7 +287,7 @@ impl Index {
         }
     }
 
-    fn touch_pod(&mut self, pod: &str) {
+    pub(super) fn touch_pod(&mut self, pod: &str) {
         let reported = self.runtimes.apps_reported_by(pod);
         self.dirty.extend(reported);
         self.dirty.extend(self.placements.told(pod));

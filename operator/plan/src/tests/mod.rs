@@ -1,0 +1,12 @@
+//! The planner against a small world: one rule a test.
+
+mod bounds;
+mod gone;
+mod images;
+mod moves;
+mod restart;
+mod service;
+mod slices;
+mod status;
+mod stores;
+mod world;

@@ -1,0 +1,328 @@
+//! An API server that keeps objects, gives them uids and versions, and fills in what the real one does.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{
+        core::v1::{Node, Service},
+        discovery::v1::EndpointSlice,
+    },
+    apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta, Time},
+};
+use serde_json::{Value, json};
+use shoal_crds::{App, Store};
+
+use super::NAMESPACE;
+use crate::{
+    AppKey, Index, ObjectKey, WriteAction,
+    slice::{is_ready, is_terminating},
+};
+
+#[derive(Default)]
+pub(in crate::tests) struct Api {
+    pub(in crate::tests) apps: BTreeMap<ObjectKey, App>,
+    pub(in crate::tests) services: BTreeMap<ObjectKey, Service>,
+    pub(in crate::tests) slices: BTreeMap<ObjectKey, EndpointSlice>,
+    pub(in crate::tests) stores: BTreeMap<ObjectKey, Store>,
+    pub(in crate::tests) nodes: BTreeMap<String, Node>,
+    pub(in crate::tests) endpoints_deleted: usize,
+    version: u64,
+}
+
+/// An endpoint, in short.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::tests) struct Shown {
+    pub(in crate::tests) node: String,
+    pub(in crate::tests) address: String,
+    pub(in crate::tests) ready: bool,
+    pub(in crate::tests) terminating: bool,
+}
+
+/// A JSON merge patch (RFC 7386).
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    let object = target.as_object_mut().unwrap();
+    for (name, value) in patch {
+        if value.is_null() {
+            object.remove(name);
+        } else {
+            merge(object.entry(name.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+impl Api {
+    fn stamp(&mut self, metadata: &mut ObjectMeta, now: Timestamp) {
+        self.version += 1;
+        metadata.resource_version = Some(self.version.to_string());
+        metadata
+            .uid
+            .get_or_insert_with(|| format!("uid-{}", self.version));
+        metadata.creation_timestamp.get_or_insert(Time(now));
+    }
+
+    /// Everything, as a watch lists it.
+    pub(in crate::tests) fn feed_to(&self, index: &mut Index) {
+        index.reset(self.nodes.values().cloned().collect::<Vec<_>>());
+        index.reset(self.slices.values().cloned().collect::<Vec<_>>());
+        index.reset(self.services.values().cloned().collect::<Vec<_>>());
+        index.reset(self.stores.values().cloned().collect::<Vec<_>>());
+        index.reset(self.apps.values().cloned().collect::<Vec<_>>());
+    }
+
+    pub(super) fn edit_app(
+        &mut self,
+        key: &AppKey,
+        now: Timestamp,
+        edit: impl FnOnce(&mut App),
+    ) -> App {
+        let mut app = self.apps.get(key).cloned().unwrap_or_else(|| {
+            let spec = serde_json::from_value(json!({"image": "none"})).unwrap();
+            let mut app = App::new(&key.name, spec);
+            app.metadata.namespace = Some(key.namespace.to_string());
+            app
+        });
+        let before = app.spec.clone();
+        edit(&mut app);
+        if app.metadata.generation.is_none() || app.spec != before {
+            app.metadata.generation = Some(app.metadata.generation.unwrap_or(0) + 1);
+        }
+        self.stamp(&mut app.metadata, now);
+        self.apps.insert(key.clone(), app.clone());
+        app
+    }
+
+    /// Deletes an App and what it owns; returns what a watch then says.
+    pub(super) fn delete_app(&mut self, key: &AppKey) -> Vec<Box<dyn FnOnce(&mut Index)>> {
+        let mut told: Vec<Box<dyn FnOnce(&mut Index)>> = Vec::new();
+        let app = self.apps.remove(key).unwrap();
+        let uid = app.metadata.uid.clone();
+        told.push(Box::new(move |index| index.delete(&app)));
+        let owned = |metadata: &ObjectMeta| {
+            metadata
+                .owner_references
+                .iter()
+                .flatten()
+                .any(|owner| Some(&owner.uid) == uid.as_ref())
+        };
+        if self
+            .services
+            .get(key)
+            .is_some_and(|service| owned(&service.metadata))
+        {
+            told.extend(self.delete_service(key));
+        }
+        told
+    }
+
+    /// Deletes a Service and its slices.
+    pub(in crate::tests) fn delete_service(
+        &mut self,
+        key: &ObjectKey,
+    ) -> Vec<Box<dyn FnOnce(&mut Index)>> {
+        let mut told: Vec<Box<dyn FnOnce(&mut Index)>> = Vec::new();
+        let service = self.services.remove(key).unwrap();
+        let uid = service.metadata.uid.clone();
+        told.push(Box::new(move |index| index.delete(&service)));
+        let owned = |slice: &EndpointSlice| {
+            slice
+                .metadata
+                .owner_references
+                .iter()
+                .flatten()
+                .any(|owner| Some(&owner.uid) == uid.as_ref())
+        };
+        let slices: Vec<ObjectKey> = self
+            .slices
+            .iter()
+            .filter(|(_, slice)| owned(slice))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in slices {
+            let slice = self.slices.remove(&key).unwrap();
+            told.push(Box::new(move |index| index.delete(&slice)));
+        }
+        told
+    }
+
+    /// Puts a Service there as someone else does, or changes one.
+    pub(in crate::tests) fn put_service(
+        &mut self,
+        mut service: Service,
+        now: Timestamp,
+    ) -> Service {
+        self.stamp(&mut service.metadata, now);
+        self.services
+            .insert(ObjectKey::of(&service.metadata), service.clone());
+        service
+    }
+
+    /// Puts a slice there as someone else does.
+    pub(in crate::tests) fn put_slice(
+        &mut self,
+        mut slice: EndpointSlice,
+        now: Timestamp,
+    ) -> EndpointSlice {
+        self.stamp(&mut slice.metadata, now);
+        self.slices
+            .insert(ObjectKey::of(&slice.metadata), slice.clone());
+        slice
+    }
+
+    /// Puts a Store there as someone else does.
+    pub(in crate::tests) fn put_store(&mut self, mut store: Store, now: Timestamp) -> Store {
+        store.metadata.namespace = Some(NAMESPACE.to_owned());
+        self.stamp(&mut store.metadata, now);
+        self.stores
+            .insert(ObjectKey::of(&store.metadata), store.clone());
+        store
+    }
+
+    /// Endpoints of a Service, of the family IPv4.
+    pub(in crate::tests) fn endpoints(&self, service: &ObjectKey) -> Vec<Shown> {
+        let slices = self.slices.values().filter(|slice| {
+            let labels = slice.metadata.labels.as_ref().unwrap();
+            slice.metadata.namespace.as_deref() == Some(&*service.namespace)
+                && labels.get("kubernetes.io/service-name").map(String::as_str)
+                    == Some(&*service.name)
+                && slice.address_type == "IPv4"
+        });
+        slices
+            .flat_map(|slice| &slice.endpoints)
+            .map(|endpoint| Shown {
+                node: endpoint.node_name.clone().unwrap_or_default(),
+                address: endpoint.addresses[0].clone(),
+                ready: is_ready(endpoint),
+                terminating: is_terminating(endpoint),
+            })
+            .collect()
+    }
+
+    /// Does a write and tells the index what came of it.
+    pub(super) fn execute(&mut self, action: WriteAction, now: Timestamp, index: &mut Index) {
+        match action {
+            WriteAction::CreateStore(mut store) => {
+                self.version += 1;
+                store.spec.id = Some(format!("00000000-0000-4000-8000-{:012}", self.version));
+                assert!(
+                    !self.stores.contains_key(&ObjectKey::of(&store.metadata)),
+                    "made twice"
+                );
+                index.apply(self.put_store(*store, now));
+            }
+            WriteAction::SetStoreId {
+                key,
+                resource_version,
+            } => {
+                let mut store = self.stores[&key].clone();
+                assert_eq!(store.metadata.resource_version, Some(resource_version));
+                store.spec.id = Some(format!("00000000-0000-4000-8000-{:012}", self.version));
+                index.apply(self.put_store(store, now));
+            }
+            WriteAction::PatchStoreStatus { key, uid, status } => {
+                let mut store = self.stores[&key].clone();
+                assert_eq!(store.metadata.uid, Some(uid));
+                store.status = Some(status);
+                index.apply(self.put_store(store, now));
+            }
+            WriteAction::CreateService(service) => {
+                assert!(
+                    !self
+                        .services
+                        .contains_key(&ObjectKey::of(&service.metadata)),
+                    "made twice"
+                );
+                index.apply(self.put_service(defaulted(*service), now));
+            }
+            WriteAction::PatchService { key, patch } => {
+                let mut value = serde_json::to_value(&self.services[&key]).unwrap();
+                let version = patch["metadata"]["resourceVersion"].as_str();
+                assert_eq!(
+                    version,
+                    self.services[&key].metadata.resource_version.as_deref()
+                );
+                merge(&mut value, &patch);
+                index.apply(
+                    self.put_service(defaulted(serde_json::from_value(value).unwrap()), now),
+                );
+            }
+            WriteAction::CreateSlice(slice) => {
+                assert!(
+                    !self.slices.contains_key(&ObjectKey::of(&slice.metadata)),
+                    "made twice"
+                );
+                index.apply(self.put_slice(*slice, now));
+            }
+            WriteAction::UpdateSlice(slice) => {
+                let known = &self.slices[&ObjectKey::of(&slice.metadata)];
+                assert_eq!(
+                    known.metadata.resource_version,
+                    slice.metadata.resource_version
+                );
+                index.apply(self.put_slice(*slice, now));
+            }
+            WriteAction::DeleteSlice { key, uid } => {
+                let slice = self.slices.remove(&key).unwrap();
+                assert_eq!(slice.metadata.uid, Some(uid));
+                index.delete(&slice);
+            }
+            WriteAction::DeleteEndpoints { .. } => self.endpoints_deleted += 1,
+            WriteAction::PatchAppStatus { key, uid, status } => {
+                let mut app = self.apps[&key].clone();
+                assert_eq!(app.metadata.uid, Some(uid));
+                assert_ne!(
+                    app.status.as_ref(),
+                    Some(&*status),
+                    "a write that changes nothing"
+                );
+                app.status = Some(*status);
+                self.stamp(&mut app.metadata, now);
+                self.apps.insert(key, app.clone());
+                index.apply(app);
+            }
+        }
+    }
+}
+
+/// What the API server fills in, and who set which label.
+fn defaulted(mut service: Service) -> Service {
+    let spec = service.spec.get_or_insert_default();
+    if spec.ip_families.is_none() {
+        let families = match spec.ip_family_policy.as_deref() {
+            Some("SingleStack") => vec!["IPv4"],
+            _ => vec!["IPv4", "IPv6"],
+        };
+        spec.ip_families = Some(families.into_iter().map(str::to_owned).collect());
+    }
+    spec.cluster_ip
+        .get_or_insert_with(|| "10.96.0.7".to_owned());
+    if spec.type_.as_deref() == Some("NodePort") {
+        for port in spec.ports.iter_mut().flatten() {
+            port.node_port.get_or_insert(30_007);
+        }
+    }
+    let keys = |map: &Option<BTreeMap<String, String>>| -> Value {
+        map.iter()
+            .flatten()
+            .map(|(name, _)| (format!("f:{name}"), json!({})))
+            .collect()
+    };
+    let owned = keys(&service.metadata.labels);
+    let fields = json!({"f:metadata": {"f:labels": owned, "f:annotations": keys(&service.metadata.annotations)}});
+    service.metadata.managed_fields.get_or_insert_with(|| {
+        vec![ManagedFieldsEntry {
+            manager: Some("shoal-operator".to_owned()),
+            operation: Some("Update".to_owned()),
+            fields_v1: Some(FieldsV1(fields)),
+            ..ManagedFieldsEntry::default()
+        }]
+    });
+    service
+}

@@ -1,0 +1,95 @@
+//! A builder that answers from a table.
+
+use std::collections::BTreeMap;
+
+use crate::{ComponentDescription, Description, Question, Refusal};
+
+pub(in crate::tests) struct Builder {
+    pub(in crate::tests) up: bool,
+    pub(in crate::tests) asked: Vec<Question>,
+    images: BTreeMap<String, Result<String, Refusal>>,
+    builds: BTreeMap<String, Result<Description, Refusal>>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            up: true,
+            asked: Vec::new(),
+            images: BTreeMap::new(),
+            builds: BTreeMap::new(),
+        }
+    }
+}
+
+pub(in crate::tests) fn digest(text: &str) -> String {
+    format!("sha256:{}", crate::hash::hex(text.as_bytes(), 32))
+}
+
+pub(in crate::tests) fn component(name: &str, stores: &[&str]) -> ComponentDescription {
+    ComponentDescription {
+        name: name.to_owned(),
+        digest: digest(&format!("component {name}")),
+        routes: vec!["/...".to_owned()],
+        env: BTreeMap::from([("FROM".to_owned(), "image".to_owned())]),
+        key_value_stores: stores.iter().map(|&store| store.to_owned()).collect(),
+    }
+}
+
+pub(in crate::tests) fn refusal(reason: &str, retry_after_seconds: u32) -> Refusal {
+    let message = format!("because of {reason}");
+    Refusal {
+        reason: reason.to_owned(),
+        message,
+        retry_after_seconds,
+    }
+}
+
+impl Builder {
+    /// There is such an image.
+    pub(in crate::tests) fn image(&mut self, image: &str, components: Vec<ComponentDescription>) {
+        let components = components
+            .into_iter()
+            .map(|c| ComponentDescription {
+                digest: digest(&format!("{image} {}", c.name)),
+                ..c
+            })
+            .collect();
+        self.images.insert(image.to_owned(), Ok(digest(image)));
+        self.builds
+            .insert(digest(image), Ok(Description { components }));
+    }
+
+    /// It has no digest.
+    pub(in crate::tests) fn refuse_resolve(&mut self, image: &str, refusal: Refusal) {
+        self.images.insert(image.to_owned(), Err(refusal));
+    }
+
+    /// It has a digest, but does not build.
+    pub(in crate::tests) fn refuse_build(&mut self, image: &str, refusal: Refusal) {
+        self.images.insert(image.to_owned(), Ok(digest(image)));
+        self.builds.insert(digest(image), Err(refusal));
+    }
+
+    pub(super) fn resolve(&self, image: &str) -> Result<String, Refusal> {
+        self.images
+            .get(image)
+            .cloned()
+            .unwrap_or_else(|| Err(refusal("ImageNotFound", 30)))
+    }
+
+    pub(super) fn build(&self, digest: &str) -> Result<Description, Refusal> {
+        self.builds
+            .get(digest)
+            .cloned()
+            .unwrap_or_else(|| Err(refusal("ImageNotFound", 30)))
+    }
+
+    /// How many questions of a kind were asked.
+    pub(in crate::tests) fn asked_resolves(&self) -> usize {
+        self.asked
+            .iter()
+            .filter(|question| matches!(question, Question::Resolve { .. }))
+            .count()
+    }
+}
