@@ -14,6 +14,11 @@ fn main() {
 }
 
 fn wasmtime_version(lock: &str) -> Option<&str> {
-    let mut lines = lock.lines().skip_while(|line| *line != "name = \"wasmtime\"");
-    lines.nth(1)?.strip_prefix("version = \"")?.strip_suffix('"')
+    let mut lines = lock
+        .lines()
+        .skip_while(|line| *line != "name = \"wasmtime\"");
+    lines
+        .nth(1)?
+        .strip_prefix("version = \"")?
+        .strip_suffix('"')
 }

@@ -36,15 +36,20 @@ struct Place {
 /// There is none, it is not served (see [`spin::manifest::read`]), or the layers are not valid.
 pub fn read_app(layers: &dyn Layers) -> Result<AppPlan, Refusal> {
     let mut text = String::new();
-    extract(layers, &["spin.toml"], limits::CONFIG_BYTES, &mut |_, file| {
-        file.read_to_string(&mut text).map(|_| ())
-    })?;
+    extract(
+        layers,
+        &["spin.toml"],
+        limits::CONFIG_BYTES,
+        &mut |_, file| file.read_to_string(&mut text).map(|_| ()),
+    )?;
     let mut plan = spin::manifest::read(&text)?;
     for component in &mut plan.components {
         let subject = component.subject();
         if let WasmSource::File(path) = &mut component.wasm {
             *path = archive::normalise(path).ok_or_else(|| {
-                refuse(format!("{subject} has a source outside of the image: `{path}`"))
+                refuse(format!(
+                    "{subject} has a source outside of the image: `{path}`"
+                ))
             })?;
         }
     }
@@ -67,7 +72,9 @@ pub fn extract(
         match places.get(*path) {
             None => return Err(refuse(format!("the image has no file `/{path}`"))),
             Some(place) if !place.is_file => {
-                return Err(refuse(format!("`/{path}` of the image is a link; it must be a file")));
+                return Err(refuse(format!(
+                    "`/{path}` of the image is a link; it must be a file"
+                )));
             }
             Some(_) => {}
         }
@@ -79,7 +86,10 @@ pub fn extract(
         }
         if entry.size > max_bytes {
             let bound = max_bytes >> 20;
-            return Err(refuse(format!("`/{}` of the image is larger than {bound} MiB", entry.path)));
+            return Err(refuse(format!(
+                "`/{}` of the image is larger than {bound} MiB",
+                entry.path
+            )));
         }
         let path = entry.path.clone();
         sink(&path, &mut entry.content.take(max_bytes)).map_err(|error| invalid(layer, &error))
@@ -96,7 +106,14 @@ fn locate<'p>(layers: &dyn Layers, paths: &[&'p str]) -> Result<HashMap<&'p str,
                 EntryKind::File | EntryKind::Link => {
                     if entry.path == *path {
                         let is_file = matches!(entry.kind, EntryKind::File);
-                        places.insert(path, Place { layer, entry: entry.number, is_file });
+                        places.insert(
+                            path,
+                            Place {
+                                layer,
+                                entry: entry.number,
+                                is_file,
+                            },
+                        );
                         continue;
                     }
                     is_below(path, &entry.path)
@@ -105,8 +122,13 @@ fn locate<'p>(layers: &dyn Layers, paths: &[&'p str]) -> Result<HashMap<&'p str,
                 EntryKind::Whiteout => entry.path == *path || is_below(path, &entry.path),
                 EntryKind::OpaqueDirectory => is_below(path, &entry.path),
             };
-            let is_whiteout = matches!(entry.kind, EntryKind::Whiteout | EntryKind::OpaqueDirectory);
-            if removes && places.get(path).is_some_and(|place| !is_whiteout || place.layer < layer) {
+            let is_whiteout =
+                matches!(entry.kind, EntryKind::Whiteout | EntryKind::OpaqueDirectory);
+            if removes
+                && places
+                    .get(path)
+                    .is_some_and(|place| !is_whiteout || place.layer < layer)
+            {
                 places.remove(path);
             }
         }
@@ -117,7 +139,9 @@ fn locate<'p>(layers: &dyn Layers, paths: &[&'p str]) -> Result<HashMap<&'p str,
 
 fn is_below(path: &str, directory: &str) -> bool {
     directory.is_empty()
-        || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
+        || path
+            .strip_prefix(directory)
+            .is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Walks over all entries of all layers, within the bounds of the whole image.
@@ -128,9 +152,12 @@ fn visit(
     let (mut bytes_left, mut entries_left) = (limits::UNPACKED_BYTES, limits::ARCHIVE_ENTRIES);
     for layer in 0..layers.count() {
         let file = layers.open(layer).map_err(|error| invalid(layer, &error))?;
-        let mut budget = archive::Budget { bytes: bytes_left, entries: entries_left };
-        archive::walk(file, &mut budget, &mut |entry| visitor(layer, entry))
-            .map_err(|problem| match problem {
+        let mut budget = archive::Budget {
+            bytes: bytes_left,
+            entries: entries_left,
+        };
+        archive::walk(file, &mut budget, &mut |entry| visitor(layer, entry)).map_err(
+            |problem| match problem {
                 archive::Problem::Io(error) => invalid(layer, &error),
                 archive::Problem::Refused(refusal) => refusal,
                 archive::Problem::TooLarge => refuse(format!(
@@ -138,7 +165,8 @@ fn visit(
                     limits::UNPACKED_BYTES >> 20,
                     limits::ARCHIVE_ENTRIES
                 )),
-            })?;
+            },
+        )?;
         (bytes_left, entries_left) = (budget.bytes, budget.entries);
     }
     Ok(())
@@ -149,7 +177,9 @@ fn refuse(message: String) -> Refusal {
 }
 
 fn invalid(layer: usize, error: &std::io::Error) -> Refusal {
-    refuse(format!("layer {layer} of the image cannot be read: {error}"))
+    refuse(format!(
+        "layer {layer} of the image cannot be read: {error}"
+    ))
 }
 
 #[cfg(test)]

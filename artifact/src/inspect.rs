@@ -34,7 +34,10 @@ pub fn inspect(subject: &str, wasm: &[u8]) -> Result<ComponentFacts, Refusal> {
         ),
         Problem::TooMany => Refusal::new(
             Reason::UnsupportedArtifact,
-            format!("{subject} has more than {} imports or exports", limits::EXTERNS),
+            format!(
+                "{subject} has more than {} imports or exports",
+                limits::EXTERNS
+            ),
         ),
     })?;
     facts.exports.sort_unstable();
@@ -46,7 +49,10 @@ pub fn inspect(subject: &str, wasm: &[u8]) -> Result<ComponentFacts, Refusal> {
 /// The refusal of a component past [`limits::COMPONENT_BYTES`].
 pub fn too_large(subject: &str) -> Refusal {
     let bound = limits::COMPONENT_BYTES >> 20;
-    Refusal::new(Reason::UnsupportedArtifact, format!("{subject} is larger than {bound} MiB"))
+    Refusal::new(
+        Reason::UnsupportedArtifact,
+        format!("{subject} is larger than {bound} MiB"),
+    )
 }
 
 fn check_magic(subject: &str, wasm: &[u8]) -> Result<(), Refusal> {
@@ -62,7 +68,10 @@ fn check_magic(subject: &str, wasm: &[u8]) -> Result<(), Refusal> {
     } else {
         "is not WebAssembly: its first bytes are not `\\0asm`"
     };
-    Err(Refusal::new(Reason::InvalidWasm, format!("{subject} {what}")))
+    Err(Refusal::new(
+        Reason::InvalidWasm,
+        format!("{subject} {what}"),
+    ))
 }
 
 enum Problem {
@@ -87,7 +96,10 @@ fn read(wasm: &[u8], facts: &mut ComponentFacts) -> Result<(), Problem> {
         };
         rest = rest.get(consumed..).unwrap_or_default();
         match payload {
-            Payload::Version { encoding: Encoding::Module, .. } => {
+            Payload::Version {
+                encoding: Encoding::Module,
+                ..
+            } => {
                 facts.is_core_module = true;
                 return Ok(());
             }
@@ -102,8 +114,12 @@ fn read(wasm: &[u8], facts: &mut ComponentFacts) -> Result<(), Problem> {
                 }
             }
             // Only the outermost component's names count.
-            Payload::ModuleSection { unchecked_range, .. }
-            | Payload::ComponentSection { unchecked_range, .. } => {
+            Payload::ModuleSection {
+                unchecked_range, ..
+            }
+            | Payload::ComponentSection {
+                unchecked_range, ..
+            } => {
                 rest = rest.get(unchecked_range.len()..).unwrap_or_default();
             }
             Payload::End(_) => return Ok(()),
@@ -127,7 +143,9 @@ fn push(names: &mut Vec<String>, name: &str) -> Result<(), Problem> {
 impl ComponentFacts {
     /// Whether the component opens key-value stores by label.
     pub fn opens_key_value(&self) -> bool {
-        self.imports.iter().any(|import| interfaces::opens_key_value(import))
+        self.imports
+            .iter()
+            .any(|import| interfaces::opens_key_value(import))
     }
 
     /// Checks that the component can be served: that it exports the handler, and imports nothing
@@ -136,10 +154,18 @@ impl ComponentFacts {
     /// # Errors
     /// With the exact name of the interface.
     pub fn check(&self, subject: &str) -> Result<(), Refusal> {
-        if !self.exports.iter().any(|export| interfaces::is_handler(export)) {
+        if !self
+            .exports
+            .iter()
+            .any(|export| interfaces::is_handler(export))
+        {
             return Err(self.no_handler(subject));
         }
-        match self.imports.iter().find(|import| !interfaces::is_supported(import)) {
+        match self
+            .imports
+            .iter()
+            .find(|import| !interfaces::is_supported(import))
+        {
             None => Ok(()),
             Some(import) => Err(Refusal::new(
                 Reason::UnsupportedImport,
@@ -150,7 +176,10 @@ impl ComponentFacts {
 
     fn no_handler(&self, subject: &str) -> Refusal {
         let wanted = "`wasi:http/incoming-handler@0.2.x`";
-        let other = self.exports.iter().find(|name| interfaces::is_other_entry_point(name));
+        let other = self
+            .exports
+            .iter()
+            .find(|name| interfaces::is_other_entry_point(name));
         let message = match other {
             Some(name) => format!(
                 "{subject} exports `{name}`, which this version does not serve; it serves {wanted}"
@@ -190,7 +219,10 @@ mod tests {
             r#"(import "wasi:keyvalue/store@0.2.0-draft2" (instance))
                (import "wasi:io/poll@0.2.0" (instance))"#,
         ));
-        assert_eq!(facts.imports, ["wasi:io/poll@0.2.0", "wasi:keyvalue/store@0.2.0-draft2"]);
+        assert_eq!(
+            facts.imports,
+            ["wasi:io/poll@0.2.0", "wasi:keyvalue/store@0.2.0-draft2"]
+        );
         assert_eq!(facts.exports, ["wasi:http/incoming-handler@0.2.3"]);
         assert!(facts.opens_key_value() && !facts.is_core_module);
         facts.check(SUBJECT).unwrap();
@@ -198,7 +230,9 @@ mod tests {
 
     #[test]
     fn an_import_that_is_not_implemented_is_named() {
-        let facts = component(&with_handler(r#"(import "spin:mqtt/mqtt@3.0.0" (instance))"#));
+        let facts = component(&with_handler(
+            r#"(import "spin:mqtt/mqtt@3.0.0" (instance))"#,
+        ));
         let refusal = facts.check(SUBJECT).unwrap_err();
         assert_eq!(refusal.reason, Reason::UnsupportedImport);
         assert_eq!(
@@ -215,7 +249,10 @@ mod tests {
             r#"(component (instance $i) (export "wasi:http/handler@0.3.0" (instance $i)))"#,
         );
         let refusal = newer.check(SUBJECT).unwrap_err();
-        assert!(refusal.message.contains("`wasi:http/handler@0.3.0`"), "{refusal}");
+        assert!(
+            refusal.message.contains("`wasi:http/handler@0.3.0`"),
+            "{refusal}"
+        );
     }
 
     #[test]

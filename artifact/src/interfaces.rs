@@ -78,7 +78,10 @@ const SUPPORTED: &[Served] = &[
     Served {
         package: "wasi:keyvalue",
         interfaces: &["store", "atomics", "batch"],
-        versions: &[Version::Exactly("0.2.0-draft"), Version::Exactly("0.2.0-draft2")],
+        versions: &[
+            Version::Exactly("0.2.0-draft"),
+            Version::Exactly("0.2.0-draft2"),
+        ],
     },
     Served {
         package: "fermyon:spin",
@@ -109,7 +112,11 @@ impl<'a> InterfaceName<'a> {
             None => (name, None),
         };
         let (package, interface) = path.split_once('/')?;
-        package.contains(':').then_some(Self { package, interface, version })
+        package.contains(':').then_some(Self {
+            package,
+            interface,
+            version,
+        })
     }
 
     fn is(&self, package: &str, interface: &str) -> bool {
@@ -119,18 +126,26 @@ impl<'a> InterfaceName<'a> {
 
 /// Whether the runtime implements an import of this name.
 pub fn is_supported(import: &str) -> bool {
-    let Some(name) = InterfaceName::parse(import) else { return false };
+    let Some(name) = InterfaceName::parse(import) else {
+        return false;
+    };
     SUPPORTED.iter().any(|served| {
         served.package == name.package
             && served.interfaces.contains(&name.interface)
-            && served.versions.iter().any(|version| version.serves(name.version))
+            && served
+                .versions
+                .iter()
+                .any(|version| version.serves(name.version))
     })
 }
 
 /// Whether an import of this name opens key-value stores by label.
 pub fn opens_key_value(import: &str) -> bool {
-    InterfaceName::parse(import)
-        .is_some_and(|name| KEY_VALUE.iter().any(|(package, interface)| name.is(package, interface)))
+    InterfaceName::parse(import).is_some_and(|name| {
+        KEY_VALUE
+            .iter()
+            .any(|(package, interface)| name.is(package, interface))
+    })
 }
 
 /// Whether this export is the HTTP handler that is served: `wasi:http/incoming-handler@0.2.x`.
@@ -213,8 +228,12 @@ mod tests {
     fn only_the_handler_of_wasi_0_2_is_one() {
         assert!(is_handler("wasi:http/incoming-handler@0.2.0"));
         assert!(is_handler("wasi:http/incoming-handler@0.2.9"));
-        assert!(!is_handler("wasi:http/incoming-handler@0.2.0-rc-2023-11-10"));
+        assert!(!is_handler(
+            "wasi:http/incoming-handler@0.2.0-rc-2023-11-10"
+        ));
         assert!(!is_handler("wasi:http/handler@0.3.0"));
-        assert!(is_other_entry_point("wasi:http/handler@0.3.0-rc-2026-03-15"));
+        assert!(is_other_entry_point(
+            "wasi:http/handler@0.3.0-rc-2026-03-15"
+        ));
     }
 }

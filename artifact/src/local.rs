@@ -24,11 +24,16 @@ pub fn read(path: &Path) -> Result<write::Artifact, Refusal> {
         .map_err(|_| refuse(format!("`{}` is not valid UTF-8", manifest.display())))?;
     let plan = spin::manifest::read(&text)?;
     let folder = manifest.parent().unwrap_or(Path::new("."));
-    let wasm = plan.components.iter().map(|component| match &component.wasm {
-        WasmSource::File(source) => read_file(&folder.join(source), &component.subject()),
-        WasmSource::Inline(bytes) => Ok(bytes.clone()),
-        WasmSource::Blob { digest, .. } => Err(refuse(format!("there is no file of digest {digest}"))),
-    });
+    let wasm = plan
+        .components
+        .iter()
+        .map(|component| match &component.wasm {
+            WasmSource::File(source) => read_file(&folder.join(source), &component.subject()),
+            WasmSource::Inline(bytes) => Ok(bytes.clone()),
+            WasmSource::Blob { digest, .. } => {
+                Err(refuse(format!("there is no file of digest {digest}")))
+            }
+        });
     write::spin_app(&plan, wasm.collect::<Result<_, _>>()?)
 }
 
@@ -37,14 +42,19 @@ pub fn read(path: &Path) -> Result<write::Artifact, Refusal> {
 /// # Errors
 /// As [`read`], without reading components.
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, Refusal> {
-    let Some(manifest) = manifest_path(path)? else { return Ok(vec![path.to_owned()]) };
+    let Some(manifest) = manifest_path(path)? else {
+        return Ok(vec![path.to_owned()]);
+    };
     let text = read_bounded(&manifest, limits::CONFIG_BYTES)?.unwrap_or_default();
     let plan = spin::manifest::read(&String::from_utf8_lossy(&text))?;
     let folder = manifest.parent().unwrap_or(Path::new("."));
-    let sources = plan.components.iter().filter_map(|component| match &component.wasm {
-        WasmSource::File(source) => Some(folder.join(source)),
-        WasmSource::Inline(_) | WasmSource::Blob { .. } => None,
-    });
+    let sources = plan
+        .components
+        .iter()
+        .filter_map(|component| match &component.wasm {
+            WasmSource::File(source) => Some(folder.join(source)),
+            WasmSource::Inline(_) | WasmSource::Blob { .. } => None,
+        });
     Ok(std::iter::once(manifest.clone()).chain(sources).collect())
 }
 
@@ -54,11 +64,17 @@ fn manifest_path(path: &Path) -> Result<Option<PathBuf>, Refusal> {
     if metadata.is_dir() {
         let manifest = path.join("spin.toml");
         if !manifest.is_file() {
-            return Err(refuse(format!("folder `{}` holds no `spin.toml`", path.display())));
+            return Err(refuse(format!(
+                "folder `{}` holds no `spin.toml`",
+                path.display()
+            )));
         }
         return Ok(Some(manifest));
     }
-    Ok(path.extension().is_some_and(|extension| extension == "toml").then(|| path.to_owned()))
+    Ok(path
+        .extension()
+        .is_some_and(|extension| extension == "toml")
+        .then(|| path.to_owned()))
 }
 
 fn read_file(path: &Path, subject: &str) -> Result<Vec<u8>, Refusal> {
@@ -73,7 +89,9 @@ fn read_bounded(path: &Path, bound: u64) -> Result<Option<Vec<u8>>, Refusal> {
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    file.take(bound + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    file.take(bound + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(path, &error))?;
     Ok((bytes.len() as u64 <= bound).then_some(bytes))
 }
 
@@ -83,7 +101,10 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Refusal {
     } else {
         Reason::UnsupportedArtifact
     };
-    Refusal::new(reason, format!("`{}` cannot be read: {error}", path.display()))
+    Refusal::new(
+        reason,
+        format!("`{}` cannot be read: {error}", path.display()),
+    )
 }
 
 fn refuse(message: String) -> Refusal {
@@ -103,7 +124,10 @@ mod tests {
         let wasm = folder.path().join("a.wasm");
         fs::write(&wasm, b"\0asm\x01\0\0\0").unwrap();
         let single = read(&wasm).unwrap();
-        assert!(matches!(write::read_back(&single), Ok(Format::Component(_))));
+        assert!(matches!(
+            write::read_back(&single),
+            Ok(Format::Component(_))
+        ));
 
         let manifest = folder.path().join("spin.toml");
         let text = "spin_manifest_version = 2\n[application]\nname = \"a\"\n[[trigger.http]]\n\
@@ -121,7 +145,17 @@ mod tests {
         let missing = read(&folder.path().join("none.wasm")).unwrap_err();
         assert_eq!(missing.reason, Reason::ImageNotFound);
         assert!(missing.message.contains("none.wasm"));
-        assert!(read(folder.path()).unwrap_err().message.contains("no `spin.toml`"));
-        assert!(read(Path::new("/dev/null")).unwrap_err().message.contains("is no file"));
+        assert!(
+            read(folder.path())
+                .unwrap_err()
+                .message
+                .contains("no `spin.toml`")
+        );
+        assert!(
+            read(Path::new("/dev/null"))
+                .unwrap_err()
+                .message
+                .contains("is no file")
+        );
     }
 }

@@ -121,14 +121,18 @@ pub fn read_manifest(bytes: &[u8]) -> Result<Manifest, Refusal> {
     let versioned: Versioned = serde_json::from_slice(bytes).map_err(invalid)?;
     if versioned.schema_version != 2 {
         let version = versioned.schema_version;
-        return Err(refuse(format!("the image's manifest has schema version {version}, not 2")));
+        return Err(refuse(format!(
+            "the image's manifest has schema version {version}, not 2"
+        )));
     }
     let is_index = match versioned.media_type.as_deref() {
         Some(IMAGE_INDEX | DOCKER_INDEX) => true,
         Some(IMAGE_MANIFEST | DOCKER_MANIFEST) => false,
         None => versioned.manifests.is_some(),
         Some(other) => {
-            return Err(refuse(format!("the image's manifest is of type `{other}`, which is not served")));
+            return Err(refuse(format!(
+                "the image's manifest is of type `{other}`, which is not served"
+            )));
         }
     };
     if is_index {
@@ -137,7 +141,10 @@ pub fn read_manifest(bytes: &[u8]) -> Result<Manifest, Refusal> {
     }
     let manifest: ImageManifest = serde_json::from_slice(bytes).map_err(invalid)?;
     if manifest.layers.len() > limits::LAYERS {
-        return Err(refuse(format!("the image has more than {} layers", limits::LAYERS)));
+        return Err(refuse(format!(
+            "the image has more than {} layers",
+            limits::LAYERS
+        )));
     }
     Ok(Manifest::Image(manifest))
 }
@@ -145,15 +152,19 @@ pub fn read_manifest(bytes: &[u8]) -> Result<Manifest, Refusal> {
 /// The manifest for WebAssembly, else the first for Linux, else the only one.
 fn choose(manifests: Vec<Descriptor>) -> Result<Descriptor, Refusal> {
     let position = |wanted: fn(&Platform) -> bool| {
-        manifests.iter().position(|entry| entry.platform.as_ref().is_some_and(wanted))
+        manifests
+            .iter()
+            .position(|entry| entry.platform.as_ref().is_some_and(wanted))
     };
     let chosen = position(|platform| platform.architecture == "wasm" || platform.os == "wasi")
         .or_else(|| position(|platform| platform.os == "linux"))
         .or_else(|| (manifests.len() == 1).then_some(0));
-    chosen.and_then(|at| manifests.into_iter().nth(at)).ok_or_else(|| {
-        let message = "the image's index has no manifest for platform `wasi/wasm` or `linux`";
-        Refusal::new(Reason::UnsupportedArtifact, message)
-    })
+    chosen
+        .and_then(|at| manifests.into_iter().nth(at))
+        .ok_or_else(|| {
+            let message = "the image's index has no manifest for platform `wasi/wasm` or `linux`";
+            Refusal::new(Reason::UnsupportedArtifact, message)
+        })
 }
 
 impl ImageManifest {
@@ -169,7 +180,11 @@ impl ImageManifest {
     /// # Errors
     /// None that is served; the message names the layer type that is not.
     pub fn format(&self, config: Option<&[u8]>) -> Result<Format, Refusal> {
-        if let Some(locked) = self.layers.iter().find(|layer| layer.media_type == SPIN_APPLICATION) {
+        if let Some(locked) = self
+            .layers
+            .iter()
+            .find(|layer| layer.media_type == SPIN_APPLICATION)
+        {
             return Ok(Format::Spin(locked.clone()));
         }
         // Older Spin pushed the locked app as the config itself.
@@ -190,19 +205,28 @@ impl ImageManifest {
         let message = match other {
             Some(layer) => format!("the image has a layer of type `{}`", layer.media_type),
             None if layers.is_empty() => "the image has no layers".into(),
-            None => format!("the image has {} WebAssembly layers and no Spin app", layers.len()),
+            None => format!(
+                "the image has {} WebAssembly layers and no Spin app",
+                layers.len()
+            ),
         };
-        let served = "it is no Spin app, Wasm artifact of one component, or image with `/spin.toml`";
+        let served =
+            "it is no Spin app, Wasm artifact of one component, or image with `/spin.toml`";
         Refusal::new(Reason::UnsupportedArtifact, format!("{message}: {served}"))
     }
 
     fn has_layer(&self, media_type: &str) -> bool {
-        self.layers.iter().any(|layer| layer.media_type == media_type)
+        self.layers
+            .iter()
+            .any(|layer| layer.media_type == media_type)
     }
 
     fn is_container(&self) -> bool {
         !self.layers.is_empty()
-            && self.layers.iter().all(|layer| CONTAINER_LAYERS.contains(&layer.media_type.as_str()))
+            && self
+                .layers
+                .iter()
+                .all(|layer| CONTAINER_LAYERS.contains(&layer.media_type.as_str()))
     }
 }
 
@@ -248,15 +272,29 @@ mod tests {
         };
         let lock = br#"{"spin_lock_version": 1}"#;
         let tar = "application/vnd.oci.image.layer.v1.tar+gzip";
-        assert!(matches!(format(WASM_CONFIG, &[WASM_LAYER], None), Ok(Format::Component(_))));
-        assert!(matches!(format("x/y", &[WASM_CONTENT_LAYER], Some(b"{}")), Ok(Format::Component(_))));
-        assert!(matches!(format("x/y", &[WASM_CONTENT_LAYER], Some(lock)), Ok(Format::Spin(_))));
-        assert!(matches!(format(SPIN_APPLICATION, &[WASM_CONTENT_LAYER], None), Ok(Format::Spin(_))));
+        assert!(matches!(
+            format(WASM_CONFIG, &[WASM_LAYER], None),
+            Ok(Format::Component(_))
+        ));
+        assert!(matches!(
+            format("x/y", &[WASM_CONTENT_LAYER], Some(b"{}")),
+            Ok(Format::Component(_))
+        ));
+        assert!(matches!(
+            format("x/y", &[WASM_CONTENT_LAYER], Some(lock)),
+            Ok(Format::Spin(_))
+        ));
+        assert!(matches!(
+            format(SPIN_APPLICATION, &[WASM_CONTENT_LAYER], None),
+            Ok(Format::Spin(_))
+        ));
         assert!(matches!(
             format(IMAGE_CONFIG, &[WASM_CONTENT_LAYER, SPIN_APPLICATION], None),
             Ok(Format::Spin(locked)) if locked.media_type == SPIN_APPLICATION
         ));
-        assert!(matches!(format(IMAGE_CONFIG, &[tar, tar], None), Ok(Format::Container(l)) if l.len() == 2));
+        assert!(
+            matches!(format(IMAGE_CONFIG, &[tar, tar], None), Ok(Format::Container(l)) if l.len() == 2)
+        );
     }
 
     #[test]
@@ -285,12 +323,25 @@ mod tests {
             let text = json!({"schemaVersion": 2, "mediaType": IMAGE_INDEX, "manifests": entries});
             read_manifest(text.to_string().as_bytes())
         };
-        let chosen = read(vec![entry("a", "linux", "amd64"), entry("b", "wasi", "wasm")]).unwrap();
+        let chosen = read(vec![
+            entry("a", "linux", "amd64"),
+            entry("b", "wasi", "wasm"),
+        ])
+        .unwrap();
         assert!(matches!(chosen, Manifest::Index(entry) if entry.media_type == "b"));
-        let attested = read(vec![entry("a", "unknown", "unknown"), entry("b", "linux", "arm64")]);
+        let attested = read(vec![
+            entry("a", "unknown", "unknown"),
+            entry("b", "linux", "arm64"),
+        ]);
         assert!(matches!(attested.unwrap(), Manifest::Index(entry) if entry.media_type == "b"));
         assert!(read(vec![]).is_err());
-        assert!(read(vec![entry("a", "windows", "amd64"), entry("b", "plan9", "amd64")]).is_err());
+        assert!(
+            read(vec![
+                entry("a", "windows", "amd64"),
+                entry("b", "plan9", "amd64")
+            ])
+            .is_err()
+        );
     }
 
     #[test]
@@ -302,9 +353,17 @@ mod tests {
             r#"{"schemaVersion": 2, "layers": -1}"#,
             "<html>",
         ] {
-            assert_eq!(read_manifest(text.as_bytes()).unwrap_err().reason, Reason::UnsupportedArtifact);
+            assert_eq!(
+                read_manifest(text.as_bytes()).unwrap_err().reason,
+                Reason::UnsupportedArtifact
+            );
         }
-        assert!(read_manifest(&vec![b' '; 5 << 20]).unwrap_err().message.contains("4 MiB"));
+        assert!(
+            read_manifest(&vec![b' '; 5 << 20])
+                .unwrap_err()
+                .message
+                .contains("4 MiB")
+        );
     }
 
     proptest! {

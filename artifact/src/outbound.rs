@@ -21,7 +21,11 @@ pub fn check(subject: &str, hosts: &[String]) -> Result<(), Refusal> {
 
 fn is_own(entry: &str) -> bool {
     let host = entry.split_once("://").map_or(entry, |(_, rest)| rest);
-    let host = host.split([':', '/']).next().unwrap_or("").to_ascii_lowercase();
+    let host = host
+        .split([':', '/'])
+        .next()
+        .unwrap_or("")
+        .to_ascii_lowercase();
     matches!(host.as_str(), "self" | "self.alt") || host.ends_with(".spin.internal")
 }
 
@@ -31,11 +35,23 @@ mod tests {
 
     #[test]
     fn only_the_app_itself_is_refused() {
-        for host in ["http://self", "https://self.alt:80", "http://api.spin.internal", "self"] {
+        for host in [
+            "http://self",
+            "https://self.alt:80",
+            "http://api.spin.internal",
+            "self",
+        ] {
             let error = check("component `a`", &[host.to_owned()]).unwrap_err();
             assert!(error.message.contains(host), "{error}");
         }
-        let others = ["https://example.com", "*://*:*", "http://selfish", "tcp://[::1]:80", "{{x}}", ""];
+        let others = [
+            "https://example.com",
+            "*://*:*",
+            "http://selfish",
+            "tcp://[::1]:80",
+            "{{x}}",
+            "",
+        ];
         check("component `a`", &others.map(str::to_owned)).unwrap();
     }
 }

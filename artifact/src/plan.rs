@@ -57,7 +57,10 @@ impl AppPlan {
             allowed_outbound_hosts: Vec::new(),
             wasm,
         };
-        Self { name: String::new(), components: vec![component] }
+        Self {
+            name: String::new(),
+            components: vec![component],
+        }
     }
 
     /// Checks what concerns the whole: counts, names, routes.
@@ -70,7 +73,10 @@ impl AppPlan {
             return unsupported("the app has no components".into());
         }
         if self.components.len() > limits::COMPONENTS {
-            return unsupported(format!("the app has more than {} components", limits::COMPONENTS));
+            return unsupported(format!(
+                "the app has more than {} components",
+                limits::COMPONENTS
+            ));
         }
         let mut names = HashSet::new();
         for component in &self.components {
@@ -86,15 +92,25 @@ impl AppPlan {
     fn check_routes(&self) -> Result<(), Refusal> {
         let routes = || {
             self.components.iter().flat_map(|component| {
-                component.routes.iter().map(move |route| (route.clone(), &component.name))
+                component
+                    .routes
+                    .iter()
+                    .map(move |route| (route.clone(), &component.name))
             })
         };
         if routes().count() > limits::ROUTES {
             let message = format!("the app has more than {} routes", limits::ROUTES);
             return Err(Refusal::new(Reason::InvalidRoute, message));
         }
-        let Err(duplicate) = RouteTable::new(routes()) else { return Ok(()) };
-        let owner = |at| routes().nth(at).map(|(_, name)| subject(name)).unwrap_or_default();
+        let Err(duplicate) = RouteTable::new(routes()) else {
+            return Ok(());
+        };
+        let owner = |at| {
+            routes()
+                .nth(at)
+                .map(|(_, name)| subject(name))
+                .unwrap_or_default()
+        };
         let (first, second) = duplicate.positions;
         let message = format!("{duplicate}: of {} and {}", owner(first), owner(second));
         Err(Refusal::new(Reason::InvalidRoute, message))
@@ -111,7 +127,9 @@ impl ComponentPlan {
         let subject = self.subject();
         let unsupported = |message: String| Err(Refusal::new(Reason::UnsupportedArtifact, message));
         if self.name.len() > limits::NAME_BYTES || self.name.chars().any(char::is_control) {
-            return unsupported(format!("{subject} has a name that is too long or unprintable"));
+            return unsupported(format!(
+                "{subject} has a name that is too long or unprintable"
+            ));
         }
         if self.routes.is_empty() {
             let message = format!(
@@ -122,11 +140,15 @@ impl ComponentPlan {
         }
         if self.env.len() > limits::ENV_ENTRIES {
             let bound = limits::ENV_ENTRIES;
-            return unsupported(format!("{subject} has more than {bound} environment variables"));
+            return unsupported(format!(
+                "{subject} has more than {bound} environment variables"
+            ));
         }
         for (name, value) in &self.env {
             if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-                return unsupported(format!("{subject} has an invalid environment variable `{name}`"));
+                return unsupported(format!(
+                    "{subject} has an invalid environment variable `{name}`"
+                ));
             }
         }
         let labels = self.key_value_stores.as_deref().unwrap_or_default();
@@ -145,12 +167,18 @@ impl ComponentPlan {
 
 /// How messages name a component.
 pub fn subject(name: &str) -> String {
-    if name.is_empty() { "the component".into() } else { format!("component `{name}`") }
+    if name.is_empty() {
+        "the component".into()
+    } else {
+        format!("component `{name}`")
+    }
 }
 
 fn is_label(label: &str) -> bool {
     (1..=limits::NAME_BYTES).contains(&label.len())
-        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        && label
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 #[cfg(test)]
@@ -158,14 +186,21 @@ mod tests {
     use super::*;
 
     fn component(name: &str, route: &str) -> ComponentPlan {
-        let mut plan = AppPlan::single(WasmSource::Inline(vec![])).components.remove(0);
+        let mut plan = AppPlan::single(WasmSource::Inline(vec![]))
+            .components
+            .remove(0);
         plan.name = name.into();
         plan.routes = vec![route.parse().unwrap()];
         plan
     }
 
     fn refused(components: Vec<ComponentPlan>) -> Refusal {
-        AppPlan { name: String::new(), components }.checked().unwrap_err()
+        AppPlan {
+            name: String::new(),
+            components,
+        }
+        .checked()
+        .unwrap_err()
     }
 
     #[test]
@@ -187,7 +222,10 @@ mod tests {
         routeless.routes.clear();
         for (components, word) in [
             (vec![], "no components"),
-            (vec![component("a", "/a"), component("a", "/b")], "two components"),
+            (
+                vec![component("a", "/a"), component("a", "/b")],
+                "two components",
+            ),
             (vec![variable], "`A=B`"),
             (vec![label], "`../other`"),
             (vec![routeless], "no http trigger"),

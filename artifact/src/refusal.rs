@@ -84,7 +84,11 @@ const MESSAGE_BYTES: usize = 4096;
 impl Refusal {
     /// A refusal that stands until the image changes.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: shorten(message.into()), retry_after: None }
+        Self {
+            reason,
+            message: shorten(message.into()),
+            retry_after: None,
+        }
     }
 
     /// The same, where asking again may help.
@@ -97,7 +101,9 @@ impl Refusal {
 
 fn shorten(mut message: String) -> String {
     if message.len() > MESSAGE_BYTES {
-        let end = (0..=MESSAGE_BYTES).rev().find(|at| message.is_char_boundary(*at));
+        let end = (0..=MESSAGE_BYTES)
+            .rev()
+            .find(|at| message.is_char_boundary(*at));
         message.truncate(end.unwrap_or(0));
         message.push('…');
     }

@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 use crate::{
     AppPlan, ComponentPlan, Digest, Refusal, inspect,
-    oci::{self, IMAGE_CONFIG, IMAGE_MANIFEST, SPIN_APPLICATION, WASM_CONFIG, WASM_CONTENT_LAYER, WASM_LAYER},
+    oci::{
+        self, IMAGE_CONFIG, IMAGE_MANIFEST, SPIN_APPLICATION, WASM_CONFIG, WASM_CONTENT_LAYER,
+        WASM_LAYER,
+    },
 };
 
 /// An artifact: its manifest and every blob that it points at.
@@ -35,7 +38,11 @@ pub struct Blob {
 
 impl Blob {
     fn new(media_type: &'static str, bytes: Vec<u8>) -> Self {
-        Self { media_type, digest: Digest::of(&bytes), bytes }
+        Self {
+            media_type,
+            digest: Digest::of(&bytes),
+            bytes,
+        }
     }
 
     fn descriptor(&self) -> Value {
@@ -53,13 +60,20 @@ impl Artifact {
             "layers": layer_descriptors,
         });
         let manifest = manifest.to_string().into_bytes();
-        Self { digest: Digest::of(&manifest), manifest, config, layers }
+        Self {
+            digest: Digest::of(&manifest),
+            manifest,
+            config,
+            layers,
+        }
     }
 
     /// The blob of this digest, if it is one of the artifact's.
     pub fn blob(&self, digest: &Digest) -> Option<&[u8]> {
         let mut blobs = std::iter::once(&self.config).chain(&self.layers);
-        blobs.find(|blob| blob.digest == *digest).map(|blob| blob.bytes.as_slice())
+        blobs
+            .find(|blob| blob.digest == *digest)
+            .map(|blob| blob.bytes.as_slice())
     }
 }
 
@@ -72,7 +86,11 @@ impl Artifact {
 pub fn component(wasm: Vec<u8>) -> Result<Artifact, Refusal> {
     let facts = inspect("the component", &wasm)?;
     let layer = Blob::new(WASM_LAYER, wasm);
-    let os = if facts.is_core_module { "wasip1" } else { "wasip2" };
+    let os = if facts.is_core_module {
+        "wasip1"
+    } else {
+        "wasip2"
+    };
     let mut config = json!({
         // The field is required; a time of writing would give every push another digest.
         "created": "1970-01-01T00:00:00Z",
@@ -101,7 +119,11 @@ pub fn spin_app(plan: &AppPlan, wasm: Vec<Vec<u8>>) -> Result<Artifact, Refusal>
         let layer = Blob::new(WASM_CONTENT_LAYER, bytes);
         components.push(locked_component(component, &layer.digest));
         for route in &component.routes {
-            triggers.push(locked_trigger(triggers.len(), &component.name, route.as_str()));
+            triggers.push(locked_trigger(
+                triggers.len(),
+                &component.name,
+                route.as_str(),
+            ));
         }
         if layers.iter().all(|other| other.digest != layer.digest) {
             layers.push(layer);
@@ -121,7 +143,10 @@ pub fn spin_app(plan: &AppPlan, wasm: Vec<Vec<u8>>) -> Result<Artifact, Refusal>
         "rootfs": {"type": "layers", "diff_ids": []},
     });
     layers.push(locked);
-    Ok(Artifact::new(Blob::new(IMAGE_CONFIG, config.to_string().into_bytes()), layers))
+    Ok(Artifact::new(
+        Blob::new(IMAGE_CONFIG, config.to_string().into_bytes()),
+        layers,
+    ))
 }
 
 fn locked_trigger(number: usize, component: &str, route: &str) -> Value {
@@ -175,7 +200,9 @@ mod tests {
     fn a_component_reads_back() {
         for bytes in [CORE, COMPONENT] {
             let artifact = component(bytes.to_vec()).unwrap();
-            let Format::Component(layer) = read_back(&artifact).unwrap() else { panic!() };
+            let Format::Component(layer) = read_back(&artifact).unwrap() else {
+                panic!()
+            };
             assert_eq!(artifact.blob(&layer.digest), Some(bytes));
             assert_eq!(component(bytes.to_vec()).unwrap().digest, artifact.digest);
         }
@@ -201,11 +228,19 @@ mod tests {
         plan.components = vec![first, second];
 
         let artifact = spin_app(&plan, vec![CORE.to_vec(), COMPONENT.to_vec()]).unwrap();
-        let Format::Spin(locked) = read_back(&artifact).unwrap() else { panic!() };
-        let oci::Manifest::Image(image) = oci::read_manifest(&artifact.manifest).unwrap() else { panic!() };
-        let read = spin::locked::read(artifact.blob(&locked.digest).unwrap(), &image.layers).unwrap();
+        let Format::Spin(locked) = read_back(&artifact).unwrap() else {
+            panic!()
+        };
+        let oci::Manifest::Image(image) = oci::read_manifest(&artifact.manifest).unwrap() else {
+            panic!()
+        };
+        let read =
+            spin::locked::read(artifact.blob(&locked.digest).unwrap(), &image.layers).unwrap();
         for (component, bytes) in plan.components.iter_mut().zip([CORE, COMPONENT]) {
-            component.wasm = WasmSource::Blob { digest: Digest::of(bytes), size: 8 };
+            component.wasm = WasmSource::Blob {
+                digest: Digest::of(bytes),
+                size: 8,
+            };
         }
         assert_eq!(read, plan);
     }

@@ -59,9 +59,15 @@ pub(super) fn walk(
 ) -> Result<(), Problem> {
     let mut reader = BufReader::new(layer);
     let is_gzip = reader.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-    let tar: Box<dyn Read + '_> =
-        if is_gzip { Box::new(MultiGzDecoder::new(reader)) } else { Box::new(reader) };
-    let mut metered = Metered { inner: tar, left: budget.bytes };
+    let tar: Box<dyn Read + '_> = if is_gzip {
+        Box::new(MultiGzDecoder::new(reader))
+    } else {
+        Box::new(reader)
+    };
+    let mut metered = Metered {
+        inner: tar,
+        left: budget.bytes,
+    };
     let result = walk_tar(&mut metered, &mut budget.entries, visitor);
     budget.bytes = metered.left;
     match result {
@@ -91,10 +97,18 @@ fn walk_tar(
             _ => {
                 let header_name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
                 let name = long_name.take().unwrap_or(header_name);
-                let Some((path, kind)) = classify(&name, entry_type) else { continue };
+                let Some((path, kind)) = classify(&name, entry_type) else {
+                    continue;
+                };
                 let size = entry.size();
-                visitor(&mut Entry { path, number: number as u64, kind, size, content: &mut entry })
-                    .map_err(Problem::Refused)?;
+                visitor(&mut Entry {
+                    path,
+                    number: number as u64,
+                    kind,
+                    size,
+                    content: &mut entry,
+                })
+                .map_err(Problem::Refused)?;
             }
         }
     }
@@ -115,11 +129,15 @@ fn read_long_name(entry: &mut dyn Read) -> io::Result<Option<String>> {
 }
 
 fn read_pax_path(entry: &mut dyn Read) -> io::Result<Option<String>> {
-    let Some(bytes) = read_bounded(entry)? else { return Ok(Some(String::new())) };
+    let Some(bytes) = read_bounded(entry)? else {
+        return Ok(Some(String::new()));
+    };
     for extension in PaxExtensions::new(&bytes) {
         let extension = extension?;
         if extension.key_bytes() == b"path" {
-            return Ok(Some(String::from_utf8_lossy(extension.value_bytes()).into_owned()));
+            return Ok(Some(
+                String::from_utf8_lossy(extension.value_bytes()).into_owned(),
+            ));
         }
     }
     Ok(None)
@@ -132,7 +150,11 @@ fn classify(name: &str, entry_type: EntryType) -> Option<(String, EntryKind)> {
         return Some((directory.to_owned(), EntryKind::OpaqueDirectory));
     }
     if let Some(removed) = file.strip_prefix(".wh.") {
-        let path = if directory.is_empty() { removed.to_owned() } else { format!("{directory}/{removed}") };
+        let path = if directory.is_empty() {
+            removed.to_owned()
+        } else {
+            format!("{directory}/{removed}")
+        };
         return Some((path, EntryKind::Whiteout));
     }
     let kind = match entry_type {

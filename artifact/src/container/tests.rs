@@ -36,7 +36,9 @@ fn layer(files: &[(&str, Option<&str>)]) -> Vec<u8> {
             }
             Some(text) => header.set_size(text.len() as u64),
         }
-        let body = content.filter(|text| !text.starts_with(b"->")).unwrap_or_default();
+        let body = content
+            .filter(|text| !text.starts_with(b"->"))
+            .unwrap_or_default();
         tar.append_data(&mut header, path, body).unwrap();
     }
     tar.into_inner().unwrap()
@@ -50,7 +52,9 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 fn read(image: &Image, path: &str) -> Result<String, Refusal> {
     let mut text = String::new();
-    extract(image, &[path], 1 << 20, &mut |_, file| file.read_to_string(&mut text).map(|_| ()))?;
+    extract(image, &[path], 1 << 20, &mut |_, file| {
+        file.read_to_string(&mut text).map(|_| ())
+    })?;
     Ok(text)
 }
 
@@ -61,7 +65,10 @@ fn the_app_of_a_scratch_image_is_read_from_plain_and_gzip_layers() {
         layer(&[("./spin.toml", Some(MANIFEST))]),
     ]);
     let plan = read_app(&image).unwrap();
-    assert_eq!(plan.components[0].wasm, WasmSource::File("target/a.wasm".into()));
+    assert_eq!(
+        plan.components[0].wasm,
+        WasmSource::File("target/a.wasm".into())
+    );
     assert_eq!(read(&image, "target/a.wasm").unwrap(), "wasm");
 }
 
@@ -81,7 +88,10 @@ fn a_later_layer_replaces_and_removes_what_an_earlier_one_holds() {
     assert!(missing(&[("d", Some("a file now"))], "d/a"));
     assert!(missing(&[("c", None)], "c"));
     // A whiteout says nothing about its own layer, whatever the order.
-    let opaque = Image(vec![base.clone(), layer(&[("d/a", Some("3")), ("d/.wh..wh..opq", Some(""))])]);
+    let opaque = Image(vec![
+        base.clone(),
+        layer(&[("d/a", Some("3")), ("d/.wh..wh..opq", Some(""))]),
+    ]);
     assert_eq!(read(&opaque, "d/a").unwrap(), "3");
 }
 
@@ -94,12 +104,24 @@ fn long_names_are_found() {
 
 #[test]
 fn links_and_missing_and_large_files_are_refused_by_name() {
-    let image = Image(vec![layer(&[("link", Some("->")), ("big", Some(&"x".repeat(2 << 20)))])]);
-    for (path, word) in [("link", "is a link"), ("big", "larger than 1 MiB"), ("none", "no file `/none`")] {
+    let image = Image(vec![layer(&[
+        ("link", Some("->")),
+        ("big", Some(&"x".repeat(2 << 20))),
+    ])]);
+    for (path, word) in [
+        ("link", "is a link"),
+        ("big", "larger than 1 MiB"),
+        ("none", "no file `/none`"),
+    ] {
         let refusal = read(&image, path).unwrap_err();
         assert!(refusal.message.contains(word), "{refusal}");
     }
-    assert!(read_app(&image).unwrap_err().message.contains("`/spin.toml`"));
+    assert!(
+        read_app(&image)
+            .unwrap_err()
+            .message
+            .contains("`/spin.toml`")
+    );
 }
 
 #[test]
@@ -122,12 +144,22 @@ fn a_layer_that_unpacks_without_end_is_refused() {
         encoder.write_all(&zeros).unwrap();
     }
     let refusal = read_app(&Image(vec![encoder.finish().unwrap()])).unwrap_err();
-    assert!(refusal.message.contains("unpacks to more than"), "{refusal}");
+    assert!(
+        refusal.message.contains("unpacks to more than"),
+        "{refusal}"
+    );
 }
 
 #[test]
 fn bytes_that_are_no_archive_are_refused() {
-    for bytes in [b"not a tar".repeat(100), vec![0x1f, 0x8b, 0, 0, 1, 2, 3], vec![]] {
-        assert_eq!(read_app(&Image(vec![bytes])).unwrap_err().reason, Reason::UnsupportedArtifact);
+    for bytes in [
+        b"not a tar".repeat(100),
+        vec![0x1f, 0x8b, 0, 0, 1, 2, 3],
+        vec![],
+    ] {
+        assert_eq!(
+            read_app(&Image(vec![bytes])).unwrap_err().reason,
+            Reason::UnsupportedArtifact
+        );
     }
 }

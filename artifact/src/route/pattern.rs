@@ -35,7 +35,11 @@ pub struct InvalidRoute {
 impl Route {
     /// The route that every path matches: `/...`.
     pub fn everything() -> Self {
-        Self { text: "/...".into(), segments: Vec::new(), wildcard: true }
+        Self {
+            text: "/...".into(),
+            segments: Vec::new(),
+            wildcard: true,
+        }
     }
 
     /// The text it was made from.
@@ -55,7 +59,11 @@ impl Route {
 
     /// The route without its trailing wildcard: `/a` of `/a/...`, empty for `/...`.
     pub fn base(&self) -> &str {
-        if self.wildcard { self.text.trim_end_matches("/...") } else { &self.text }
+        if self.wildcard {
+            self.text.trim_end_matches("/...")
+        } else {
+            &self.text
+        }
     }
 }
 
@@ -77,7 +85,9 @@ fn parse(text: &str) -> Result<Route, &'static str> {
     let segments = if body.is_empty() && (wildcard || rest.is_empty()) {
         Vec::new()
     } else {
-        body.split('/').map(parse_segment).collect::<Result<Vec<_>, _>>()?
+        body.split('/')
+            .map(parse_segment)
+            .collect::<Result<Vec<_>, _>>()?
     };
     if segments.len() > limits::ROUTE_SEGMENTS {
         return Err("it has more than 64 segments");
@@ -91,7 +101,11 @@ fn parse(text: &str) -> Result<Route, &'static str> {
     if names.windows(2).any(|pair| pair.first() == pair.last()) {
         return Err("two of its parameters have the same name");
     }
-    Ok(Route { text: text.to_owned(), segments, wildcard })
+    Ok(Route {
+        text: text.to_owned(),
+        segments,
+        wildcard,
+    })
 }
 
 fn parse_segment(text: &str) -> Result<Segment, &'static str> {
@@ -111,7 +125,10 @@ fn parse_segment(text: &str) -> Result<Segment, &'static str> {
     if text == "*" {
         return Err("a trailing wildcard is written `/...`");
     }
-    if text.chars().any(|c| c.is_whitespace() || c.is_control() || "?#:".contains(c)) {
+    if text
+        .chars()
+        .any(|c| c.is_whitespace() || c.is_control() || "?#:".contains(c))
+    {
         return Err("a segment holds white space, a control character, `?`, `#` or `:`");
     }
     Ok(Segment::Literal(text.to_owned()))
@@ -163,7 +180,11 @@ mod tests {
             ("/.well-known/x.y~z", 2, false),
         ] {
             let route: Route = text.parse().unwrap();
-            assert_eq!((route.segments().len(), route.is_wildcard()), (segments, wildcard), "{text}");
+            assert_eq!(
+                (route.segments().len(), route.is_wildcard()),
+                (segments, wildcard),
+                "{text}"
+            );
             assert_eq!(route.to_string(), text);
         }
         assert_eq!(Route::everything(), "/...".parse().unwrap());

@@ -55,7 +55,10 @@ impl<T> RouteTable<T> {
     /// # Errors
     /// Two routes that match the same paths.
     pub fn new(entries: impl IntoIterator<Item = (Route, T)>) -> Result<Self, DuplicateRoute> {
-        let mut table = Self { root: Node::default(), entries: Vec::new() };
+        let mut table = Self {
+            root: Node::default(),
+            entries: Vec::new(),
+        };
         for (route, value) in entries {
             table.insert(route, value)?;
         }
@@ -71,7 +74,11 @@ impl<T> RouteTable<T> {
                 Segment::Parameter(_) => node.parameter.get_or_insert_default(),
             };
         }
-        let slot = if route.is_wildcard() { &mut node.wildcard } else { &mut node.exact };
+        let slot = if route.is_wildcard() {
+            &mut node.wildcard
+        } else {
+            &mut node.exact
+        };
         if let Some(first) = *slot {
             let earlier = self.entries.get(first).map(|(route, _)| route.to_string());
             return Err(DuplicateRoute {
@@ -95,14 +102,25 @@ impl<T> RouteTable<T> {
         let parts: Vec<&str> = segments(path).collect();
         let found = self.root.find(&parts)?;
         let (route, value) = self.entries.get(found)?;
-        let parameters = route.segments().iter().zip(&parts).filter_map(|(segment, part)| {
-            match segment {
+        let parameters = route
+            .segments()
+            .iter()
+            .zip(&parts)
+            .filter_map(|(segment, part)| match segment {
                 Segment::Parameter(name) => Some((name.as_str(), *part)),
                 Segment::Literal(_) => None,
-            }
-        });
-        let rest = if route.is_wildcard() { rest(path, route.segments().len()) } else { "" };
-        Some(RouteMatch { value, route, parameters: parameters.collect(), rest })
+            });
+        let rest = if route.is_wildcard() {
+            rest(path, route.segments().len())
+        } else {
+            ""
+        };
+        Some(RouteMatch {
+            value,
+            route,
+            parameters: parameters.collect(),
+            rest,
+        })
     }
 }
 
@@ -145,7 +163,9 @@ mod tests {
     use super::*;
 
     fn table(routes: &[&str]) -> RouteTable<String> {
-        let entries = routes.iter().map(|text| (text.parse().unwrap(), (*text).to_owned()));
+        let entries = routes
+            .iter()
+            .map(|text| (text.parse().unwrap(), (*text).to_owned()));
         RouteTable::new(entries).unwrap()
     }
 
@@ -178,7 +198,12 @@ mod tests {
         for path in ["/", "/c", "/a/b", "/b", "/b/", "/b/1/2", "", "*"] {
             assert!(table.find(path).is_none(), "{path}");
         }
-        assert!(super::RouteTable::<()>::new([]).unwrap().find("/").is_none());
+        assert!(
+            super::RouteTable::<()>::new([])
+                .unwrap()
+                .find("/")
+                .is_none()
+        );
     }
 
     #[test]
@@ -194,10 +219,18 @@ mod tests {
 
     #[test]
     fn routes_that_match_the_same_paths_are_refused() {
-        for (first, second) in [("/a", "/a"), ("/a/:x", "/a/:y"), ("/...", "/..."), ("/:a/...", "/:b/...")] {
+        for (first, second) in [
+            ("/a", "/a"),
+            ("/a/:x", "/a/:y"),
+            ("/...", "/..."),
+            ("/:a/...", "/:b/..."),
+        ] {
             let entries = [first, second].map(|text| (text.parse().unwrap(), ()));
             let error = RouteTable::new(entries).unwrap_err();
-            assert_eq!((error.first.as_str(), error.second.as_str()), (first, second));
+            assert_eq!(
+                (error.first.as_str(), error.second.as_str()),
+                (first, second)
+            );
         }
     }
 
@@ -212,7 +245,11 @@ mod tests {
     fn matches(route: &Route, path: &str) -> bool {
         let parts: Vec<&str> = segments(path).collect();
         let own = route.segments();
-        let length = if route.is_wildcard() { parts.len() >= own.len() } else { parts.len() == own.len() };
+        let length = if route.is_wildcard() {
+            parts.len() >= own.len()
+        } else {
+            parts.len() == own.len()
+        };
         length
             && own.iter().zip(&parts).all(|(segment, part)| match segment {
                 Segment::Literal(text) => text == part,

@@ -115,7 +115,9 @@ const UNDERSTOOD: &[&str] = &["host_requirements", "component_host_requirements"
 /// It is not valid, or asks for what this version does not serve (by exact name).
 pub fn read(json: &[u8], layers: &[Descriptor]) -> Result<AppPlan, Refusal> {
     if json.len() as u64 > limits::CONFIG_BYTES {
-        return Err(invalid("the Spin app's description is larger than 4 MiB".into()));
+        return Err(invalid(
+            "the Spin app's description is larger than 4 MiB".into(),
+        ));
     }
     let app: LockedApp = serde_json::from_slice(json)
         .map_err(|error| invalid(format!("the Spin app's description is not valid: {error}")))?;
@@ -127,9 +129,15 @@ pub fn read(json: &[u8], layers: &[Descriptor]) -> Result<AppPlan, Refusal> {
     });
     let components = components.collect::<Result<Vec<_>, _>>()?;
     if let Some(name) = routes.keys().next() {
-        return Err(invalid(format!("the app has a trigger for component `{name}`, which it does not have")));
+        return Err(invalid(format!(
+            "the app has a trigger for component `{name}`, which it does not have"
+        )));
     }
-    AppPlan { name: app.metadata.name.unwrap_or_default(), components }.checked()
+    AppPlan {
+        name: app.metadata.name.unwrap_or_default(),
+        components,
+    }
+    .checked()
 }
 
 fn check_app(app: &LockedApp) -> Result<(), Refusal> {
@@ -137,14 +145,25 @@ fn check_app(app: &LockedApp) -> Result<(), Refusal> {
         let version = app.spin_lock_version;
         return Err(refuse("the app", &format!("spin_lock_version {version}")));
     }
-    if let Some(other) = app.must_understand.iter().find(|name| !UNDERSTOOD.contains(&name.as_str())) {
+    if let Some(other) = app
+        .must_understand
+        .iter()
+        .find(|name| !UNDERSTOOD.contains(&name.as_str()))
+    {
         return Err(refuse("the app", other));
     }
     check_host_requirements("the app", &app.host_requirements)?;
     absent("the app", "variables", !app.variables.is_empty())?;
-    let settings = app.metadata.triggers.iter().map(|(name, value)| (name.as_str(), value));
+    let settings = app
+        .metadata
+        .triggers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value));
     let older = app.metadata.trigger.as_ref().map(|value| {
-        (value.get("type").and_then(Value::as_str).unwrap_or("http"), value)
+        (
+            value.get("type").and_then(Value::as_str).unwrap_or("http"),
+            value,
+        )
     });
     for (trigger_type, settings) in settings.chain(older) {
         http_trigger(trigger_type)?;
@@ -153,8 +172,13 @@ fn check_app(app: &LockedApp) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_host_requirements(subject: &str, requirements: &BTreeMap<String, Value>) -> Result<(), Refusal> {
-    let required = requirements.iter().find(|(_, value)| value.as_str() != Some("optional"));
+fn check_host_requirements(
+    subject: &str,
+    requirements: &BTreeMap<String, Value>,
+) -> Result<(), Refusal> {
+    let required = requirements
+        .iter()
+        .find(|(_, value)| value.as_str() != Some("optional"));
     match required {
         Some((name, _)) => Err(refuse(subject, name)),
         None => Ok(()),
@@ -166,18 +190,32 @@ fn read_triggers(triggers: &[Trigger]) -> Result<BTreeMap<String, Vec<Route>>, R
     for trigger in triggers {
         http_trigger(&trigger.trigger_type)?;
         let config = &trigger.trigger_config;
-        absent("a trigger", "static_response", !is_empty(&config.static_response))?;
+        absent(
+            "a trigger",
+            "static_response",
+            !is_empty(&config.static_response),
+        )?;
         let Some(component) = &config.component else {
             return Err(invalid("the app has a trigger without a component".into()));
         };
         let subject = plan::subject(component);
-        absent(&subject, "trigger_dependencies", !is_empty(&trigger.trigger_dependencies))?;
-        let kind = config.executor.as_ref().and_then(|executor| executor.get("type"));
+        absent(
+            &subject,
+            "trigger_dependencies",
+            !is_empty(&trigger.trigger_dependencies),
+        )?;
+        let kind = config
+            .executor
+            .as_ref()
+            .and_then(|executor| executor.get("type"));
         executor(&subject, kind.and_then(Value::as_str))?;
         let Some(text) = config.route.as_str() else {
             return Err(refuse(&subject, "route = { private = true }"));
         };
-        routes.entry(component.clone()).or_default().push(route(&subject, text)?);
+        routes
+            .entry(component.clone())
+            .or_default()
+            .push(route(&subject, text)?);
     }
     Ok(routes)
 }
@@ -200,7 +238,11 @@ fn read_component(
         );
         return Err(Refusal::new(crate::Reason::UnsupportedFeature, message));
     }
-    absent(&subject, "trigger_dependencies", !is_empty(&component.trigger_dependencies))?;
+    absent(
+        &subject,
+        "trigger_dependencies",
+        !is_empty(&component.trigger_dependencies),
+    )?;
     check_host_requirements(&subject, &component.host_requirements)?;
     let mut hosts = metadata.allowed_outbound_hosts;
     hosts.extend(metadata.allowed_http_hosts);
@@ -215,24 +257,43 @@ fn read_component(
     })
 }
 
-fn read_source(subject: &str, source: Source, layers: &[Descriptor]) -> Result<WasmSource, Refusal> {
-    if let Some(other) = source.content_type.filter(|kind| kind != "application/wasm") {
-        return Err(invalid(format!("{subject} has content of type `{other}`, not `application/wasm`")));
+fn read_source(
+    subject: &str,
+    source: Source,
+    layers: &[Descriptor],
+) -> Result<WasmSource, Refusal> {
+    if let Some(other) = source
+        .content_type
+        .filter(|kind| kind != "application/wasm")
+    {
+        return Err(invalid(format!(
+            "{subject} has content of type `{other}`, not `application/wasm`"
+        )));
     }
     if let Some(text) = source.inline {
         let bytes = base64::engine::general_purpose::STANDARD
             .decode(text)
-            .map_err(|error| invalid(format!("{subject} has inline content that is no base64: {error}")))?;
+            .map_err(|error| {
+                invalid(format!(
+                    "{subject} has inline content that is no base64: {error}"
+                ))
+            })?;
         return Ok(WasmSource::Inline(bytes));
     }
     let Some(digest) = source.digest else {
         return Err(invalid(format!("{subject} has no content in the image")));
     };
-    let digest: Digest =
-        digest.parse().map_err(|error| invalid(format!("{subject} has content of digest {error}")))?;
+    let digest: Digest = digest
+        .parse()
+        .map_err(|error| invalid(format!("{subject} has content of digest {error}")))?;
     match layers.iter().find(|layer| layer.digest == digest) {
-        Some(layer) => Ok(WasmSource::Blob { digest, size: layer.size }),
-        None => Err(invalid(format!("{subject} has content {digest}, which is no layer of the image"))),
+        Some(layer) => Ok(WasmSource::Blob {
+            digest,
+            size: layer.size,
+        }),
+        None => Err(invalid(format!(
+            "{subject} has content {digest}, which is no layer of the image"
+        ))),
     }
 }
 
@@ -246,101 +307,4 @@ fn is_empty(value: &Value) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::Reason;
-
-    fn layers() -> Vec<Descriptor> {
-        let digest = Digest::of(b"api");
-        vec![Descriptor { media_type: "application/wasm".into(), digest, size: 3, platform: None }]
-    }
-
-    fn app() -> Value {
-        json!({
-            "spin_lock_version": 1,
-            "must_understand": ["host_requirements"],
-            "metadata": {"name": "shop", "trigger": {"base": "/", "type": "http"}, "origin": "file:///x"},
-            "host_requirements": {"local_service_chaining": "optional"},
-            "triggers": [{
-                "id": "trigger--api", "trigger_type": "http",
-                "trigger_config": {"component": "api", "route": "/api/...", "executor": {"type": "http"}}
-            }],
-            "components": [{
-                "id": "api",
-                "metadata": {"allowed_outbound_hosts": ["https://example.com"], "key_value_stores": ["default"],
-                             "description": "", "build": {"command": "make"}},
-                "source": {"content_type": "application/wasm", "digest": Digest::of(b"api")},
-                "env": {"A": "b"}
-            }]
-        })
-    }
-
-    fn read_app(app: &Value) -> Result<AppPlan, Refusal> {
-        read(app.to_string().as_bytes(), &layers())
-    }
-
-    #[test]
-    fn a_locked_app_as_spin_pushes_it_is_read() {
-        let plan = read_app(&app()).unwrap();
-        let api = &plan.components[0];
-        assert_eq!((plan.name.as_str(), api.name.as_str()), ("shop", "api"));
-        assert_eq!(api.routes, ["/api/...".parse().unwrap()]);
-        assert_eq!(api.wasm, WasmSource::Blob { digest: Digest::of(b"api"), size: 3 });
-        assert_eq!(api.key_value_stores.as_deref(), Some(&["default".to_owned()][..]));
-        assert_eq!(api.env["A"], "b");
-    }
-
-    #[test]
-    fn inline_content_is_taken_from_the_description() {
-        let mut app = app();
-        app["components"][0]["source"] = json!({"content_type": "application/wasm", "inline": "AGFzbQ=="});
-        assert_eq!(read_app(&app).unwrap().components[0].wasm, WasmSource::Inline(b"\0asm".to_vec()));
-    }
-
-    #[test]
-    fn what_is_not_served_is_refused_by_its_name() {
-        let changes: [(&str, Value, &str); 15] = [
-            ("/spin_lock_version", json!(2), "spin_lock_version 2"),
-            ("/must_understand", json!(["telepathy"]), "`telepathy`"),
-            ("/host_requirements", json!({"local_service_chaining": "required"}), "`local_service_chaining`"),
-            ("/variables", json!({"a": {"default": "b"}}), "`variables`"),
-            ("/metadata/triggers", json!({"redis": {}}), "`redis`"),
-            ("/metadata/trigger", json!({"type": "http", "base": "/v1"}), "/v1"),
-            ("/triggers/0/trigger_type", json!("redis"), "`redis`"),
-            ("/triggers/0/trigger_config/route", json!({"private": true}), "private"),
-            ("/triggers/0/trigger_config/executor", json!({"type": "wagi"}), "wagi"),
-            ("/triggers/0/trigger_config/static_response", json!({"status_code": 200}), "static_response"),
-            ("/components/0/files", json!([{"path": "a", "digest": "b"}]), "component `api` needs `files`"),
-            ("/components/0/config", json!({"a": "{{ b }}"}), "`variables`"),
-            ("/components/0/metadata/databases", json!(["default"]), "`sqlite_databases`"),
-            ("/components/0/metadata/ai_models", json!(["llama2-chat"]), "`ai_models`"),
-            ("/components/0/dependencies", json!({"a:b/c": {}}), "`dependencies`"),
-        ];
-        for (pointer, value, word) in changes {
-            let mut app = app();
-            let (parent, key) = pointer.rsplit_once('/').unwrap();
-            let parent = if parent.is_empty() { &mut app } else { app.pointer_mut(parent).unwrap() };
-            parent[key] = value;
-            let refusal = read_app(&app).expect_err(pointer);
-            assert_eq!(refusal.reason, Reason::UnsupportedFeature, "{pointer}: {refusal}");
-            assert!(refusal.message.contains(word), "{pointer}: {refusal}");
-        }
-    }
-
-    #[test]
-    fn content_that_is_not_in_the_image_is_refused() {
-        for source in [
-            json!({"content_type": "application/wasm", "digest": Digest::of(b"other")}),
-            json!({"content_type": "application/wasm", "digest": "../x"}),
-            json!({"content_type": "application/wasm", "source": "file:///etc/passwd"}),
-            json!({"content_type": "application/wasm", "inline": "??"}),
-            json!({"content_type": "text/html", "inline": ""}),
-        ] {
-            let mut app = app();
-            app["components"][0]["source"] = source;
-            assert_eq!(read_app(&app).unwrap_err().reason, Reason::UnsupportedArtifact);
-        }
-    }
-}
+mod tests;

@@ -12,7 +12,11 @@ pub(super) fn refuse(subject: &str, feature: &str) -> Refusal {
 
 /// `Ok` where the feature is not asked for.
 pub(super) fn absent(subject: &str, feature: &str, asked: bool) -> Result<(), Refusal> {
-    if asked { Err(refuse(subject, feature)) } else { Ok(()) }
+    if asked {
+        Err(refuse(subject, feature))
+    } else {
+        Ok(())
+    }
 }
 
 /// Only triggers of type `http` are served.
@@ -45,7 +49,8 @@ pub(super) fn executor(subject: &str, executor: Option<&str>) -> Result<(), Refu
 
 /// Reads the route of a trigger.
 pub(super) fn route(subject: &str, text: &str) -> Result<Route, Refusal> {
-    text.parse().map_err(|error| Refusal::new(Reason::InvalidRoute, format!("{subject}: {error}")))
+    text.parse()
+        .map_err(|error| Refusal::new(Reason::InvalidRoute, format!("{subject}: {error}")))
 }
 
 /// A manifest that is wrong in itself.
