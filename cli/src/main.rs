@@ -3,6 +3,7 @@
 //! Installed as `kubectl-shoal` it is a kubectl plugin: `kubectl shoal apps`.
 
 mod apps;
+mod docker_config;
 mod push;
 mod up;
 
@@ -60,7 +61,9 @@ fn parse() -> Command {
 }
 
 fn is_plugin(called: Option<&Path>) -> bool {
-    called.and_then(Path::file_stem).is_some_and(|name| name == "kubectl-shoal")
+    called
+        .and_then(Path::file_stem)
+        .is_some_and(|name| name == "kubectl-shoal")
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! `shoal push`: an app from files into a registry.
 
-mod credentials;
-
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +11,8 @@ use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 use shoal_artifact::local;
 use shoal_artifact::write::{Artifact, Blob};
+
+use crate::docker_config;
 
 /// A registry that says nothing for so long is away.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,13 +39,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let reference = reference(&arguments.reference)?;
     let artifact = local::read(&arguments.path)
         .map_err(|refusal| anyhow::anyhow!("{}: {}", arguments.path.display(), refusal.message))?;
-    let auth = credentials::for_registry(reference.registry())?;
+    let auth = docker_config::for_registry(reference.registry())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")?;
     runtime.block_on(push(&artifact, &reference, arguments.insecure, &auth))?;
-    println!("{}/{}@{}", reference.registry(), reference.repository(), artifact.digest);
+    println!(
+        "{}/{}@{}",
+        reference.registry(),
+        reference.repository(),
+        artifact.digest
+    );
     Ok(())
 }
 
@@ -66,7 +71,11 @@ async fn push(
     insecure: bool,
     auth: &RegistryAuth,
 ) -> Result<()> {
-    let protocol = if insecure { ClientProtocol::Http } else { ClientProtocol::Https };
+    let protocol = if insecure {
+        ClientProtocol::Http
+    } else {
+        ClientProtocol::Https
+    };
     let client = Client::new(ClientConfig {
         protocol,
         read_timeout: Some(READ_TIMEOUT),
@@ -81,10 +90,14 @@ async fn push(
         .await
         .map_err(explained)?;
     for blob in artifact.layers.iter().chain([&artifact.config]) {
-        push_blob(&client, reference, blob).await.map_err(explained)?;
+        push_blob(&client, reference, blob)
+            .await
+            .map_err(explained)?;
     }
     let media_type = shoal_artifact::oci::IMAGE_MANIFEST;
-    let content_type = media_type.parse().context("the manifest's media type is no header")?;
+    let content_type = media_type
+        .parse()
+        .context("the manifest's media type is no header")?;
     client
         .push_manifest_raw(reference, artifact.manifest.clone(), content_type)
         .await
@@ -100,13 +113,20 @@ async fn push_blob(
 ) -> Result<(), OciDistributionError> {
     let digest = blob.digest.to_string();
     // A registry that does not answer this question may still take the blob.
-    if client.blob_exists(reference, &digest).await.unwrap_or(false) {
+    if client
+        .blob_exists(reference, &digest)
+        .await
+        .unwrap_or(false)
+    {
         return Ok(());
     }
     if std::io::stderr().is_terminal() {
         eprintln!("pushing {digest} ({} KiB)", blob.bytes.len().div_ceil(1024));
     }
-    client.push_blob(reference, blob.bytes.clone(), &digest).await.map(drop)
+    client
+        .push_blob(reference, blob.bytes.clone(), &digest)
+        .await
+        .map(drop)
 }
 
 fn explained(error: OciDistributionError, registry: &str, insecure: bool) -> anyhow::Error {
@@ -138,11 +158,17 @@ mod tests {
     #[test]
     fn a_broken_reference_is_named() {
         let error = reference("registry.example/UPPER:1").unwrap_err();
-        assert!(error.to_string().contains("registry.example/UPPER:1"), "{error}");
+        assert!(
+            error.to_string().contains("registry.example/UPPER:1"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_port_belongs_to_the_registry() {
-        assert_eq!(reference("localhost:5000/app:1").unwrap().registry(), "localhost:5000");
+        assert_eq!(
+            reference("localhost:5000/app:1").unwrap().registry(),
+            "localhost:5000"
+        );
     }
 }

@@ -56,11 +56,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let text = match arguments.output {
         Output::Json => format!("{}\n", serde_json::to_string_pretty(&rows)?),
         Output::Table if rows.is_empty() => {
-            let place = namespace.map_or("any namespace".into(), |name| format!("namespace {name}"));
+            let place =
+                namespace.map_or("any namespace".into(), |name| format!("namespace {name}"));
             eprintln!("No apps in {place}.");
             return Ok(());
         }
-        Output::Table => table::text(&rows, arguments.all_namespaces, k8s_openapi::jiff::Timestamp::now()),
+        Output::Table => table::text(
+            &rows,
+            arguments.all_namespaces,
+            k8s_openapi::jiff::Timestamp::now(),
+        ),
     };
     // A reader that has seen enough (`| head`) is no error.
     let _ = std::io::stdout().write_all(text.as_bytes());
@@ -70,8 +75,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// The namespace asked (none: all) and its apps, by namespace and name.
 async fn list(arguments: &Arguments) -> Result<(Option<String>, Vec<App>)> {
     let config = config(arguments.context.clone()).await?;
-    let namespace = (!arguments.all_namespaces)
-        .then(|| arguments.namespace.clone().unwrap_or_else(|| config.default_namespace.clone()));
+    let namespace = (!arguments.all_namespaces).then(|| {
+        arguments
+            .namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone())
+    });
     let server = config.cluster_url.to_string();
     let client = Client::try_from(config).context("cannot use the kubeconfig")?;
     let api: Api<App> = match &namespace {
@@ -81,7 +90,10 @@ async fn list(arguments: &Arguments) -> Result<(Option<String>, Vec<App>)> {
     let mut apps = Vec::new();
     let mut page = ListParams::default().limit(PAGE);
     loop {
-        let list = api.list(&page).await.map_err(|error| explained(error, &server))?;
+        let list = api
+            .list(&page)
+            .await
+            .map_err(|error| explained(error, &server))?;
         apps.extend(list.items);
         match list.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => page = page.continue_token(&token),
@@ -97,11 +109,18 @@ async fn list(arguments: &Arguments) -> Result<(Option<String>, Vec<App>)> {
 
 async fn config(context: Option<String>) -> Result<Config> {
     if context.is_none() {
-        return Config::infer().await.context("no cluster: there is no usable kubeconfig (set KUBECONFIG)");
+        return Config::infer()
+            .await
+            .context("no cluster: there is no usable kubeconfig (set KUBECONFIG)");
     }
     let file = Kubeconfig::read().context("cannot read the kubeconfig")?;
-    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
-    Config::from_custom_kubeconfig(file, &options).await.context("cannot use that context")
+    let options = KubeConfigOptions {
+        context,
+        ..KubeConfigOptions::default()
+    };
+    Config::from_custom_kubeconfig(file, &options)
+        .await
+        .context("cannot use that context")
 }
 
 fn explained(error: kube::Error, server: &str) -> anyhow::Error {

@@ -5,7 +5,13 @@ use serde::Serialize;
 use shoal_crds::{App, Condition, ConditionStatus};
 
 /// Conditions in the order in which they come true: the first that does not hold is why.
-const STEPS: [&str; 5] = ["ImageResolved", "Built", "StoresBound", "Available", "Ready"];
+const STEPS: [&str; 5] = [
+    "ImageResolved",
+    "Built",
+    "StoresBound",
+    "Available",
+    "Ready",
+];
 
 /// One App, as people and programs read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,7 +65,10 @@ impl Row {
         let (reason, message) = if seen {
             why(&status.conditions, is_ready)
         } else {
-            (Some("Pending".into()), Some("the operator has not looked at it yet".into()))
+            (
+                Some("Pending".into()),
+                Some("the operator has not looked at it yet".into()),
+            )
         };
         Self {
             namespace: app.metadata.namespace.clone().unwrap_or_default(),
@@ -71,7 +80,11 @@ impl Row {
             nodes: status
                 .nodes
                 .into_iter()
-                .map(|node| Node { name: node.name, ready: node.ready, reason: node.reason })
+                .map(|node| Node {
+                    name: node.name,
+                    ready: node.ready,
+                    reason: node.reason,
+                })
                 .collect(),
             stores: status.stores.into_iter().map(|store| store.store).collect(),
             reason,
@@ -82,7 +95,12 @@ impl Row {
 }
 
 fn images(app: &App) -> Vec<String> {
-    let components = app.spec.components.iter().flatten().map(|component| component.image.clone());
+    let components = app
+        .spec
+        .components
+        .iter()
+        .flatten()
+        .map(|component| component.image.clone());
     app.spec.image.iter().cloned().chain(components).collect()
 }
 
@@ -95,7 +113,9 @@ fn why(conditions: &[Condition], is_ready: bool) -> (Option<String>, Option<Stri
     if is_ready {
         // Ready stays true through the loss of a node, and of a suspended app.
         return match condition(conditions, "Ready") {
-            Some(ready) if ["Degraded", "Suspended"].contains(&ready.reason.as_str()) => told(ready),
+            Some(ready) if ["Degraded", "Suspended"].contains(&ready.reason.as_str()) => {
+                told(ready)
+            }
             _ => (None, None),
         };
     }
@@ -112,7 +132,10 @@ fn why(conditions: &[Condition], is_ready: bool) -> (Option<String>, Option<Stri
 }
 
 fn told(condition: &Condition) -> (Option<String>, Option<String>) {
-    (Some(condition.reason.clone()), Some(condition.message.clone()))
+    (
+        Some(condition.reason.clone()),
+        Some(condition.message.clone()),
+    )
 }
 
 fn time<S: serde::Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -145,18 +168,25 @@ mod tests {
                 )
             })
             .collect();
-        format!("{{observedGeneration: 3, ready: 1/2, conditions: [{}]}}", conditions.join(", "))
+        format!(
+            "{{observedGeneration: 3, ready: 1/2, conditions: [{}]}}",
+            conditions.join(", ")
+        )
     }
 
     #[test]
     fn an_app_that_nobody_saw_is_pending() {
         let row = Row::of(&app("{observedGeneration: -1}"));
-        assert_eq!((row.ready.as_str(), row.reason.as_deref()), ("-", Some("Pending")));
+        assert_eq!(
+            (row.ready.as_str(), row.reason.as_deref()),
+            ("-", Some("Pending"))
+        );
     }
 
     #[test]
     fn a_status_of_an_earlier_generation_is_not_believed() {
-        let ready = conditions(&[("Ready", "True", "AllNodesReady")]).replace("Generation: 3", "Generation: 2");
+        let ready = conditions(&[("Ready", "True", "AllNodesReady")])
+            .replace("Generation: 3", "Generation: 2");
         let row = Row::of(&app(&ready));
         assert!(!row.is_ready);
         assert_eq!(row.reason.as_deref(), Some("Pending"));

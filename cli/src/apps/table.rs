@@ -24,7 +24,11 @@ pub fn text(rows: &[Row], with_namespace: bool, now: Timestamp) -> String {
     let mut text = aligned(&lines);
     for row in rows {
         if let (Some(reason), Some(message)) = (&row.reason, &row.message) {
-            let place = if with_namespace { format!("{}/", row.namespace) } else { String::new() };
+            let place = if with_namespace {
+                format!("{}/", row.namespace)
+            } else {
+                String::new()
+            };
             text.push_str(&format!("\n{place}{}: {reason}\n", row.name));
             for line in message.lines() {
                 text.push_str(&format!("  {}\n", visible(line)));
@@ -57,8 +61,11 @@ fn cells(row: &Row, now: Timestamp) -> Vec<String> {
 
 /// Nodes that serve the app.
 fn nodes(nodes: &[Node]) -> String {
-    let mut names: Vec<&str> =
-        nodes.iter().filter(|node| node.ready).map(|node| node.name.as_str()).collect();
+    let mut names: Vec<&str> = nodes
+        .iter()
+        .filter(|node| node.ready)
+        .map(|node| node.name.as_str())
+        .collect();
     names.sort_unstable();
     let rest = names.len().saturating_sub(NODES_SHOWN);
     names.truncate(NODES_SHOWN);
@@ -105,7 +112,9 @@ fn aligned(lines: &[Vec<String>]) -> String {
 
 /// Without control characters: what comes from an object must not steer the terminal.
 fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -121,8 +130,16 @@ mod tests {
             images: vec!["registry.example/hello:1".into()],
             url: Some("http://hello.shop".into()),
             nodes: vec![
-                Node { name: "node3".into(), ready: true, reason: None },
-                Node { name: "node1".into(), ready: true, reason: None },
+                Node {
+                    name: "node3".into(),
+                    ready: true,
+                    reason: None,
+                },
+                Node {
+                    name: "node1".into(),
+                    ready: true,
+                    reason: None,
+                },
             ],
             stores: vec![],
             reason: None,
@@ -151,10 +168,15 @@ mod tests {
         broken.is_ready = false;
         broken.reason = Some("LinkFailed".into());
         broken.message = Some("component `a` does not link".into());
-        broken.nodes[0] =
-            Node { name: "node3".into(), ready: false, reason: Some("LinkFailed".into()) };
+        broken.nodes[0] = Node {
+            name: "node3".into(),
+            ready: false,
+            reason: Some("LinkFailed".into()),
+        };
         let text = text(&[broken], true, now());
-        assert!(text.contains("\nshop/broken: LinkFailed\n  component `a` does not link\n  node3: LinkFailed\n"));
+        assert!(text.contains(
+            "\nshop/broken: LinkFailed\n  component `a` does not link\n  node3: LinkFailed\n"
+        ));
     }
 
     #[test]
@@ -167,7 +189,11 @@ mod tests {
     #[test]
     fn many_nodes_are_counted() {
         let list: Vec<Node> = (1..=5)
-            .map(|n| Node { name: format!("n{n}"), ready: true, reason: None })
+            .map(|n| Node {
+                name: format!("n{n}"),
+                ready: true,
+                reason: None,
+            })
             .collect();
         assert_eq!(nodes(&list), "n1,n2,n3 +2");
         assert_eq!(nodes(&[]), "-");

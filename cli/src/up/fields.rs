@@ -42,7 +42,10 @@ mod tests {
     fn a_field_that_is_not_read_is_found_at_any_depth() {
         let read = json!({"image": "a", "list": [{"name": "x"}]});
         assert_eq!(unknown(&json!({"image": "a"}), &read, "spec"), None);
-        assert_eq!(unknown(&json!({"imgae": "a"}), &read, "spec").unwrap(), "spec.imgae");
+        assert_eq!(
+            unknown(&json!({"imgae": "a"}), &read, "spec").unwrap(),
+            "spec.imgae"
+        );
         let deep = json!({"list": [{"name": "x", "nmae": "y"}]});
         assert_eq!(unknown(&deep, &read, "spec").unwrap(), "spec.list[0].nmae");
     }

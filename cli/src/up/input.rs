@@ -19,7 +19,7 @@ pub struct Input {
     pub folder: PathBuf,
     /// In the order of the manifest; at least one, no two with the same namespace and name.
     pub apps: Vec<LocalApp>,
-    /// Objects of the manifest that are no Apps, as `Kind name`.
+    /// Objects of the manifest that are not run, as `Kind name`.
     pub ignored: Vec<String>,
 }
 
@@ -54,7 +54,10 @@ pub fn read(argument: &str) -> Result<Input> {
     let folder = std::env::current_dir().context("there is no current folder")?;
     Ok(Input {
         folder,
-        apps: vec![single(&file_name(Path::new(reference.repository())), argument.to_owned())],
+        apps: vec![single(
+            &file_name(Path::new(reference.repository())),
+            argument.to_owned(),
+        )],
         ignored: Vec::new(),
     })
 }
@@ -62,21 +65,38 @@ pub fn read(argument: &str) -> Result<Input> {
 fn looks_like_path(argument: &str) -> bool {
     let path = Path::new(argument);
     let named = path.extension().is_some_and(|extension| {
-        ["wasm", "toml", "yaml", "yml", "json"].iter().any(|known| extension == *known)
+        ["wasm", "toml", "yaml", "yml", "json"]
+            .iter()
+            .any(|known| extension == *known)
     });
     named || argument.starts_with(['.', '/']) || argument.starts_with("file:")
 }
 
 fn read_path(path: &Path) -> Result<Input> {
-    let path = if path.is_dir() { manifest_in(path)? } else { path.to_owned() };
+    let path = if path.is_dir() {
+        manifest_in(path)?
+    } else {
+        path.to_owned()
+    };
     let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
     if ["yaml", "yml", "json"].contains(&extension) {
         return read_manifest(&path, folder);
     }
-    let name = if extension == "toml" { file_name(&folder) } else { stem(&path) };
+    let name = if extension == "toml" {
+        file_name(&folder)
+    } else {
+        stem(&path)
+    };
     let apps = vec![single(&name, format!("file:{}", path.display()))];
-    Ok(Input { folder, apps, ignored: Vec::new() })
+    Ok(Input {
+        folder,
+        apps,
+        ignored: Vec::new(),
+    })
 }
 
 /// What a folder is run by. `spin.toml` first: an `app.yaml` beside it names the image that it is pushed as.
@@ -91,28 +111,49 @@ fn manifest_in(folder: &Path) -> Result<PathBuf> {
 }
 
 fn read_manifest(path: &Path, folder: PathBuf) -> Result<Input> {
-    let size = path.metadata().with_context(|| format!("cannot read {}", path.display()))?.len();
-    ensure!(size <= MANIFEST_BYTES, "{} is larger than 4 MiB", path.display());
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
+    let size = path
+        .metadata()
+        .with_context(|| format!("cannot read {}", path.display()))?
+        .len();
+    ensure!(
+        size <= MANIFEST_BYTES,
+        "{} is larger than 4 MiB",
+        path.display()
+    );
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let (apps, ignored) =
         parse(&text, &folder).with_context(|| format!("in {}", path.display()))?;
-    Ok(Input { folder, apps, ignored })
+    Ok(Input {
+        folder,
+        apps,
+        ignored,
+    })
 }
 
 fn parse(text: &str, folder: &Path) -> Result<(Vec<LocalApp>, Vec<String>)> {
     let (mut apps, mut ignored) = (Vec::<LocalApp>::new(), Vec::new());
     for document in yaml::documents::<serde_json::Value>(text)? {
-        let kind = document.get("kind").and_then(serde_json::Value::as_str).unwrap_or("?");
-        let name = document.pointer("/metadata/name").and_then(serde_json::Value::as_str);
+        let kind = document
+            .get("kind")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or("?");
+        let name = document
+            .pointer("/metadata/name")
+            .and_then(serde_json::Value::as_str);
         let name = name.unwrap_or("?").to_owned();
         if kind != "App" {
             ignored.push(format!("{kind} {name}"));
             continue;
         }
-        let version = document.get("apiVersion").and_then(serde_json::Value::as_str);
+        let version = document
+            .get("apiVersion")
+            .and_then(serde_json::Value::as_str);
         let known = format!("{}/{}", shoal_crds::GROUP, shoal_crds::VERSION);
-        ensure!(version == Some(known.as_str()), "App {name}: apiVersion must be {known}");
+        ensure!(
+            version == Some(known.as_str()),
+            "App {name}: apiVersion must be {known}"
+        );
         let app: App =
             serde_json::from_value(document.clone()).with_context(|| format!("App {name}"))?;
         let written = document.get("spec").unwrap_or(&serde_json::Value::Null);
@@ -120,12 +161,21 @@ fn parse(text: &str, folder: &Path) -> Result<(Vec<LocalApp>, Vec<String>)> {
             bail!("App {name}: there is no field {field}");
         }
         let app = local(app, folder)?;
-        let twice = apps.iter().any(|other| other.namespace == app.namespace && other.name == app.name);
+        if app.spec.replicas == 0 {
+            ignored.push(format!(
+                "App {}, which is suspended (replicas: 0)",
+                app.name
+            ));
+            continue;
+        }
+        let twice = apps
+            .iter()
+            .any(|other| other.namespace == app.namespace && other.name == app.name);
         ensure!(!twice, "App {}/{} is there twice", app.namespace, app.name);
         apps.push(app);
         ensure!(apps.len() <= APPS, "more than {APPS} Apps");
     }
-    ensure!(!apps.is_empty(), "there is no App (kind: App) in it");
+    ensure!(!apps.is_empty(), "there is no App to run (kind: App) in it");
     Ok((apps, ignored))
 }
 
@@ -137,38 +187,64 @@ fn local(app: App, folder: &Path) -> Result<LocalApp> {
         spec.image.is_some() != spec.components.is_some(),
         "App {name}: exactly one of spec.image and spec.components is required"
     );
-    let components = spec.components.iter_mut().flatten().map(|component| &mut component.image);
+    let components = spec
+        .components
+        .iter_mut()
+        .flatten()
+        .map(|component| &mut component.image);
     for image in spec.image.iter_mut().chain(components) {
         if let Some(path) = image.strip_prefix("file:") {
             *image = format!("file:{}", folder.join(path).display());
         }
     }
     let namespace = app.metadata.namespace.unwrap_or_else(|| "default".into());
-    Ok(LocalApp { namespace, name, spec })
+    Ok(LocalApp {
+        namespace,
+        name,
+        spec,
+    })
 }
 
 fn single(name: &str, image: String) -> LocalApp {
-    let spec = AppSpec { image: Some(image), replicas: 1, ..AppSpec::default() };
-    LocalApp { namespace: "default".into(), name: label(name), spec }
+    let spec = AppSpec {
+        image: Some(image),
+        replicas: 1,
+        ..AppSpec::default()
+    };
+    LocalApp {
+        namespace: "default".into(),
+        name: label(name),
+        spec,
+    }
 }
 
 fn stem(path: &Path) -> String {
-    path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    path.file_stem()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 /// An RFC 1035 label that is as near to `name` as may be; `app` where nothing of it is left.
 fn label(name: &str) -> String {
     let lower = name.to_lowercase();
-    let mapped: String =
-        lower.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let mapped: String = lower
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
     let trimmed = mapped.trim_start_matches(|c: char| !c.is_ascii_lowercase());
     let cut: String = trimmed.chars().take(63).collect();
     let label = cut.trim_end_matches('-');
-    if label.is_empty() { "app".into() } else { label.to_owned() }
+    if label.is_empty() {
+        "app".into()
+    } else {
+        label.to_owned()
+    }
 }
 
 fn is_label(name: &str) -> bool {
@@ -183,10 +259,16 @@ mod tests {
 
     #[test]
     fn a_manifest_gives_its_apps_in_order_with_paths_beside_it() {
-        let text = format!("{APP}---\nkind: Namespace\nmetadata: {{name: shop}}\n---\n{}",
-            APP.replace("hello", "other").replace("file:a.wasm", "registry.example/a:1"));
+        let text = format!(
+            "{APP}---\nkind: Namespace\nmetadata: {{name: shop}}\n---\n{}",
+            APP.replace("hello", "other")
+                .replace("file:a.wasm", "registry.example/a:1")
+        );
         let (apps, ignored) = parse(&text, Path::new("/here")).unwrap();
-        assert_eq!(apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>(), ["hello", "other"]);
+        assert_eq!(
+            apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>(),
+            ["hello", "other"]
+        );
         assert_eq!(apps[0].spec.image.as_deref(), Some("file:/here/a.wasm"));
         assert_eq!(apps[1].spec.image.as_deref(), Some("registry.example/a:1"));
         assert_eq!(ignored, ["Namespace shop"]);
@@ -195,13 +277,23 @@ mod tests {
     #[test]
     fn wrong_manifests_are_refused_by_what_is_wrong() {
         let wrong = [
-            (APP.replace("kind: App", "kind: Pod"), "no App"),
+            (APP.replace("kind: App", "kind: Pod"), "no App to run"),
+            (
+                APP.replace("spec: {", "spec: {replicas: 0, "),
+                "no App to run",
+            ),
             (APP.replace("v1alpha1", "v9"), "apiVersion"),
             (APP.replace("name: hello", "name: Hello"), "Hello"),
-            (APP.replace("image: 'file:a.wasm'", "replicas: 1"), "spec.image"),
+            (
+                APP.replace("image: 'file:a.wasm'", "replicas: 1"),
+                "spec.image",
+            ),
             (APP.replace("image:", "imgae: x, image:"), "spec.imgae"),
             (format!("{APP}---\n{APP}"), "twice"),
-            (APP.replace("spec: {", "spec: {replicas: many, "), "App hello"),
+            (
+                APP.replace("spec: {", "spec: {replicas: many, "),
+                "App hello",
+            ),
         ];
         for (text, named) in wrong {
             let error = format!("{:#}", parse(&text, Path::new("/")).unwrap_err());
@@ -218,16 +310,34 @@ mod tests {
         assert_eq!(input.apps[0].name, "hello");
         std::fs::write(folder.path().join("spin.toml"), "").unwrap();
         let input = read(folder.path().to_str().unwrap()).unwrap();
-        assert!(input.apps[0].spec.image.as_ref().unwrap().ends_with("/spin.toml"));
+        assert!(
+            input.apps[0]
+                .spec
+                .image
+                .as_ref()
+                .unwrap()
+                .ends_with("/spin.toml")
+        );
         assert_eq!(input.folder, folder.path().canonicalize().unwrap());
     }
 
     #[test]
     fn what_does_not_exist_is_an_image_only_if_it_looks_like_one() {
         assert!(read("./nothing").is_err());
-        assert!(read("nothing.wasm").unwrap_err().to_string().contains("does not exist"));
+        assert!(
+            read("nothing.wasm")
+                .unwrap_err()
+                .to_string()
+                .contains("does not exist")
+        );
         let input = read("registry.example/shop/cart:1").unwrap();
-        assert_eq!((input.apps[0].name.as_str(), input.apps[0].namespace.as_str()), ("cart", "default"));
+        assert_eq!(
+            (
+                input.apps[0].name.as_str(),
+                input.apps[0].namespace.as_str()
+            ),
+            ("cart", "default")
+        );
     }
 
     #[test]

@@ -36,17 +36,32 @@ struct Entry {
 /// # Errors
 /// The file cannot be read, or keeps this registry's credentials where they cannot be read from.
 pub fn for_registry(registry: &str) -> Result<RegistryAuth> {
-    let Some(path) = path() else { return Ok(RegistryAuth::Anonymous) };
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(RegistryAuth::Anonymous);
-        }
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot read {}", path.display()));
-        }
+    let Some(bytes) = read()? else {
+        return Ok(RegistryAuth::Anonymous);
     };
-    parse(&text, registry).with_context(|| format!("in {}", path.display()))
+    parse(&bytes, registry).context("in Docker's config.json")
+}
+
+/// The same as the content of a pull secret; none if there are none.
+///
+/// # Errors
+/// As [`for_registry`].
+pub fn pull_secret(registry: &str) -> Result<Option<Vec<u8>>> {
+    let RegistryAuth::Basic(username, password) = for_registry(registry)? else {
+        return Ok(None);
+    };
+    let secret =
+        serde_json::json!({"auths": {registry: {"username": username, "password": password}}});
+    Ok(Some(secret.to_string().into_bytes()))
+}
+
+fn read() -> Result<Option<Vec<u8>>> {
+    let Some(path) = path() else { return Ok(None) };
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
 }
 
 fn path() -> Option<PathBuf> {
@@ -56,13 +71,18 @@ fn path() -> Option<PathBuf> {
     folder.map(|folder| folder.join("config.json"))
 }
 
-fn parse(text: &str, registry: &str) -> Result<RegistryAuth> {
-    let config: DockerConfig = serde_json::from_str(text).context("not a Docker configuration")?;
+fn parse(bytes: &[u8], registry: &str) -> Result<RegistryAuth> {
+    let config: DockerConfig =
+        serde_json::from_slice(bytes).context("not a Docker configuration")?;
     let names = names(registry);
     let Some(entry) = names.iter().find_map(|name| config.auths.get(name)) else {
         return helper(&config, registry, &names);
     };
-    if entry.identity_token.as_ref().is_some_and(|token| !token.is_empty()) {
+    if entry
+        .identity_token
+        .as_ref()
+        .is_some_and(|token| !token.is_empty())
+    {
         bail!("the credentials for {registry} are an identity token, which cannot be used here");
     }
     if let (Some(user), Some(password)) = (&entry.username, &entry.password) {
@@ -114,30 +134,43 @@ mod tests {
     #[test]
     fn a_login_is_found_by_the_registry_with_its_port() {
         let text = r#"{"auths": {"localhost:5000": {"auth": "dXNlcjpwYTpzcw=="}}}"#;
-        let auth = parse(text, "localhost:5000").unwrap();
+        let auth = parse(text.as_bytes(), "localhost:5000").unwrap();
         assert_eq!(auth, RegistryAuth::Basic("user".into(), "pa:ss".into()));
-        assert_eq!(parse(text, "localhost").unwrap(), RegistryAuth::Anonymous);
+        assert_eq!(
+            parse(text.as_bytes(), "localhost").unwrap(),
+            RegistryAuth::Anonymous
+        );
     }
 
     #[test]
     fn docker_hub_has_a_name_of_its_own() {
-        let text = r#"{"auths": {"https://index.docker.io/v1/": {"username": "u", "password": "p"}}}"#;
-        let auth = parse(text, "docker.io").unwrap();
+        let text =
+            r#"{"auths": {"https://index.docker.io/v1/": {"username": "u", "password": "p"}}}"#;
+        let auth = parse(text.as_bytes(), "docker.io").unwrap();
         assert_eq!(auth, RegistryAuth::Basic("u".into(), "p".into()));
     }
 
     #[test]
     fn what_a_helper_keeps_is_said() {
         let text = r#"{"auths": {"r.example": {}}, "credsStore": "desktop"}"#;
-        let error = parse(text, "r.example").unwrap_err();
-        assert!(error.to_string().contains("docker-credential-desktop"), "{error}");
-        assert_eq!(parse(text, "other.example").unwrap(), RegistryAuth::Anonymous);
+        let error = parse(text.as_bytes(), "r.example").unwrap_err();
+        assert!(
+            error.to_string().contains("docker-credential-desktop"),
+            "{error}"
+        );
+        assert_eq!(
+            parse(text.as_bytes(), "other.example").unwrap(),
+            RegistryAuth::Anonymous
+        );
     }
 
     #[test]
     fn broken_credentials_are_named_and_not_shown() {
         let text = r#"{"auths": {"r.example": {"auth": "c2VjcmV0"}}}"#;
-        let error = format!("{:#}", parse(text, "r.example").unwrap_err());
-        assert!(error.contains("r.example") && !error.contains("secret"), "{error}");
+        let error = format!("{:#}", parse(text.as_bytes(), "r.example").unwrap_err());
+        assert!(
+            error.contains("r.example") && !error.contains("secret"),
+            "{error}"
+        );
     }
 }
