@@ -204,7 +204,8 @@ async fn enrol(identity: &LiveIdentity, flags: &IdentityFlags) -> Result<(), Enr
                     &answer.certificate_chain,
                     &key_pem,
                 )?;
-                tracing::info!(identity = ?identity.identity().map(|i| i.to_string()), "new certificate");
+                let name = identity.identity().map(|identity| identity.to_string());
+                tracing::info!(identity = name.unwrap_or_default(), "new certificate");
                 keep(&flags.identity_dir, &answer.certificate_chain, &key_pem);
                 return Ok(());
             }

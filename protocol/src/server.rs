@@ -68,8 +68,6 @@ impl Peer {
 ///
 /// # Errors
 /// `UNAUTHENTICATED`: whoever it is showed no certificate.
-// A `Status` is what every handler returns.
-#[expect(clippy::result_large_err, reason = "the error type of every handler")]
 pub fn peer<T>(request: &Request<T>) -> Result<&Identity, Status> {
     request
         .extensions()
@@ -82,7 +80,6 @@ pub fn peer<T>(request: &Request<T>) -> Result<&Identity, Status> {
 ///
 /// # Errors
 /// `UNAUTHENTICATED` as in [`peer`]; `PERMISSION_DENIED` for another role.
-#[expect(clippy::result_large_err, reason = "the error type of every handler")]
 pub fn require<'r, T>(request: &'r Request<T>, roles: &[Role]) -> Result<&'r Identity, Status> {
     let identity = peer(request)?;
     if !roles.contains(&identity.role()) {

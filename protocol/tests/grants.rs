@@ -1,4 +1,10 @@
 //! Grants as they arrive from the operator's replicas.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod parts;
 
@@ -48,7 +54,10 @@ async fn grants_are_followed_and_remembered_while_the_operator_is_away() {
 
     drop(serving);
     assert!(grants.allows_store("pod-a", "store-2"));
-    assert!(Grants::load(&file).allows_store("pod-a", "store-2"));
+    until("a restarted part remembers", || {
+        Grants::load(&file).allows_store("pod-a", "store-2")
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,4 +1,10 @@
 //! Who may talk to whom, over real sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod parts;
 

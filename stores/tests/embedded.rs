@@ -1,4 +1,10 @@
 //! The embedded backend under many callers, large Stores, and disks that misbehave.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::{fs, sync::Arc, time::Instant};
 

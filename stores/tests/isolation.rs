@@ -1,4 +1,10 @@
 //! A Store's keys are out of reach of every other Store, whatever names are tried.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod served;
 

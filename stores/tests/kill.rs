@@ -1,4 +1,10 @@
 //! A process that is killed in the middle of writing loses nothing that it acknowledged.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::{
     io::{BufRead, BufReader, Write},

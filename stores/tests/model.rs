@@ -1,4 +1,10 @@
 //! The embedded backend against a map in memory that does what the trait promises.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,10 @@
 //! The process `shoal-store`, with an operator that signs and grants, and runtimes that call.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "../../protocol/tests/parts/mod.rs"]
 mod parts;

@@ -1,4 +1,10 @@
 //! Stores over gRPC: the same promises, and what happens when the other side is not there.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod served;
 

@@ -61,7 +61,7 @@ impl Server {
             })
             .await;
         if !granted {
-            tracing::warn!(
+            tracing::debug!(
                 pod_uid = caller.pod_uid(),
                 store = id,
                 "refused: not granted"

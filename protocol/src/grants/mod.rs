@@ -1,7 +1,9 @@
 //! Which runtime pod may open which Store and fetch which code, as the operator's leader says.
 
+mod follow;
+mod table;
+
 use std::{
-    collections::{HashMap, HashSet},
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -11,87 +13,16 @@ use std::{
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use prost::Message;
-use tokio::{
-    sync::watch,
-    task::AbortHandle,
-    time::{sleep, timeout},
-};
-use tonic::{Status, Streaming};
+use tokio::{sync::watch, time::timeout};
 
-use crate::{
-    LiveIdentity, PROTOCOL_VERSION, Replicas, Role, client, state_file,
-    v1::{GrantSet, WatchGrantsRequest, grants_client::GrantsClient},
-};
+pub use self::table::GrantTable;
+use crate::{state_file, v1::GrantSet};
 
 /// Largest set that is taken, in bytes as sent.
 const MAX_SET_BYTES: usize = 64 * 1024 * 1024;
-/// Longest name in a set: a digest has 71 bytes, a UUID 36.
-const MAX_NAME_BYTES: usize = 256;
 /// A set of a lower epoch counts once the sender of the higher one has been gone for this long: it is
 /// then no late word of a former leader, but that of a leader whose count began anew.
 const SENDER_GONE: Duration = Duration::from_secs(30);
-const RECONNECT: Duration = Duration::from_secs(1);
-/// How often a set that was refused for its epoch is tried again.
-const RETRY_REFUSED: Duration = Duration::from_secs(5);
-
-/// Grants of all pods, as one message said.
-#[derive(Debug, Default)]
-pub struct GrantTable {
-    pods: HashMap<String, PodTable>,
-}
-
-#[derive(Debug, Default)]
-struct PodTable {
-    stores: HashSet<Box<str>>,
-    digests: HashSet<Box<str>>,
-}
-
-impl GrantTable {
-    /// The table of one message, or what is wrong with it.
-    fn new(set: &GrantSet) -> Result<Self, &'static str> {
-        let mut pods: HashMap<String, PodTable> = HashMap::with_capacity(set.pods.len());
-        for pod in &set.pods {
-            let names = pod
-                .store_ids
-                .iter()
-                .chain(&pod.digests)
-                .chain([&pod.pod_uid]);
-            if names
-                .into_iter()
-                .any(|name| name.is_empty() || name.len() > MAX_NAME_BYTES)
-            {
-                return Err("a name in it is empty or longer than 256 bytes");
-            }
-            let table = pods.entry(pod.pod_uid.clone()).or_default();
-            table
-                .stores
-                .extend(pod.store_ids.iter().map(|id| id.as_str().into()));
-            table
-                .digests
-                .extend(pod.digests.iter().map(|digest| digest.as_str().into()));
-        }
-        Ok(Self { pods })
-    }
-
-    /// Whether the pod may open the Store of this id.
-    pub fn allows_store(&self, pod_uid: &str, store_id: &str) -> bool {
-        self.pods
-            .get(pod_uid)
-            .is_some_and(|pod| pod.stores.contains(store_id))
-    }
-
-    /// Whether any pod may fetch the code of this component digest.
-    pub fn grants_digest(&self, digest: &str) -> bool {
-        self.pods.values().any(|pod| pod.digests.contains(digest))
-    }
-
-    /// Whether the pod may fetch the code of this component digest.
-    pub fn allows_digest(&self, pod_uid: &str, digest: &str) -> bool {
-        self.pods
-            .get(pod_uid)
-            .is_some_and(|pod| pod.digests.contains(digest))
-    }
-}
 
 /// The grants in force: the last set of the highest epoch, kept in a file so that a restarted part
 /// remembers them while the operator is away. Whatever is not granted is refused.
@@ -189,63 +120,6 @@ impl Grants {
         timeout(patience, granted).await.is_ok()
     }
 
-    /// Follows the grants that the operator's replicas send, for as long as it is polled.
-    pub async fn follow(self: Arc<Self>, operator: String, identity: LiveIdentity) {
-        identity.ready().await;
-        let mut replicas = Replicas::new(&operator);
-        let mut watches = Watches::default();
-        loop {
-            let change = replicas.changed().await;
-            for address in change.removed {
-                watches.0.remove(&address).inspect(AbortHandle::abort);
-                self.gone(address);
-            }
-            for address in change.added {
-                let task = tokio::spawn(self.clone().watch_replica(address, identity.clone()));
-                watches.0.insert(address, task.abort_handle());
-            }
-        }
-    }
-
-    async fn watch_replica(self: Arc<Self>, address: SocketAddr, identity: LiveIdentity) {
-        let mut was_up = true;
-        loop {
-            match open(address, &identity).await {
-                Ok(stream) => {
-                    was_up = true;
-                    let ended = self.read(address, stream).await;
-                    tracing::info!(%address, %ended, "the stream of grants ended");
-                }
-                Err(error) if was_up => {
-                    was_up = false;
-                    tracing::warn!(%address, %error, "no stream of grants");
-                }
-                Err(error) => tracing::debug!(%address, %error, "no stream of grants"),
-            }
-            self.gone(address);
-            sleep(RECONNECT).await;
-        }
-    }
-
-    async fn read(&self, address: SocketAddr, mut stream: Streaming<GrantSet>) -> Status {
-        let mut refused = None;
-        loop {
-            let message = match refused.take() {
-                None => stream.message().await,
-                Some(set) => match timeout(RETRY_REFUSED, stream.message()).await {
-                    Ok(message) => message,
-                    Err(_) => Ok(Some(set)),
-                },
-            };
-            match message {
-                Ok(Some(set)) if self.outranks(set.epoch) => refused = Some(set),
-                Ok(Some(set)) => self.take(Some(address), set),
-                Ok(None) => return Status::ok("closed by the operator"),
-                Err(status) => return status,
-            }
-        }
-    }
-
     /// Whether the set in force counts more than one of `epoch`.
     fn outranks(&self, epoch: u64) -> bool {
         let source = self.source.lock();
@@ -283,44 +157,24 @@ impl Grants {
         if !is_new {
             return;
         }
-        tracing::info!(epoch = set.epoch, pods = table.pods.len(), "new grants");
+        tracing::info!(epoch = set.epoch, pods = table.pods(), "new grants");
         self.table.store(Arc::new(table));
         self.changed
             .send_modify(|version| *version = version.wrapping_add(1));
-        // Under the lock, so that the file is never older than what was last taken.
-        if let (Some(file), Some(_)) = (&self.file, replica) {
-            if let Err(error) = state_file::replace(file, &source.encoded) {
-                tracing::warn!(path = %file.display(), %error, "grants cannot be kept for a restart");
-            }
+    }
+
+    fn save(&self) {
+        let Some(file) = &self.file else { return };
+        let encoded = self.source.lock().encoded.clone();
+        if let Err(error) = state_file::replace(file, &encoded) {
+            tracing::warn!(path = %file.display(), %error, "grants cannot be kept for a restart");
         }
     }
 }
 
-/// Ends the tasks when the one that follows the replicas ends.
-#[derive(Default)]
-struct Watches(HashMap<SocketAddr, AbortHandle>);
-
-impl Drop for Watches {
-    fn drop(&mut self) {
-        self.0.values().for_each(AbortHandle::abort);
-    }
-}
-
-async fn open(
-    address: SocketAddr,
-    identity: &LiveIdentity,
-) -> Result<Streaming<GrantSet>, Box<dyn std::error::Error + Send + Sync>> {
-    let channel = client::connect(&address.to_string(), Role::Operator, identity).await?;
-    let mut grants = GrantsClient::new(channel).max_decoding_message_size(MAX_SET_BYTES);
-    let request = WatchGrantsRequest {
-        protocol_version: PROTOCOL_VERSION,
-    };
-    Ok(grants.watch(request).await?.into_inner())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{table::MAX_NAME_BYTES, *};
     use crate::v1::PodGrants;
 
     fn set(epoch: u64, pod: &str, store: &str) -> GrantSet {
@@ -353,7 +207,9 @@ mod tests {
     fn grants_survive_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("grants");
-        Grants::load(&path).take(replica(1), set(3, "pod-a", "store-1"));
+        let grants = Grants::load(&path);
+        grants.take(replica(1), set(3, "pod-a", "store-1"));
+        grants.save();
         let again = Grants::load(&path);
         assert!(again.allows_store("pod-a", "store-1"));
         assert!(!again.outranks(1), "a file outranks no living leader");
