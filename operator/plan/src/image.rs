@@ -220,9 +220,17 @@ impl Look<'_> {
             (Some((build, description)), Some(_)) if !build.engine_keys.is_disjoint(wanted) => {
                 Looked::Described(description, build.engine_keys.clone())
             }
+            // It was built before: until it can be asked again, what was written about it holds.
+            (None, Some(refused)) if refused.retry_at.is_some() && self.was_built(image) => {
+                Looked::Asked
+            }
             (_, Some(refused)) => Looked::Refused(refusal_verdict(&refused.refusal)),
             (None, None) => Looked::Asked,
         }
+    }
+
+    fn was_built(&self, image: &ResolvedImage) -> bool {
+        self.recorded().contains(image)
     }
 
     fn retry(&self, refused: &Refused, question: Question, plan: &mut Plan) {

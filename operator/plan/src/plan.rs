@@ -82,7 +82,7 @@ impl Planner<'_> {
         let known_port = port.as_ref().ok().copied();
         let service = self.service(entry, known_port, plan);
         let memory = &mut entry.memory;
-        let placed = self.place(content.is_some(), service.is_taken(), plan);
+        let placed = self.place(memory, content.is_some(), service.is_taken(), plan);
         let views = self.views(&placed, memory, service.ours());
         let decisions = decide(&views, &mut memory.drains, self.now, plan);
         if let (Some(ours), Some(port)) = (service.ours(), known_port) {
@@ -117,6 +117,7 @@ impl Planner<'_> {
             port: known_port,
             has_service: service.ours().is_some(),
             eligible: placed.eligible,
+            unsettled_until: placed.unsettled_until,
             nodes: self.node_facts(&placed, assignment.as_ref(), content.as_deref(), is_wanted),
             ready_nodes: self.ready_nodes(&views, &decisions),
             serving: self.serving(&views),

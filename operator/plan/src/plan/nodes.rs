@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use shoal_crds::Reason;
 
@@ -35,6 +36,8 @@ pub(super) struct Placed {
     pub(super) pods: BTreeMap<String, Arc<str>>,
     /// How many nodes could serve it.
     pub(super) eligible: usize,
+    /// Not all of them were heard since the start, and until then may be.
+    pub(super) unsettled_until: Option<Timestamp>,
 }
 
 impl Placed {
@@ -89,41 +92,47 @@ impl Planner<'_> {
         })
     }
 
+    /// Nodes on which the App is: as planned; until it is, as slices and status say.
+    fn current_nodes(&self, memory: &Memory) -> BTreeSet<String> {
+        let mut nodes = self
+            .index
+            .placements
+            .of(self.key)
+            .cloned()
+            .unwrap_or_default();
+        if !memory.planned {
+            let stored = self.app.status.iter().flat_map(|status| &status.nodes);
+            nodes.extend(stored.map(|node| node.name.clone()));
+        }
+        nodes
+    }
+
     /// Chooses nodes. `may_move`: new nodes may be taken; `blocked`: none may be kept either.
-    pub(super) fn place(&self, may_move: bool, blocked: bool, plan: &mut Plan) -> Placed {
-        let empty = BTreeSet::new();
-        let before = self.index.placements.of(self.key).unwrap_or(&empty);
+    pub(super) fn place(
+        &self,
+        memory: &Memory,
+        may_move: bool,
+        blocked: bool,
+        plan: &mut Plan,
+    ) -> Placed {
+        let current = self.current_nodes(memory);
         let eligible = self.eligible();
-        let candidate = |e: &Eligible| {
-            let is_current = before.contains(&e.node);
-            (
-                is_current,
-                e.facts.accepts_new && e.standing == Standing::Serving,
-            )
-        };
-        let counted = |e: &&Eligible| before.contains(&e.node) || e.facts.accepts_new;
+        let counted = |e: &&Eligible| current.contains(&e.node) || e.facts.accepts_new;
         let count = eligible.iter().filter(counted).count();
         let wanted = usize::try_from(self.app.spec.replicas).unwrap_or(0);
         let unheard = eligible.iter().filter_map(|e| match e.standing {
             Standing::Unheard(until) => Some(until),
             _ => None,
         });
-        if let Some(until) = unheard.min().filter(|_| wanted >= count || !may_move) {
+        let unheard = unheard.min();
+        if let Some(until) = unheard.filter(|_| wanted >= count || !may_move) {
             plan.recheck(until);
         }
+        let settled_at = self.index.runtimes.settled_at();
+        let unsettled_until = unheard.map(|_| settled_at).filter(|at| *at > self.now);
         let candidates: Vec<Candidate<'_>> = eligible
             .iter()
-            .map(|e| {
-                let (is_current, accepts_new) = candidate(e);
-                let answers = || self.report(&e.pod).is_some_and(AppReport::answers);
-                Candidate {
-                    node: &e.node,
-                    zone: e.facts.zone(),
-                    load: self.index.placements.load(&e.node) - usize::from(is_current),
-                    current: is_current.then(answers),
-                    accepts_new: accepts_new && may_move,
-                }
-            })
+            .map(|e| self.candidate(e, &current, may_move))
             .collect();
         let nodes = if blocked {
             BTreeSet::new()
@@ -131,9 +140,41 @@ impl Planner<'_> {
             place(self.key, wanted, &candidates)
         };
         let placed = eligible.into_iter().filter(|e| nodes.contains(&e.node));
+        let pods = placed.map(|e| (e.node, e.pod)).collect();
         Placed {
-            pods: placed.map(|e| (e.node, e.pod)).collect(),
+            pods,
             eligible: count,
+            unsettled_until,
+        }
+    }
+
+    fn candidate<'a>(
+        &self,
+        eligible: &'a Eligible,
+        current: &BTreeSet<String>,
+        may_move: bool,
+    ) -> Candidate<'a> {
+        let node = &eligible.node;
+        let is_counted = self
+            .index
+            .placements
+            .of(self.key)
+            .is_some_and(|n| n.contains(node));
+        let answers = || match eligible.standing {
+            Standing::Unheard(_) => is_counted,
+            _ => self.report(&eligible.pod).is_some_and(AppReport::answers),
+        };
+        let takes_new = eligible.facts.accepts_new && eligible.standing == Standing::Serving;
+        Candidate {
+            node,
+            zone: eligible.facts.zone(),
+            load: self
+                .index
+                .placements
+                .load(node)
+                .saturating_sub(usize::from(is_counted)),
+            current: current.contains(node).then(answers),
+            accepts_new: takes_new && may_move,
         }
     }
 

@@ -35,15 +35,29 @@ pub(crate) fn write(facts: &Facts<'_>, wanted: AppStatus, memory: &mut Memory, p
 }
 
 fn wait(facts: &Facts<'_>, wanted: &AppStatus, memory: &mut Memory) -> Option<jiff::Timestamp> {
-    if is_progress(wanted) {
+    let stored = facts.stored();
+    let fell = stored.is_some_and(is_available) && !is_available(wanted);
+    if let (Some(until), Some(stored)) = (facts.unsettled_until, stored)
+        && !fell
+        && stored.observed_generation == facts.generation()
+    {
+        return Some(until);
+    }
+    if let Some(stored) = stored
+        && essence(stored) == essence(wanted)
+    {
+        return Some(memory.status_written_at? + NODES_EVERY);
+    }
+    if is_progress(wanted) && !fell {
         let since = *memory.status_held_since.get_or_insert(facts.now);
         return Some(since + PROGRESS_WAITS);
     }
-    let stored = facts.stored()?;
-    if essence(stored) == essence(wanted) {
-        return Some(memory.status_written_at? + NODES_EVERY);
-    }
     None
+}
+
+fn is_available(status: &AppStatus) -> bool {
+    let available = condition(status, ConditionType::Available);
+    available.is_some_and(|available| available.status == ConditionStatus::True)
 }
 
 fn condition(status: &AppStatus, type_: ConditionType) -> Option<&Condition> {

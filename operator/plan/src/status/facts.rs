@@ -37,6 +37,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) has_service: bool,
     /// Nodes that may serve the app.
     pub(crate) eligible: usize,
+    /// Some of them may not have made themselves heard since the start, until then.
+    pub(crate) unsettled_until: Option<Timestamp>,
     /// Nodes on which the app is placed.
     pub(crate) nodes: Vec<NodeFact>,
     /// Nodes with an endpoint that takes traffic.

@@ -143,7 +143,7 @@ fn a_runtime_that_is_about_to_end_loses_its_endpoints_and_keeps_answering() {
     world.ready_app("hello");
     let node = world.ready_nodes("hello").first().unwrap().clone();
     let pod = world.runtime(&node).pod.uid.clone();
-    world.index.runtime_draining(&pod);
+    world.drain(&node);
     world.settle();
     assert_eq!(draining(&world, "hello"), BTreeSet::from([node.clone()]));
     assert_eq!(world.ready_nodes("hello").len(), 2, "the app moved");

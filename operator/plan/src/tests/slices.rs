@@ -80,7 +80,7 @@ fn an_endpoint_is_ready_only_when_that_app_is_on_that_node() {
     assert!(world.api.slices.is_empty());
     assert_eq!(world.says("hello", "Available"), "False/NoEndpoints");
     world.catch_up("node2");
-    world.settle();
+    world.advance(2);
     assert_eq!(
         world.ready_nodes("hello"),
         BTreeSet::from(["node2".to_owned()])

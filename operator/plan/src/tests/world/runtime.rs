@@ -14,6 +14,7 @@ use crate::{
 pub(in crate::tests) struct FakeRuntime {
     pub(in crate::tests) pod: RuntimePod,
     pub(in crate::tests) alive: bool,
+    pub(in crate::tests) draining: bool,
     pub(in crate::tests) engine: String,
     pub(in crate::tests) apps: BTreeMap<AppRef, AppReport>,
     pub(in crate::tests) assigned: BTreeMap<AppRef, Assignment>,
@@ -37,6 +38,7 @@ impl FakeRuntime {
                 created,
             },
             alive: true,
+            draining: false,
             engine: "engine-1".to_owned(),
             apps: BTreeMap::new(),
             assigned: BTreeMap::new(),
@@ -59,6 +61,9 @@ impl FakeRuntime {
             self.apps.values().cloned().collect(),
             &[],
         );
+        if self.draining {
+            index.runtime_draining(&self.pod.uid);
+        }
     }
 
     pub(super) fn obey(&mut self, told: &PodInstruction, index: &mut Index) {
@@ -153,9 +158,18 @@ impl World {
         self.index.runtime_lost(&uid);
     }
 
+    /// The runtime of a node is about to end.
+    pub(in crate::tests) fn drain(&mut self, node: &str) {
+        let runtime = self.runtime(node);
+        runtime.draining = true;
+        let uid = runtime.pod.uid.clone();
+        self.index.runtime_draining(&uid);
+    }
+
     /// Its runtime is back, with what it had.
     pub(in crate::tests) fn revive(&mut self, node: &str) {
         self.runtime(node).alive = true;
+        self.runtime(node).draining = false;
         let now = self.now;
         let uid = self.runtime(node).pod.uid.to_string();
         self.runtimes[&uid].connect(&mut self.index, now);
