@@ -111,8 +111,11 @@ impl Planner<'_> {
             bound: binding.as_ref().and_then(|binding| binding.verdict.clone()),
             service_fault: service.fault().cloned(),
             port_fault: port.err().flatten(),
-            image: wanted.map(|content| to_record(&content.images)),
+            image: wanted
+                .or(content.as_deref())
+                .map(|content| to_record(&content.images)),
             revision: wanted.map(|content| content.revision.clone()),
+            running: content.as_deref().map(|content| content.revision.clone()),
             stores: used.map(store::Binding::entries),
             port: known_port,
             has_service: service.ours().is_some(),

@@ -158,7 +158,7 @@ fn one_node_more_takes_its_share_of_fresh_placements_and_no_other_moves() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn planning_again_moves_nothing(nodes in 1..12_usize, zones in 0..4_usize, apps in 1..60_usize, replicas in 1..4_usize) {

@@ -26,10 +26,12 @@ pub(crate) struct Facts<'a> {
     pub(crate) service_fault: Option<Verdict>,
     /// Why there is no port.
     pub(crate) port_fault: Option<Verdict>,
-    /// `status.image` of what the spec asks for, once built.
+    /// `status.image` of what the spec asks for, once built; until then of what runs.
     pub(crate) image: Option<String>,
     /// Revision of what the spec asks for, once built.
     pub(crate) revision: Option<String>,
+    /// Revision of what runs.
+    pub(crate) running: Option<String>,
     /// `None`: not known.
     pub(crate) stores: Option<Vec<StoreStatusEntry>>,
     pub(crate) port: Option<u16>,
@@ -110,7 +112,9 @@ pub(crate) fn assemble(facts: &Facts<'_>) -> AppStatus {
     AppStatus {
         observed_generation: facts.generation(),
         image: facts.image.clone().or_else(|| stored.image.clone()),
-        revision: facts.revision.clone().or_else(|| stored.revision.clone()),
+        revision: [&facts.revision, &facts.running, &stored.revision]
+            .into_iter()
+            .find_map(Clone::clone),
         serving_revision: serving_revision(facts, stored),
         url: facts.has_service.then(|| url(facts)),
         port: facts.port.map(i32::from).or(stored.port),
