@@ -75,7 +75,27 @@ fn finished(definition: &CustomResourceDefinition) -> Value {
             }
         }
     }
+    unwrap_descriptions(&mut value);
     value
+}
+
+/// Sources break lines at a column; readers' terminals break them elsewhere. Paragraphs stay.
+fn unwrap_descriptions(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for (key, child) in map {
+                match child {
+                    Value::String(text) if key == "description" => {
+                        let paragraphs = text.split("\n\n").map(|p| p.replace('\n', " "));
+                        *text = paragraphs.collect::<Vec<_>>().join("\n\n");
+                    }
+                    _ => unwrap_descriptions(child),
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(unwrap_descriptions),
+        _ => {}
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Building Shoal's programs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 use crate::process;
 use crate::step::step;
@@ -19,8 +19,15 @@ pub struct Program {
     pub name: &'static str,
 }
 
-/// What is in the image.
-pub const PARTS: [Program; 4] = [
+/// Serves apps. Built by itself: together with others it would get their features, a compiler among
+/// them.
+const RUNTIME: Program = Program {
+    package: "shoal-runtime",
+    name: "shoal-runtime",
+};
+
+/// Everything else: built together, so that what they share is compiled once.
+const OTHERS: [Program; 4] = [
     Program {
         package: "shoal-operator",
         name: "shoal-operator",
@@ -33,10 +40,7 @@ pub const PARTS: [Program; 4] = [
         package: "shoal-stores",
         name: "shoal-store",
     },
-    Program {
-        package: "shoal-runtime",
-        name: "shoal-runtime",
-    },
+    CLI,
 ];
 
 /// What people run on their machine.
@@ -50,46 +54,50 @@ impl Program {
     pub fn path(self) -> PathBuf {
         workspace::target().join("debug").join(self.name)
     }
-
-    /// Builds it, alone: together, the programs would get each other's features, and the runtime a
-    /// compiler.
-    ///
-    /// # Errors
-    /// It does not build; the message holds the end of cargo's output.
-    pub fn build(self) -> Result<PathBuf> {
-        let path = self.path();
-        let before = modified(&path);
-        step(&format!("Build {}", self.name), |step| {
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.current_dir(workspace::root());
-            cargo.args(["build", "--package", self.package, "--bin", self.name]);
-            process::run(&format!("build-{}", self.name), &mut cargo)?;
-            ensure!(path.is_file(), "cargo did not make {}", path.display());
-            if modified(&path) == before {
-                step.say("up to date");
-            }
-            Ok(())
-        })?;
-        Ok(path)
-    }
 }
 
-fn modified(path: &PathBuf) -> Option<SystemTime> {
-    std::fs::metadata(path)
-        .and_then(|data| data.modified())
-        .ok()
-}
-
-/// Builds what is in the image, and gives the files.
+/// Builds everything, and gives the files of what is in the image.
 ///
 /// # Errors
-/// As [`Program::build`].
+/// Something does not build; the message holds the end of cargo's output.
 pub fn parts() -> Result<Vec<PathBuf>> {
-    PARTS
-        .iter()
-        .map(|part| {
-            part.build()
-                .with_context(|| format!("cannot build {}", part.name))
-        })
-        .collect()
+    build(&OTHERS)?;
+    build(&[RUNTIME])?;
+    let parts = OTHERS.iter().filter(|program| program.name != CLI.name);
+    Ok(parts.chain([&RUNTIME]).map(|program| program.path()).collect())
+}
+
+/// Builds what runs on people's machines, and gives the file.
+///
+/// # Errors
+/// As [`parts`].
+pub fn cli() -> Result<PathBuf> {
+    build(&OTHERS)?;
+    Ok(CLI.path())
+}
+
+fn build(programs: &[Program]) -> Result<()> {
+    let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
+    let before: Vec<_> = programs.iter().map(|program| modified(&program.path())).collect();
+    step(&format!("Build {}", names.join(", ")), |step| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.current_dir(workspace::root()).arg("build");
+        for program in programs {
+            cargo.args(["--package", program.package, "--bin", program.name]);
+        }
+        process::run(&format!("build-{}", names.join("-")), &mut cargo)?;
+        for program in programs {
+            let path = program.path();
+            ensure!(path.is_file(), "cargo did not make {}", path.display());
+        }
+        let after: Vec<_> = programs.iter().map(|program| modified(&program.path())).collect();
+        if before == after {
+            step.say("up to date");
+        }
+        Ok(())
+    })
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|data| data.modified()).ok()
 }

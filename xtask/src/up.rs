@@ -48,7 +48,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 fn on_local_cluster() -> Result<()> {
     // Before minutes of building: whether this machine can run a cluster at all.
     shoal_cluster::requirements::check()?;
-    let shoal = binaries::CLI.build()?;
+    let shoal = binaries::cli()?;
     guests::build()?;
     let image = image::make()?;
     let cluster = local::up()?;
@@ -89,7 +89,7 @@ fn on_context(context: &str, arguments: &Arguments) -> Result<()> {
         );
         return Ok(());
     };
-    let shoal = binaries::CLI.build()?;
+    let shoal = binaries::cli()?;
     guests::build()?;
     example::allow_registry(&kubectl, registry)?;
     example::push(&shoal, arguments.push_to.as_ref().unwrap_or(registry))?;

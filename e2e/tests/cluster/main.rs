@@ -15,4 +15,3 @@ mod rollout;
 mod serving;
 mod stores;
 mod trust;
-mod uninstall;

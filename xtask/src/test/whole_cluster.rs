@@ -44,7 +44,7 @@ pub fn stages(run: &mut Run, filter: Option<&str>) {
 
 fn prepare() -> Result<(Cluster, String)> {
     guests::build()?;
-    binaries::CLI.build()?;
+    binaries::cli()?;
     up::for_tests()
 }
 
@@ -53,6 +53,8 @@ fn tests(filter: Option<&str>) -> Result<Outcome> {
     cargo.args(["--package", "shoal-e2e", "--test", "cluster"]);
     cargo.env("SHOAL_BIN", binaries::CLI.path());
     cargo.args(filter);
+    // Some tests take parts of the cluster away.
+    cargo.args(["--", "--test-threads=1"]);
     harness::run("test-cluster", &mut cargo)
 }
 
