@@ -146,7 +146,7 @@ fn a_label_without_a_store() {
 #[test]
 fn a_compile_that_never_ends() {
     let namespace = Namespace::new("endless");
-    let reference = push_bytes(&shoal_guests::huge_component(60_000), "huge", "1");
+    let reference = push_bytes(&shoal_guests::huge_component(64), "huge", "1");
     let app = namespace.app("huge", &reference);
     app.apply();
     let condition = app.wait_for("Built", "False", LONG * 3);
