@@ -1,0 +1,43 @@
+//! Flags of `shoal-operator`.
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+use shoal_protocol::flags::LogFlags;
+
+/// The operator of Shoal: watches Apps, plans, writes, and streams assignments to the nodes' runtimes.
+#[derive(Clone, Debug, Parser)]
+#[command(version, about)]
+pub struct Args {
+    /// Address that metrics and health are served on.
+    #[arg(long, default_value = "[::]:9090")]
+    pub metrics_address: SocketAddr,
+
+    /// Address that the other parts dial.
+    #[arg(long, default_value = "[::]:9443")]
+    pub grpc_address: SocketAddr,
+
+    /// Namespace that Shoal is installed in.
+    #[arg(long, env = "POD_NAMESPACE", default_value = shoal_crds::SYSTEM_NAMESPACE)]
+    pub namespace: String,
+
+    /// Name of this pod: it names this replica in the Lease and in Events.
+    #[arg(long, env = "POD_NAME", default_value = "shoal-operator")]
+    pub pod_name: String,
+
+    /// Image of the runtimes' DaemonSet. Without it the operator makes none.
+    #[arg(long, env = "SHOAL_IMAGE")]
+    pub image: Option<String>,
+
+    /// Memory limit of a runtime pod.
+    #[arg(long, default_value = "1Gi")]
+    pub runtime_memory: String,
+
+    /// Where the builder is dialled.
+    #[arg(long, default_value = "shoal-builder.shoal-system.svc:9443")]
+    pub builder: String,
+
+    /// How the log is written.
+    #[command(flatten)]
+    pub log: LogFlags,
+}

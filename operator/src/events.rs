@@ -1,0 +1,169 @@
+//! Kubernetes Events: what a person would want to know, and no more often than they can read.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::{Api, PostParams};
+use tokio::sync::mpsc;
+use tracing::debug;
+
+const QUIET: Duration = Duration::from_secs(300);
+const REMEMBERED: usize = 4096;
+const WAITING: usize = 256;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest `note` that the API server takes.
+const NOTE_BYTES: usize = 1024;
+
+/// Something worth telling about an object.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// The object it is about; `namespace`, `name`, `uid`, `kind` and `apiVersion` set.
+    pub about: ObjectReference,
+    /// `Warning` rather than `Normal`.
+    pub warning: bool,
+    /// CamelCase.
+    pub reason: String,
+    /// For people.
+    pub note: String,
+}
+
+/// Lets one notice per object and reason through every five minutes.
+#[derive(Default)]
+pub struct Throttle {
+    last: HashMap<(String, String), Instant>,
+    order: VecDeque<((String, String), Instant)>,
+}
+
+impl Throttle {
+    /// Whether a notice about `uid` for `reason` may be sent now.
+    pub fn admit(&mut self, uid: &str, reason: &str, now: Instant) -> bool {
+        self.forget(now);
+        let key = (uid.to_owned(), reason.to_owned());
+        if self.last.contains_key(&key) {
+            return false;
+        }
+        self.last.insert(key.clone(), now);
+        self.order.push_back((key, now));
+        true
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while let Some((key, since)) = self.order.front() {
+            let old = now.duration_since(*since) >= QUIET;
+            if !old && self.order.len() < REMEMBERED {
+                return;
+            }
+            self.last.remove(key);
+            self.order.pop_front();
+        }
+    }
+}
+
+/// Where notices go; never waits, and drops what cannot be sent.
+#[derive(Clone)]
+pub struct Events(mpsc::Sender<Notice>);
+
+impl Events {
+    /// The sender, and what it feeds: run it with [`publish`].
+    pub fn new() -> (Self, mpsc::Receiver<Notice>) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (Self(sender), receiver)
+    }
+
+    /// Queues a notice, or drops it when too many wait.
+    pub fn tell(&self, notice: Notice) {
+        if self.0.try_send(notice).is_err() {
+            debug!("an Event was dropped: too many wait");
+        }
+    }
+}
+
+/// Writes Events until every [`Events`] is gone.
+pub async fn publish(client: kube::Client, reporter: String, mut notices: mpsc::Receiver<Notice>) {
+    let mut throttle = Throttle::default();
+    while let Some(notice) = notices.recv().await {
+        let uid = notice.about.uid.clone().unwrap_or_default();
+        if !throttle.admit(&uid, &notice.reason, Instant::now()) {
+            continue;
+        }
+        let namespace = notice.about.namespace.clone().unwrap_or_default();
+        let api: Api<Event> = Api::namespaced(client.clone(), &namespace);
+        let event = event(notice, &reporter);
+        let parameters = PostParams::default();
+        let request = api.create(&parameters, &event);
+        match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => debug!(%error, "an Event was not written"),
+            Err(_) => debug!("an Event was not written: no answer in time"),
+        }
+    }
+}
+
+fn event(notice: Notice, reporter: &str) -> Event {
+    let name = notice.about.name.clone().unwrap_or_default();
+    Event {
+        metadata: ObjectMeta {
+            generate_name: Some(format!("{name}.")),
+            namespace: notice.about.namespace.clone(),
+            ..ObjectMeta::default()
+        },
+        action: Some(notice.reason.clone()),
+        event_time: Some(MicroTime(k8s_openapi::jiff::Timestamp::now())),
+        note: Some(shorten(notice.note)),
+        reason: Some(notice.reason),
+        regarding: Some(notice.about),
+        reporting_controller: Some("shoal.dev/operator".into()),
+        reporting_instance: Some(reporter.to_owned()),
+        type_: Some(if notice.warning { "Warning" } else { "Normal" }.into()),
+        ..Event::default()
+    }
+}
+
+fn shorten(mut note: String) -> String {
+    if note.len() > NOTE_BYTES {
+        let end = (0..=NOTE_BYTES - 3)
+            .rev()
+            .find(|at| note.is_char_boundary(*at))
+            .unwrap_or(0);
+        note.truncate(end);
+        note.push_str("...");
+    }
+    note
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_reason_of_one_object_is_told_once_in_five_minutes() {
+        let mut throttle = Throttle::default();
+        let start = Instant::now();
+        assert!(throttle.admit("a", "BuildFailed", start));
+        assert!(!throttle.admit("a", "BuildFailed", start + QUIET / 2));
+        assert!(throttle.admit("a", "Degraded", start + QUIET / 2));
+        assert!(throttle.admit("b", "BuildFailed", start + QUIET / 2));
+        assert!(throttle.admit("a", "BuildFailed", start + QUIET));
+    }
+
+    #[test]
+    fn the_memory_of_the_throttle_is_bounded() {
+        let mut throttle = Throttle::default();
+        let now = Instant::now();
+        for n in 0..REMEMBERED * 2 {
+            assert!(throttle.admit(&n.to_string(), "Same", now));
+        }
+        assert!(throttle.last.len() <= REMEMBERED);
+        assert_eq!(throttle.last.len(), throttle.order.len());
+    }
+
+    #[test]
+    fn a_note_is_cut_between_characters() {
+        let note = shorten("é".repeat(1000));
+        assert!(note.len() <= NOTE_BYTES);
+        assert!(note.ends_with("..."));
+    }
+}

@@ -1,0 +1,9 @@
+//! What runtimes, builder and store hear from the operator without asking.
+
+pub mod control;
+pub mod convert;
+pub mod grants;
+pub mod hub;
+mod probe;
+mod session;
+pub mod silence;

@@ -1,0 +1,135 @@
+//! Watches that feed the index.
+
+pub mod follow;
+mod observe;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::{Api, PartialObjectMeta};
+use kube::runtime::watcher::Config;
+use shoal_crds::{App, RuntimePool, Store};
+use shoal_plan::{Index, Watched};
+
+use crate::health::Health;
+use crate::world::World;
+use follow::{Change, follow, follow_guarded};
+use observe::Observe;
+
+/// Label that runtime pods carry.
+const RUNTIME_PODS: &str = "app.kubernetes.io/name=shoal-runtime";
+const WATCHES: usize = 8;
+
+/// Everything that is watched, for as long as the future is polled.
+///
+/// Services and slices are watched whole, not by a label of ours: a Service with an App's name that is not ours and
+/// slices that a foreign selector left behind must be seen. The index keeps a few words of each.
+pub async fn all(client: kube::Client, namespace: &str, world: Arc<World>, health: Arc<Health>) {
+    let sources = Sources {
+        world,
+        warm: Arc::new(Warm {
+            lists: AtomicUsize::new(0),
+            health,
+        }),
+    };
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
+    tokio::join!(
+        follow_guarded::<App>(Api::all(client.clone()), Config::default(), sources.sink()),
+        follow_guarded::<Store>(Api::all(client.clone()), Config::default(), sources.sink()),
+        follow_guarded::<RuntimePool>(Api::all(client.clone()), Config::default(), sources.sink()),
+        follow(
+            Api::<Service>::all(client.clone()),
+            Config::default(),
+            sources.sink()
+        ),
+        follow(
+            Api::<EndpointSlice>::all(client.clone()),
+            Config::default(),
+            sources.sink()
+        ),
+        follow(
+            Api::<Node>::all(client.clone()),
+            Config::default(),
+            sources.sink()
+        ),
+        follow(pods, Config::default().labels(RUNTIME_PODS), sources.sink()),
+        namespaces_by_metadata(namespaces, sources.sink()),
+    );
+}
+
+fn namespaces_by_metadata(
+    api: Api<PartialObjectMeta<Namespace>>,
+    mut sink: impl FnMut(Change<Namespace>),
+) -> impl Future<Output = ()> {
+    let whole = |partial: PartialObjectMeta<Namespace>| Namespace {
+        metadata: partial.metadata,
+        ..Namespace::default()
+    };
+    follow(api, Config::default(), move |change| {
+        sink(match change {
+            Change::Apply(object) => Change::Apply(whole(object)),
+            Change::Delete(object) => Change::Delete(whole(object)),
+            Change::Reset(objects) => Change::Reset(objects.into_iter().map(whole).collect()),
+        });
+    })
+}
+
+/// Counts the kinds whose first list is in.
+struct Warm {
+    lists: AtomicUsize,
+    health: Arc<Health>,
+}
+
+struct Sources {
+    world: Arc<World>,
+    warm: Arc<Warm>,
+}
+
+impl Sources {
+    fn sink<K: Watched + Observe>(&self) -> impl FnMut(Change<K>) + use<K> {
+        let (world, warm) = (self.world.clone(), self.warm.clone());
+        let mut listed = false;
+        move |change| {
+            let reset = matches!(change, Change::Reset(_));
+            feed(&world, change);
+            if reset && !std::mem::replace(&mut listed, true) {
+                let lists = warm.lists.fetch_add(1, Ordering::AcqRel) + 1;
+                if lists == WATCHES {
+                    warm.health.set_warm();
+                    world.wake();
+                }
+            }
+        }
+    }
+}
+
+fn feed<K: Watched + Observe>(world: &World, change: Change<K>) {
+    match change {
+        Change::Apply(mut object) => {
+            trim(&mut object);
+            object.observe(world);
+            world.change(|index| index.apply(object));
+        }
+        Change::Delete(object) => {
+            object.forget(world);
+            world.change(|index| index.delete(&object));
+        }
+        Change::Reset(mut objects) => {
+            K::reset(&objects, world);
+            for object in &mut objects {
+                trim(object);
+                object.observe(world);
+            }
+            world.change(|index: &mut Index| index.reset(objects));
+        }
+    }
+}
+
+/// `managedFields` are the greater part of many objects, and nothing here reads them.
+fn trim<K: Observe>(object: &mut K) {
+    object.metadata_mut().managed_fields = None;
+}
