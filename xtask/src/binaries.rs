@@ -64,7 +64,10 @@ pub fn parts() -> Result<Vec<PathBuf>> {
     build(&OTHERS)?;
     build(&[RUNTIME])?;
     let parts = OTHERS.iter().filter(|program| program.name != CLI.name);
-    Ok(parts.chain([&RUNTIME]).map(|program| program.path()).collect())
+    Ok(parts
+        .chain([&RUNTIME])
+        .map(|program| program.path())
+        .collect())
 }
 
 /// Builds what runs on people's machines, and gives the file.
@@ -78,7 +81,10 @@ pub fn cli() -> Result<PathBuf> {
 
 fn build(programs: &[Program]) -> Result<()> {
     let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
-    let before: Vec<_> = programs.iter().map(|program| modified(&program.path())).collect();
+    let before: Vec<_> = programs
+        .iter()
+        .map(|program| modified(&program.path()))
+        .collect();
     step(&format!("Build {}", names.join(", ")), |step| {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.current_dir(workspace::root()).arg("build");
@@ -90,7 +96,10 @@ fn build(programs: &[Program]) -> Result<()> {
             let path = program.path();
             ensure!(path.is_file(), "cargo did not make {}", path.display());
         }
-        let after: Vec<_> = programs.iter().map(|program| modified(&program.path())).collect();
+        let after: Vec<_> = programs
+            .iter()
+            .map(|program| modified(&program.path()))
+            .collect();
         if before == after {
             step.say("up to date");
         }
@@ -99,5 +108,7 @@ fn build(programs: &[Program]) -> Result<()> {
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {
-    std::fs::metadata(path).and_then(|data| data.modified()).ok()
+    std::fs::metadata(path)
+        .and_then(|data| data.modified())
+        .ok()
 }

@@ -16,6 +16,13 @@ pub struct Check {
     environment: &'static [(&'static str, &'static str)],
 }
 
+/// Crates that turn WebAssembly into native code.
+const COMPILERS: [&str; 3] = [
+    "cranelift-codegen ",
+    "winch-codegen ",
+    "wasmtime-internal-cranelift ",
+];
+
 /// In this order: what is quick and often wrong comes first.
 pub const ALL: &[Check] = &[
     Check {
@@ -85,6 +92,33 @@ impl Check {
             format!("{}\nall of it: {}", process::tail(&log), log.display())
         }))
     }
+}
+
+/// The runtime runs what tenants wrote: a compiler has no business in it. Features of one package reach
+/// another that is built with it, so this is easily lost.
+///
+/// # Errors
+/// Cargo cannot say what the runtime is made of.
+pub fn no_compiler_in_runtime() -> Result<Outcome> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(workspace::root());
+    cargo.args([
+        "tree",
+        "--package",
+        "shoal-runtime",
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
+    ]);
+    let tree = process::output(&mut cargo, None)?;
+    let found: Vec<&str> = tree
+        .lines()
+        .filter(|line| COMPILERS.iter().any(|name| line.starts_with(name)))
+        .collect();
+    Ok(Outcome::check(found.is_empty(), || {
+        format!("shoal-runtime holds {}", found.join(", "))
+    }))
 }
 
 /// Files that are written by a command and committed.

@@ -62,6 +62,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         run.stage("Licences, bans and sources", deny::policy);
         run.stage("Security advisories", deny::advisories);
+        run.stage("No compiler in the runtime", checks::no_compiler_in_runtime);
         run.stage("Generated files", checks::generated);
     }
     run.stage("Unit and property tests", || harness::workspace(filter));

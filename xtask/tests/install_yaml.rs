@@ -1,0 +1,233 @@
+//! What `manifests/install.yaml` promises, checked on its objects.
+
+use serde::Deserialize as _;
+use serde_yaml::Value;
+
+fn objects() -> Vec<Value> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/install.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let documents = serde_yaml::Deserializer::from_str(&text);
+    documents
+        .map(|document| Value::deserialize(document).unwrap())
+        .collect()
+}
+
+fn of_kind(kind: &str) -> Vec<Value> {
+    objects()
+        .into_iter()
+        .filter(|object| object["kind"] == kind)
+        .collect()
+}
+
+fn named(kind: &str, name: &str) -> Value {
+    let found = of_kind(kind)
+        .into_iter()
+        .find(|object| object["metadata"]["name"] == name);
+    found.unwrap_or_else(|| panic!("there is no {kind} {name}"))
+}
+
+fn list(value: &Value) -> Vec<Value> {
+    value.as_sequence().cloned().unwrap_or_default()
+}
+
+fn strings(value: &Value) -> Vec<String> {
+    list(value)
+        .iter()
+        .map(|item| item.as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn workloads() -> Vec<Value> {
+    let workloads = [of_kind("Deployment"), of_kind("StatefulSet")].concat();
+    assert_eq!(workloads.len(), 3);
+    workloads
+}
+
+#[test]
+fn every_pod_meets_restricted_pod_security_whole() {
+    for workload in workloads() {
+        let pod = &workload["spec"]["template"]["spec"];
+        let name = &workload["metadata"]["name"];
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{name:?}");
+        assert_eq!(pod["securityContext"]["runAsUser"], 65532, "{name:?}");
+        assert_eq!(
+            pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault",
+            "{name:?}"
+        );
+        for container in list(&pod["containers"]) {
+            let context = &container["securityContext"];
+            assert_eq!(context["allowPrivilegeEscalation"], false, "{name:?}");
+            assert_eq!(context["readOnlyRootFilesystem"], true, "{name:?}");
+            assert_eq!(
+                strings(&context["capabilities"]["drop"]),
+                ["ALL"],
+                "{name:?}"
+            );
+            assert!(
+                container["resources"]["limits"]["memory"].is_string(),
+                "{name:?}"
+            );
+        }
+        for volume in list(&pod["volumes"]) {
+            assert!(volume["hostPath"].is_null(), "{name:?}");
+        }
+    }
+}
+
+#[test]
+fn only_the_operator_may_speak_to_the_api_server() {
+    for workload in workloads() {
+        let operator = workload["metadata"]["name"] == "shoal-operator";
+        let pod = &workload["spec"]["template"]["spec"];
+        assert_eq!(pod["automountServiceAccountToken"], operator);
+    }
+    for account in of_kind("ServiceAccount") {
+        assert_eq!(account["automountServiceAccountToken"], false);
+    }
+    for binding in [of_kind("ClusterRoleBinding"), of_kind("RoleBinding")].concat() {
+        for subject in list(&binding["subjects"]) {
+            assert_eq!(subject["name"], "shoal-operator");
+        }
+    }
+}
+
+#[test]
+fn secrets_are_read_by_name_alone_and_no_right_is_a_wildcard() {
+    for role in [of_kind("ClusterRole"), of_kind("Role")].concat() {
+        for rule in list(&role["rules"]) {
+            let (resources, verbs) = (strings(&rule["resources"]), strings(&rule["verbs"]));
+            let all = [
+                resources.clone(),
+                verbs.clone(),
+                strings(&rule["apiGroups"]),
+            ]
+            .concat();
+            assert!(!all.contains(&"*".to_owned()), "{rule:?}");
+            if resources.contains(&"secrets".to_owned()) {
+                assert!(verbs == ["get"] || verbs == ["create"], "{rule:?}");
+            }
+        }
+    }
+    let cluster = named("ClusterRole", "shoal-operator");
+    let creates_secrets = list(&cluster["rules"]).iter().any(|rule| {
+        strings(&rule["resources"]).contains(&"secrets".to_owned())
+            && strings(&rule["verbs"]).contains(&"create".to_owned())
+    });
+    assert!(!creates_secrets, "only in its own namespace");
+}
+
+#[test]
+fn the_volumes_outlive_the_installation() {
+    for workload in of_kind("StatefulSet") {
+        let policy = &workload["spec"]["persistentVolumeClaimRetentionPolicy"];
+        assert_eq!(
+            (&policy["whenDeleted"], &policy["whenScaled"]),
+            (&"Retain".into(), &"Retain".into())
+        );
+        assert!(!list(&workload["spec"]["volumeClaimTemplates"]).is_empty());
+    }
+    for kind in [
+        "Namespace",
+        "CustomResourceDefinition",
+        "PersistentVolumeClaim",
+    ] {
+        assert!(
+            of_kind(kind).is_empty(),
+            "{kind} would go with install.yaml"
+        );
+    }
+}
+
+#[test]
+fn app_ports_are_open_to_everyone_and_nothing_else_of_a_runtime_is() {
+    let policy = named("NetworkPolicy", "shoal-runtime");
+    let ingress = list(&policy["spec"]["ingress"]);
+    let open: Vec<&Value> = ingress
+        .iter()
+        .filter(|rule| rule["from"].is_null())
+        .collect();
+    let [open] = open.as_slice() else {
+        panic!("{ingress:?}")
+    };
+    let ports = list(&open["ports"]);
+    assert_eq!(ports.len(), 1);
+    assert_eq!(
+        (&ports[0]["port"], &ports[0]["endPort"]),
+        (&10000.into(), &32767.into())
+    );
+    assert_eq!(ports[0]["protocol"], "TCP");
+}
+
+#[test]
+fn runtimes_reach_the_other_parts_and_dns_and_nothing_else() {
+    let policy = named("NetworkPolicy", "shoal-runtime");
+    assert!(strings(&policy["spec"]["policyTypes"]).contains(&"Egress".to_owned()));
+    for rule in list(&policy["spec"]["egress"]) {
+        let ports: Vec<i64> = list(&rule["ports"])
+            .iter()
+            .map(|port| port["port"].as_i64().unwrap())
+            .collect();
+        match rule["to"].is_null() {
+            true => assert_eq!(ports, [53, 53]),
+            false => assert_eq!(ports, [9443]),
+        }
+    }
+}
+
+#[test]
+fn operator_builder_and_store_take_connections_of_parts_only() {
+    for name in ["shoal-operator", "shoal-builder", "shoal-store"] {
+        let policy = named("NetworkPolicy", name);
+        for rule in list(&policy["spec"]["ingress"]) {
+            for port in list(&rule["ports"]) {
+                let peers = list(&rule["from"]);
+                assert!(!peers.is_empty(), "{name}");
+                let elsewhere = peers
+                    .iter()
+                    .any(|peer| !peer["namespaceSelector"].is_null());
+                assert_eq!(
+                    elsewhere,
+                    port["port"] == 9090,
+                    "{name}: only metrics go elsewhere"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_builder_does_not_reach_a_metadata_service() {
+    let policy = named("NetworkPolicy", "shoal-builder");
+    let blocks: Vec<Value> = list(&policy["spec"]["egress"])
+        .iter()
+        .flat_map(|rule| list(&rule["to"]))
+        .collect();
+    let open = blocks
+        .iter()
+        .find(|peer| peer["ipBlock"]["cidr"] == "0.0.0.0/0")
+        .unwrap();
+    assert!(strings(&open["ipBlock"]["except"]).contains(&"169.254.0.0/16".to_owned()));
+}
+
+#[test]
+fn selectors_select_the_pods_that_they_mean() {
+    for workload in workloads() {
+        let labels = &workload["spec"]["template"]["metadata"]["labels"];
+        let selector = &workload["spec"]["selector"]["matchLabels"];
+        for (key, value) in selector.as_mapping().unwrap() {
+            assert_eq!(&labels[key], value);
+        }
+        let name = workload["metadata"]["name"].as_str().unwrap();
+        let service = named("Service", name);
+        for (key, value) in service["spec"]["selector"].as_mapping().unwrap() {
+            assert_eq!(&labels[key], value, "{name}");
+        }
+        let policy = named("NetworkPolicy", name);
+        for (key, value) in policy["spec"]["podSelector"]["matchLabels"]
+            .as_mapping()
+            .unwrap()
+        {
+            assert_eq!(&labels[key], value, "{name}");
+        }
+    }
+}
