@@ -197,6 +197,10 @@ fn write_all<F: Fn() -> rusqlite::Result<Connection>>(
             // One write may be the cause (a full disk takes a small one): each for itself.
             Err(_) if batch.len() > 1 => {
                 for pending in batch {
+                    // A file that is in use by another process makes each of them wait.
+                    if pending.reply.is_closed() {
+                        continue;
+                    }
                     let alone = [pending];
                     let outcome = connection.run(|connection| commit(connection, &alone, commits));
                     fail_or_answer(alone.into(), outcome);
