@@ -9,8 +9,9 @@ use k8s_openapi::{
         util::intstr::IntOrString,
     },
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use shoal_crds::{App, FIELD_MANAGER};
+use shoal_crds::App;
 
 use crate::AppKey;
 
@@ -18,6 +19,8 @@ use crate::AppKey;
 pub(crate) const PORT_NAME: &str = "http";
 /// Label that says which App a Service is of.
 const APP_LABEL: &str = "shoal.dev/app";
+/// Annotation that records which labels and annotations came from `spec.service`.
+const OWNED_KEYS_ANNOTATION: &str = "shoal.dev/service-keys";
 const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
 /// The Service that the App is to have.
@@ -26,12 +29,16 @@ pub(crate) fn desired(key: &AppKey, app: &App, port: u16) -> Service {
     let mut labels = BTreeMap::from([(MANAGED_BY_LABEL.to_owned(), "shoal".to_owned())]);
     labels.extend(spec.labels.clone());
     labels.insert(APP_LABEL.to_owned(), key.name.to_string());
+    let mut annotations = spec.annotations.clone();
+    if let Some(owned) = OwnedKeys::to_annotation(spec) {
+        annotations.insert(OWNED_KEYS_ANNOTATION.to_owned(), owned);
+    }
     Service {
         metadata: ObjectMeta {
             name: Some(key.name.to_string()),
             namespace: Some(key.namespace.to_string()),
             labels: Some(labels),
-            annotations: (!spec.annotations.is_empty()).then(|| spec.annotations.clone()),
+            annotations: (!annotations.is_empty()).then_some(annotations),
             owner_references: Some(vec![OwnerReference {
                 api_version: format!("{}/{}", shoal_crds::GROUP, shoal_crds::VERSION),
                 kind: "App".to_owned(),
@@ -70,7 +77,7 @@ pub(crate) fn has_selector(service: &Service) -> bool {
 /// A JSON merge patch that makes `found` what `desired` says, and touches nothing that is not ours; `None`: it is.
 pub(crate) fn patch(desired: &Service, found: &Service) -> Option<Value> {
     let mut metadata = Map::new();
-    let owned = owned_keys(found);
+    let owned = OwnedKeys::of(found);
     let (labels, annotations) = (&desired.metadata.labels, &desired.metadata.annotations);
     add(
         &mut metadata,
@@ -177,36 +184,36 @@ fn entries(
     changes
 }
 
-#[derive(Default)]
+/// Names of labels and annotations that came from the spec: what leaves the spec leaves the Service, and what others
+/// put there stays.
+#[derive(Default, Deserialize, Serialize)]
 struct OwnedKeys {
+    #[serde(default)]
     labels: BTreeSet<String>,
+    #[serde(default)]
     annotations: BTreeSet<String>,
 }
 
-/// Labels and annotations that were last set by us, as `managedFields` says.
-fn owned_keys(service: &Service) -> OwnedKeys {
-    let mut owned = OwnedKeys::default();
-    for entry in service.metadata.managed_fields.iter().flatten() {
-        if entry.manager.as_deref() != Some(FIELD_MANAGER)
-            || entry.subresource.as_deref().is_some_and(|s| !s.is_empty())
-        {
-            continue;
+impl OwnedKeys {
+    /// The annotation that records them; `None`: there are none.
+    fn to_annotation(spec: &shoal_crds::ServiceSpec) -> Option<String> {
+        if spec.labels.is_empty() && spec.annotations.is_empty() {
+            return None;
         }
-        let metadata = entry
-            .fields_v1
-            .as_ref()
-            .and_then(|fields| fields.0.get("f:metadata"));
-        let keys = |name: &str| {
-            let fields = metadata
-                .and_then(|metadata| metadata.get(name))
-                .and_then(Value::as_object);
-            let keys = fields.into_iter().flat_map(Map::keys);
-            keys.filter_map(|key| key.strip_prefix("f:"))
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
+        let owned = Self {
+            labels: spec.labels.keys().cloned().collect(),
+            annotations: spec.annotations.keys().cloned().collect(),
         };
-        owned.labels.extend(keys("f:labels"));
-        owned.annotations.extend(keys("f:annotations"));
+        serde_json::to_string(&owned).ok()
     }
-    owned
+
+    fn of(service: &Service) -> Self {
+        let annotations = service.metadata.annotations.as_ref();
+        let Some(text) = annotations.and_then(|all| all.get(OWNED_KEYS_ANNOTATION)) else {
+            return Self::default();
+        };
+        let mut owned: Self = serde_json::from_str(text).unwrap_or_default();
+        owned.annotations.insert(OWNED_KEYS_ANNOTATION.to_owned());
+        owned
+    }
 }

@@ -16,6 +16,8 @@ use crate::{
 
 /// The label that the built-in class answers.
 const DEFAULT_LABEL: &str = "default";
+/// As many as a status may hold.
+const MOST_STORES: usize = 64;
 const LONGEST_NAME: usize = 253;
 
 /// A Store that a label opens.
@@ -47,7 +49,7 @@ impl Binding {
             store: store.name.clone(),
             class_name: store.class_name.clone(),
         };
-        self.stores.iter().map(entry).collect()
+        self.stores.iter().map(entry).take(MOST_STORES).collect()
     }
 }
 

@@ -90,6 +90,7 @@ impl Index {
         }
         entry.gone_since = None;
         entry.app = Some(Arc::new(app));
+        self.place_as_sliced(&key);
         self.dirty.insert(key);
     }
 
@@ -108,6 +109,7 @@ impl Index {
             entry.bury();
         } else if let Some(entry) = self.apps.remove(key) {
             self.builds.forget(key, &entry.digests);
+            self.placements.set(key, BTreeSet::new());
         }
         self.dirty.insert(key.clone());
     }

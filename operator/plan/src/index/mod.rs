@@ -5,6 +5,7 @@
 
 mod apps;
 mod builds;
+mod fleet;
 mod memory;
 mod namespaces;
 mod nodes;
@@ -30,6 +31,7 @@ use crate::{
 
 pub(crate) use apps::{AppEntry, holder};
 pub(crate) use builds::{Answer, Builds, Refused};
+pub(crate) use fleet::{Fleet, FleetNode};
 pub(crate) use memory::{Drain, Memory};
 pub(crate) use nodes::NodeFacts;
 pub(crate) use placements::Placements;
@@ -54,6 +56,7 @@ pub struct Index {
     pub(crate) builds: Builds,
     pub(crate) placements: Placements,
     pub(crate) ports: PortAllocator,
+    fleet: Option<Arc<Fleet>>,
     registries: shoal_crds::Registries,
     leading: bool,
     dirty: Dirty,
@@ -74,6 +77,7 @@ impl Index {
             builds: Builds::default(),
             placements: Placements::default(),
             ports: PortAllocator::default(),
+            fleet: None,
             registries: shoal_crds::Registries::default(),
             leading: false,
             dirty: Dirty::new(),
@@ -207,9 +211,8 @@ impl Index {
             entry.former.clear();
         }
         self.placements = Placements::default();
-        for service in self.slices.services() {
-            self.placements
-                .set(&service, self.slices.nodes_of(&service));
+        for app in self.known_apps() {
+            self.place_as_sliced(&app);
         }
     }
 }

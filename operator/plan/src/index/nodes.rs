@@ -75,6 +75,7 @@ impl Index {
 
     /// A node is another than before: for the Apps on it, and for those that look for one.
     pub(super) fn touch_node(&mut self, name: &str) {
+        self.fleet = None;
         let touched = self
             .placements
             .on(name)

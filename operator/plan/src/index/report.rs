@@ -40,6 +40,25 @@ pub enum ReportState {
 }
 
 impl AppReport {
+    /// The same with texts as long as they are of use.
+    pub(super) fn bounded(mut self) -> Self {
+        let texts = [
+            (&mut self.generation, 64),
+            (&mut self.serving_revision, 64),
+            (&mut self.reason, 128),
+            (&mut self.message, 1024),
+        ];
+        for (text, length) in texts {
+            let end = text
+                .char_indices()
+                .nth(length)
+                .map_or(text.len(), |(end, _)| end);
+            text.truncate(end);
+            text.shrink_to_fit();
+        }
+        self
+    }
+
     /// Whether the app answers on that node, by whichever revision.
     pub(crate) fn answers(&self) -> bool {
         !self.serving_revision.is_empty() && self.state != ReportState::Standby

@@ -13,6 +13,9 @@ use crate::{AppKey, AppRef, ObjectKey};
 /// How long a runtime that was not heard yet is left as its slices say.
 const HEARD_WITHIN: SignedDuration = SignedDuration::from_secs(5);
 
+/// More apps than a node can have, its ports being as many as they are: what a runtime says beyond is no report.
+const MOST_REPORTS: usize = 32_768;
+
 /// How a runtime pod stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -182,7 +185,11 @@ impl Runtimes {
                 touched.insert(app.key());
             }
         }
-        for report in reports {
+        for report in reports.into_iter().map(AppReport::bounded) {
+            let known = session.reports.contains_key(&report.app);
+            if !known && session.reports.len() >= MOST_REPORTS {
+                continue;
+            }
             if session.reports.get(&report.app) != Some(&report) {
                 touched.insert(report.app.key());
                 session.reports.insert(report.app.clone(), report);
@@ -288,6 +295,7 @@ impl Index {
     }
 
     pub(super) fn touch_pod(&mut self, pod: &str) {
+        self.fleet = None;
         let reported = self.runtimes.apps_reported_by(pod);
         self.dirty.extend(reported);
         self.dirty.extend(self.placements.told(pod));

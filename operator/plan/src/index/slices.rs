@@ -191,14 +191,23 @@ impl Index {
     }
 
     fn slices_changed(&mut self, service: &ObjectKey) {
-        // Until the App is planned, where it runs is what its slices say.
-        if !self
-            .apps
-            .get(service)
-            .is_some_and(|entry| entry.memory.planned)
-        {
-            self.placements.set(service, self.slices.nodes_of(service));
+        self.place_as_sliced(service);
+        if self.slices.ours(service).next().is_some() {
+            // Without an App it is to go.
+            self.dirty.insert(service.clone());
+        } else {
+            self.touch_known(service);
         }
-        self.touch_known(service);
+    }
+
+    /// Until an App is planned, where it runs is what its slices say.
+    pub(super) fn place_as_sliced(&mut self, app: &ObjectKey) {
+        if self
+            .apps
+            .get(app)
+            .is_some_and(|entry| entry.app.is_some() && !entry.memory.planned)
+        {
+            self.placements.set(app, self.slices.nodes_of(app));
+        }
     }
 }

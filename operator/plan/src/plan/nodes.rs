@@ -13,22 +13,13 @@ use super::{Planner, own_slices};
 use crate::{
     AppRef, Assignment,
     endpoint::{Decision, PodView, Shown},
-    index::{AppReport, Memory, NodeFacts, ReportState, Standing},
+    index::{AppReport, Fleet, FleetNode, Memory, ReportState, Standing},
     output::Plan,
     placement::{Candidate, place},
     revision::Content,
     slice::{WantedEndpoint, is_ready, is_terminating, pod_uid},
     status::{NodeFact, Served},
 };
-
-/// A node that may serve the App.
-struct Eligible {
-    node: String,
-    /// The runtime that would serve it.
-    pod: Arc<str>,
-    standing: Standing,
-    facts: NodeFacts,
-}
 
 /// Where the App is placed.
 pub(super) struct Placed {
@@ -59,39 +50,6 @@ impl Planner<'_> {
         self.index.runtimes.report(pod, &self.app_ref())
     }
 
-    fn eligible(&self) -> Vec<Eligible> {
-        let nodes = self.index.runtimes.nodes();
-        nodes
-            .filter_map(|(node, pods)| self.eligible_node(node, pods))
-            .collect()
-    }
-
-    /// The node with the youngest of its runtimes that serves, or may be about to.
-    fn eligible_node(&self, node: &str, pods: &BTreeSet<Arc<str>>) -> Option<Eligible> {
-        let facts = self.index.nodes.get(node)?;
-        if !facts.matches(&self.app.spec.node_selector) {
-            return None;
-        }
-        let usable = pods.iter().filter_map(|uid| {
-            let standing = self.index.runtimes.standing(uid, self.now);
-            let order = match standing {
-                Standing::Serving => 1,
-                Standing::Unheard(_) => 0,
-                Standing::Leaving | Standing::Gone => return None,
-            };
-            let created = self.index.runtimes.pod(uid)?.created;
-            Some((order, created, uid, standing))
-        });
-        let (_, _, pod, standing) =
-            usable.max_by_key(|(order, created, uid, _)| (*order, *created, *uid))?;
-        Some(Eligible {
-            node: node.to_owned(),
-            pod: Arc::clone(pod),
-            standing,
-            facts: facts.clone(),
-        })
-    }
-
     /// Nodes on which the App is: as planned; until it is, as slices and status say.
     fn current_nodes(&self, memory: &Memory) -> BTreeSet<String> {
         let mut nodes = self
@@ -109,73 +67,101 @@ impl Planner<'_> {
 
     /// Chooses nodes. `may_move`: new nodes may be taken; `blocked`: none may be kept either.
     pub(super) fn place(
-        &self,
+        &mut self,
         memory: &Memory,
         may_move: bool,
         blocked: bool,
         plan: &mut Plan,
     ) -> Placed {
+        let fleet = self.index.fleet(self.now);
         let current = self.current_nodes(memory);
-        let eligible = self.eligible();
-        let counted = |e: &&Eligible| current.contains(&e.node) || e.facts.accepts_new;
-        let count = eligible.iter().filter(counted).count();
+        let eligible = self.count_eligible(&fleet, &current);
         let wanted = usize::try_from(self.app.spec.replicas).unwrap_or(0);
-        let unheard = eligible.iter().filter_map(|e| match e.standing {
-            Standing::Unheard(until) => Some(until),
-            _ => None,
-        });
-        let unheard = unheard.min();
-        if let Some(until) = unheard.filter(|_| wanted >= count || !may_move) {
+        if let Some(until) = fleet
+            .unheard_until
+            .filter(|_| wanted >= eligible || !may_move)
+        {
             plan.recheck(until);
         }
         let settled_at = self.index.runtimes.settled_at();
-        let unsettled_until = unheard.map(|_| settled_at).filter(|at| *at > self.now);
-        let candidates: Vec<Candidate<'_>> = eligible
-            .iter()
-            .map(|e| self.candidate(e, &current, may_move))
-            .collect();
+        let unsettled_until = fleet
+            .unheard_until
+            .map(|_| settled_at)
+            .filter(|at| *at > self.now);
         let nodes = if blocked {
             BTreeSet::new()
         } else {
-            place(self.key, wanted, &candidates)
+            self.choose(&fleet, &current, wanted, may_move)
         };
-        let placed = eligible.into_iter().filter(|e| nodes.contains(&e.node));
-        let pods = placed.map(|e| (e.node, e.pod)).collect();
+        let runtime = |node: String| Some((fleet.nodes.get(&node)?.pod.clone(), node));
+        let pods = nodes
+            .into_iter()
+            .filter_map(runtime)
+            .map(|(pod, node)| (node, pod))
+            .collect();
         Placed {
             pods,
-            eligible: count,
+            eligible,
             unsettled_until,
         }
     }
 
-    fn candidate<'a>(
-        &self,
-        eligible: &'a Eligible,
-        current: &BTreeSet<String>,
-        may_move: bool,
-    ) -> Candidate<'a> {
-        let node = &eligible.node;
-        let is_counted = self
-            .index
-            .placements
-            .of(self.key)
-            .is_some_and(|n| n.contains(node));
-        let answers = || match eligible.standing {
-            Standing::Unheard(_) => is_counted,
-            _ => self.report(&eligible.pod).is_some_and(AppReport::answers),
+    fn fits(&self, node: &FleetNode) -> bool {
+        node.facts.matches(&self.app.spec.node_selector)
+    }
+
+    /// Nodes that may get the App, or have it.
+    fn count_eligible(&self, fleet: &Fleet, current: &BTreeSet<String>) -> usize {
+        let here = current.iter().filter_map(|name| fleet.nodes.get(name));
+        let closed = here
+            .filter(|node| !node.facts.accepts_new && self.fits(node))
+            .count();
+        let open = if self.app.spec.node_selector.is_empty() {
+            fleet.accepting
+        } else {
+            fleet
+                .nodes
+                .values()
+                .filter(|node| node.facts.accepts_new && self.fits(node))
+                .count()
         };
-        let takes_new = eligible.facts.accepts_new && eligible.standing == Standing::Serving;
-        Candidate {
-            node,
-            zone: eligible.facts.zone(),
-            load: self
-                .index
-                .placements
-                .load(node)
-                .saturating_sub(usize::from(is_counted)),
-            current: current.contains(node).then(answers),
-            accepts_new: takes_new && may_move,
+        closed + open
+    }
+
+    fn choose(
+        &self,
+        fleet: &Fleet,
+        current: &BTreeSet<String>,
+        wanted: usize,
+        may_move: bool,
+    ) -> BTreeSet<String> {
+        let fits = |name: &&String| fleet.nodes.get(*name).is_some_and(|node| self.fits(node));
+        let kept: BTreeSet<String> = current.iter().filter(fits).cloned().collect();
+        // Most Apps most of the time: they stay, and no node has to be looked at.
+        if kept.len() == wanted || (!may_move && kept.len() < wanted) {
+            return kept;
         }
+        let counted = self.index.placements.of(self.key);
+        let nodes = fleet.nodes.iter().filter(|(_, node)| self.fits(node));
+        let candidates: Vec<Candidate<'_>> = nodes
+            .map(|(name, node)| {
+                let is_counted = counted.is_some_and(|nodes| nodes.contains(name));
+                let answers = || match node.standing {
+                    Standing::Unheard(_) => is_counted,
+                    _ => self.report(&node.pod).is_some_and(AppReport::answers),
+                };
+                let open = node.facts.accepts_new && node.standing == Standing::Serving;
+                let load = self.index.placements.load(name);
+                Candidate {
+                    node: name,
+                    zone: node.facts.zone(),
+                    load: load.saturating_sub(usize::from(is_counted)),
+                    current: kept.contains(name).then(answers),
+                    accepts_new: may_move && open,
+                }
+            })
+            .collect();
+        place(self.key, wanted, &candidates)
     }
 
     /// Every pod that has, had, or is to have something to do with the App.

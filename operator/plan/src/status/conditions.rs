@@ -208,7 +208,9 @@ fn ready(facts: &Facts<'_>, steps: &Steps, available: bool) -> Verdict {
         return no_nodes(facts);
     }
     if let Some(kept) = unheard(facts, available) {
-        return kept;
+        let fewer = facts.unsettled_until.is_none() && facts.ready_nodes.len() < facts.desired();
+        let is_ready = kept.status == ConditionStatus::True;
+        return if is_ready && fewer { degraded() } else { kept };
     }
     let current = facts
         .nodes
@@ -216,15 +218,15 @@ fn ready(facts: &Facts<'_>, steps: &Steps, available: bool) -> Verdict {
         .filter(|node| node.served == Served::Current)
         .count();
     let complete = facts.revision.is_some() && current == facts.nodes.len();
-    if available && complete && current >= facts.desired() {
+    let served = current.min(facts.ready_nodes.len());
+    if available && complete && served >= facts.desired() {
         let text = "every wanted node serves the current revision".to_owned();
         return Verdict::holds(Reason::AllNodesReady, text);
     }
     let latched =
         stored(facts, ConditionType::Ready).is_some_and(|c| c.status == ConditionStatus::True);
     if available && latched {
-        let text = "it was ready; fewer nodes than wanted serve it now".to_owned();
-        return Verdict::holds(Reason::Degraded, text);
+        return degraded();
     }
     if let Some(fault) = node_fault(facts, available) {
         return fault;
@@ -237,6 +239,11 @@ fn ready(facts: &Facts<'_>, steps: &Steps, available: bool) -> Verdict {
         None => "the app is being prepared".to_owned(),
     };
     Verdict::fails(Reason::Progressing, text).retried()
+}
+
+fn degraded() -> Verdict {
+    let text = "it was ready; fewer nodes than wanted serve it now".to_owned();
+    Verdict::holds(Reason::Degraded, text)
 }
 
 /// What the spec asks for cannot be; something may still be served.

@@ -3,6 +3,9 @@
 use jiff::{Timestamp, Unit};
 use shoal_crds::{Condition, ConditionStatus, Reason};
 
+/// Names in a message may come from an artifact: bounded, so that the API server takes it.
+const LONGEST_MESSAGE: usize = 4096;
+
 /// A condition to be, without what every condition has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
@@ -36,8 +39,7 @@ impl Verdict {
     /// The builder refused: its words, bounded.
     pub(crate) fn refused(reason: &str, message: &str) -> Self {
         let known = Reason::parse(reason).unwrap_or(Reason::UnsupportedArtifact);
-        let message = message.chars().take(8192).collect();
-        Self::new(ConditionStatus::False, known.as_str(), message)
+        Self::new(ConditionStatus::False, known.as_str(), message.to_owned())
     }
 
     /// As a condition that was written says.
@@ -66,6 +68,7 @@ impl Verdict {
     }
 
     fn new(status: ConditionStatus, reason: &str, message: String) -> Self {
+        let message = message.chars().take(LONGEST_MESSAGE).collect();
         Self {
             status,
             reason: reason.to_owned(),

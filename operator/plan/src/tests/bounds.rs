@@ -101,3 +101,25 @@ fn the_cost_of_a_plan_does_not_grow_with_the_number_of_apps() {
     let (few, many) = (cost(20), cost(600));
     assert!(many < few * 6, "{few:?} with 20 apps, {many:?} with 600");
 }
+
+#[test]
+fn what_a_runtime_says_is_bounded() {
+    let mut world = World::new(1);
+    world.ready_app("hello");
+    let mut report = world.runtime("node1").apps.values().next().unwrap().clone();
+    report.state = crate::ReportState::Failed;
+    report.serving_revision.clear();
+    report.reason = "x".repeat(100_000);
+    report.message = "\u{e4}".repeat(100_000);
+    let uid = world.runtime("node1").pod.uid.clone();
+    world.index.runtime_report(&uid, false, vec![report], &[]);
+    world.advance(30);
+    let status = world.status("hello");
+    assert_eq!(status.nodes[0].reason.as_deref().map(str::len), Some(128));
+    assert!(
+        status
+            .conditions
+            .iter()
+            .all(|condition| condition.message.chars().count() < 2048)
+    );
+}

@@ -105,3 +105,20 @@ fn an_app_that_is_being_deleted_makes_nothing_and_keeps_its_port() {
             .any(|write| matches!(write, WriteAction::CreateService(_)))
     );
 }
+
+#[test]
+fn a_slice_that_pretends_to_be_ours_without_an_app_is_removed() {
+    let mut world = World::new(1);
+    world.ready_app("hello");
+    let mut fake = world.api.slices.values().next().unwrap().clone();
+    fake.metadata.name = Some("fake".to_owned());
+    fake.metadata.uid = None;
+    let labels = fake.metadata.labels.as_mut().unwrap();
+    labels.insert("kubernetes.io/service-name".to_owned(), "nobody".to_owned());
+    let now = world.now;
+    let fake = world.api.put_slice(fake, now);
+    world.index.apply(fake);
+    world.advance(40);
+    assert!(!world.api.slices.contains_key(&key("fake")));
+    assert!(world.is_ready("hello"));
+}

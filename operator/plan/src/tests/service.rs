@@ -124,21 +124,14 @@ fn labels_and_annotations_come_and_go_with_the_spec() {
     let labels = service(&world).metadata.labels.unwrap();
     assert_eq!(labels["team"], "blue");
     assert!(!labels.contains_key("argocd/tracking"));
-    // The API server says who set what.
-    meddle(&mut world, |s| s.metadata.managed_fields = None);
-    let fields =
-        json!({"f:metadata": {"f:labels": {"f:team": {}}, "f:annotations": {"f:note": {}}}});
     meddle(&mut world, |s| {
-        s.metadata.managed_fields = Some(vec![
-            k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry {
-                manager: Some("shoal-operator".into()),
-                fields_v1: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldsV1(
-                    fields,
-                )),
-                ..Default::default()
-            },
-        ]);
+        s.metadata
+            .labels
+            .as_mut()
+            .unwrap()
+            .insert("theirs".into(), "x".into());
     });
+    world.restart();
     world.edit("hello", |app| {
         app.spec.service.labels.clear();
         app.spec.service.annotations.clear();

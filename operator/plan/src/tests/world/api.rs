@@ -8,7 +8,7 @@ use k8s_openapi::{
         core::v1::{Node, Service},
         discovery::v1::EndpointSlice,
     },
-    apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta, Time},
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
 use serde_json::{Value, json};
 use shoal_crds::{App, Store};
@@ -29,6 +29,9 @@ pub(in crate::tests) struct Api {
     pub(in crate::tests) endpoints_deleted: usize,
     version: u64,
 }
+
+/// What a watch tells the index.
+pub(in crate::tests) type Told = Box<dyn FnOnce(&mut Index)>;
 
 /// An endpoint, in short.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,8 +103,8 @@ impl Api {
     }
 
     /// Deletes an App and what it owns; returns what a watch then says.
-    pub(super) fn delete_app(&mut self, key: &AppKey) -> Vec<Box<dyn FnOnce(&mut Index)>> {
-        let mut told: Vec<Box<dyn FnOnce(&mut Index)>> = Vec::new();
+    pub(super) fn delete_app(&mut self, key: &AppKey) -> Vec<Told> {
+        let mut told: Vec<Told> = Vec::new();
         let app = self.apps.remove(key).unwrap();
         let uid = app.metadata.uid.clone();
         told.push(Box::new(move |index| index.delete(&app)));
@@ -123,11 +126,8 @@ impl Api {
     }
 
     /// Deletes a Service and its slices.
-    pub(in crate::tests) fn delete_service(
-        &mut self,
-        key: &ObjectKey,
-    ) -> Vec<Box<dyn FnOnce(&mut Index)>> {
-        let mut told: Vec<Box<dyn FnOnce(&mut Index)>> = Vec::new();
+    pub(in crate::tests) fn delete_service(&mut self, key: &ObjectKey) -> Vec<Told> {
+        let mut told: Vec<Told> = Vec::new();
         let service = self.services.remove(key).unwrap();
         let uid = service.metadata.uid.clone();
         told.push(Box::new(move |index| index.delete(&service)));
@@ -291,7 +291,7 @@ impl Api {
     }
 }
 
-/// What the API server fills in, and who set which label.
+/// What the API server fills in.
 fn defaulted(mut service: Service) -> Service {
     let spec = service.spec.get_or_insert_default();
     if spec.ip_families.is_none() {
@@ -308,21 +308,5 @@ fn defaulted(mut service: Service) -> Service {
             port.node_port.get_or_insert(30_007);
         }
     }
-    let keys = |map: &Option<BTreeMap<String, String>>| -> Value {
-        map.iter()
-            .flatten()
-            .map(|(name, _)| (format!("f:{name}"), json!({})))
-            .collect()
-    };
-    let owned = keys(&service.metadata.labels);
-    let fields = json!({"f:metadata": {"f:labels": owned, "f:annotations": keys(&service.metadata.annotations)}});
-    service.metadata.managed_fields.get_or_insert_with(|| {
-        vec![ManagedFieldsEntry {
-            manager: Some("shoal-operator".to_owned()),
-            operation: Some("Update".to_owned()),
-            fields_v1: Some(FieldsV1(fields)),
-            ..ManagedFieldsEntry::default()
-        }]
-    });
     service
 }
