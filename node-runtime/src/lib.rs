@@ -40,9 +40,12 @@
 mod app;
 pub mod assignment;
 pub mod code;
+pub mod control;
 mod engine;
+pub mod health;
 mod host;
 mod listener;
+pub mod local;
 mod metrics;
 mod node;
 mod report;

@@ -2,12 +2,12 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
 
-use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::{Serving, connection};
@@ -22,7 +22,7 @@ const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     retry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 pub(super) async fn run(
-    socket: AsyncFd<TcpListener>,
+    socket: TcpListener,
     app: Arc<App>,
     serving: Serving,
     stop: CancellationToken,
@@ -30,7 +30,7 @@ pub(super) async fn run(
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
-            accepted = accept(&socket) => accepted,
+            accepted = socket.accept() => accepted,
         };
         match accepted {
             Ok((stream, client)) => serve(stream, client, &app, &serving, &stop),
@@ -43,15 +43,6 @@ pub(super) async fn run(
     }
 }
 
-async fn accept(socket: &AsyncFd<TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
-    loop {
-        let mut ready = socket.readable().await?;
-        if let Ok(accepted) = ready.try_io(|socket| socket.get_ref().accept()) {
-            return accepted;
-        }
-    }
-}
-
 fn serve(
     stream: TcpStream,
     client: SocketAddr,
@@ -59,15 +50,13 @@ fn serve(
     serving: &Serving,
     stop: &CancellationToken,
 ) {
-    let prepared = stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true));
-    if prepared.is_err() {
-        return;
-    }
     let Some(permit) = app.connect() else {
         // Fits the empty buffer of a new socket, so it is never waited for.
-        let _ = io::Write::write(&mut &stream, TOO_MANY);
+        let _ = stream.try_write(TOO_MANY);
         return;
     };
+    // From here on it belongs to the threads that serve.
+    let Ok(stream) = stream.set_nodelay(true).and_then(|()| stream.into_std()) else { return };
     let connection =
         connection::run(stream, client, Arc::clone(app), permit, stop.clone());
     serving.connections.spawn_on(connection, &serving.runtime);

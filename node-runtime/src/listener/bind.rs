@@ -2,11 +2,11 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::unix::AsyncFd;
+use tokio::net::TcpListener;
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -27,7 +27,7 @@ impl BindError {
 
 /// Listens on `address`, or without one on every address of both families (of IPv4 alone where the
 /// machine has no IPv6).
-pub(super) fn bind(address: Option<IpAddr>, port: u16) -> Result<AsyncFd<TcpListener>, BindError> {
+pub(super) fn bind(address: Option<IpAddr>, port: u16) -> Result<TcpListener, BindError> {
     let bound = match address {
         Some(address) => listen(SocketAddr::new(address, port)),
         None => match listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
@@ -37,10 +37,10 @@ pub(super) fn bind(address: Option<IpAddr>, port: u16) -> Result<AsyncFd<TcpList
             bound => bound,
         },
     };
-    bound.and_then(AsyncFd::new).map_err(|error| BindError::new(port, &error))
+    bound.and_then(TcpListener::from_std).map_err(|error| BindError::new(port, &error))
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
@@ -68,9 +68,9 @@ mod tests {
     #[tokio::test]
     async fn one_socket_takes_both_families() {
         let socket = bind(None, 0).unwrap();
-        let port = socket.get_ref().local_addr().unwrap().port();
+        let port = socket.local_addr().unwrap().port();
         TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-        if socket.get_ref().local_addr().unwrap().is_ipv6() {
+        if socket.local_addr().unwrap().is_ipv6() {
             TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap();
         }
     }
@@ -78,7 +78,7 @@ mod tests {
     #[tokio::test]
     async fn a_port_that_is_taken_is_named() {
         let socket = bind(None, 0).unwrap();
-        let port = socket.get_ref().local_addr().unwrap().port();
+        let port = socket.local_addr().unwrap().port();
         let error = bind(None, port).unwrap_err().to_string();
         assert!(error.contains(&format!("port {port}")) && error.contains("in use"), "{error}");
     }

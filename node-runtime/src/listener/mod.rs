@@ -41,7 +41,9 @@ impl Listener {
         serving: &Serving,
     ) -> Result<Self, BindError> {
         let socket = bind::bind(assignment.listen_address, assignment.port)?;
-        let address = socket.get_ref().local_addr().map_err(|error| BindError::new(assignment.port, &error))?;
+        let address = socket
+            .local_addr()
+            .map_err(|error| BindError::new(assignment.port, &error))?;
         let stop = CancellationToken::new();
         let accepting = accept::run(socket, Arc::clone(app), serving.clone(), stop.clone());
         tokio::spawn(accepting);

@@ -29,6 +29,7 @@ use crate::{
     report::{AppReport, ReportHub, ReportReader, State},
 };
 
+pub(crate) use backoff::Backoff;
 pub use config::NodeConfig;
 
 /// Code that nothing needs any more stays for so long: apps come back.
@@ -148,6 +149,7 @@ impl Node {
                 }
             }
         }
+        let removed: HashSet<AppRef> = removed.into_iter().collect();
         let gone = |app: &AppRef| removed.contains(app) || full && !listed.contains(app);
         let stopped: Vec<AppRef> = apps.keys().filter(|app| gone(app)).cloned().collect();
         for app in stopped {

@@ -1,0 +1,72 @@
+//! In a cluster: assignments from the operator, code from the builder, stores of `shoal-store`.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use shoal_protocol::{LiveIdentity, Role, client, enrolment, shutdown};
+use shoal_runtime::{
+    Node, NodeConfig, RemoteCode,
+    control::{Control, ControlConfig},
+    health,
+};
+use shoal_stores::Remote;
+use tokio::net::TcpListener;
+
+use crate::flags::Flags;
+
+pub async fn run(flags: Flags) -> Result<()> {
+    let signal = shutdown::signalled().context("signal handlers cannot be set")?;
+    let health = TcpListener::bind(flags.metrics_address.0)
+        .await
+        .with_context(|| format!("--metrics-address {}", flags.metrics_address.0))?;
+    let identity = enrolment::start(&flags.identity).await?;
+    let builder = client::channel(&flags.builder, Role::Builder, &identity)
+        .with_context(|| format!("--builder {}", flags.builder))?;
+    let store = Remote::new(&flags.store, &identity)
+        .with_context(|| format!("--store {}", flags.store))?;
+    let config = NodeConfig {
+        instance_slots: flags.instances,
+        ..NodeConfig::new(flags.state.clone()).context("no thread for output")?
+    };
+    let node = Node::start(config, Arc::new(RemoteCode::new(builder)), Arc::new(store))?;
+    let control = ControlConfig {
+        operator: flags.identity.operator.clone(),
+        pod_ips: flags.pod_ips.clone(),
+        state_dir: flags.state.clone(),
+    };
+    let control = Arc::new(Control::start(control, node.clone(), identity.clone()));
+    let ready = readiness(Arc::clone(&control), identity);
+    // It answers until the end, also while the pod is drained.
+    let health = tokio::spawn(health::serve(health, node.clone(), ready));
+    tokio::select! {
+        failed = health => failed.context("the health server failed")??,
+        () = signal => {}
+    }
+    control.drain(Duration::from_secs(flags.drain_timeout)).await;
+    node.shutdown(Duration::from_secs(flags.shutdown_timeout)).await;
+    Ok(())
+}
+
+/// Why the node is not ready. Once all that was kept from before serves again, that stays so.
+fn readiness(
+    control: Arc<Control>,
+    identity: LiveIdentity,
+) -> impl Fn() -> Option<&'static str> + Send + Sync {
+    let restored = AtomicBool::new(false);
+    move || {
+        if !identity.is_usable() {
+            return Some("there is no valid certificate yet");
+        }
+        if !restored.load(Ordering::Relaxed) && !control.is_restored() {
+            return Some("apps of the last assignments are not served again yet");
+        }
+        restored.store(true, Ordering::Relaxed);
+        None
+    }
+}

@@ -1,0 +1,12 @@
+//! A node as its users see it: real guests, real code, real sockets on the loopback.
+
+mod code;
+mod connections;
+mod hostile;
+mod interfaces;
+mod key_value;
+mod limits;
+mod output;
+mod revisions;
+mod serving;
+mod support;

@@ -1,0 +1,118 @@
+//! Clients: one that speaks HTTP, and bytes on a socket for what no HTTP client would send.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::LONG;
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    /// The response broke off.
+    pub broken: bool,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+pub async fn get(address: SocketAddr, path: &str) -> Answer {
+    send(address, request("GET", path, &[]), "").await
+}
+
+pub async fn post(address: SocketAddr, path: &str, body: impl Into<Bytes>) -> Answer {
+    send(address, request("POST", path, &[]), body).await
+}
+
+pub fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> http::request::Builder {
+    let request = Request::builder().method(method).uri(path).header("host", "app.test");
+    headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+}
+
+/// On a connection of its own.
+pub async fn send(
+    address: SocketAddr,
+    request: http::request::Builder,
+    body: impl Into<Bytes>,
+) -> Answer {
+    let request = request.body(Full::new(body.into())).unwrap();
+    let exchange = async {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
+        let (body, broken) = read(body).await;
+        Answer { status: parts.status, headers: parts.headers, body, broken }
+    };
+    timeout(LONG, exchange).await.expect("no answer")
+}
+
+async fn read(mut body: hyper::body::Incoming) -> (Bytes, bool) {
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => whole.extend(frame.into_data().unwrap_or_default()),
+            Err(_) => return (whole.into(), true),
+        }
+    }
+    (whole.into(), false)
+}
+
+/// A connection on which any bytes can be sent.
+pub struct Raw(pub TcpStream);
+
+impl Raw {
+    pub async fn connect(address: SocketAddr) -> Self {
+        Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub async fn write(&mut self, bytes: &str) {
+        self.0.write_all(bytes.as_bytes()).await.unwrap();
+    }
+
+    /// Reads until `end` has come or the connection has ended.
+    pub async fn read_until(&mut self, end: &str) -> String {
+        let mut text = Vec::new();
+        let mut part = [0; 4096];
+        let reading = async {
+            while !String::from_utf8_lossy(&text).contains(end) {
+                match self.0.read(&mut part).await {
+                    Ok(0) | Err(_) => break,
+                    Ok(read) => text.extend(&part[..read]),
+                }
+            }
+        };
+        timeout(LONG, reading).await.expect("nothing comes");
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// Reads until the connection ends; `None` if it does not within `limit`.
+    pub async fn read_to_end(&mut self, limit: Duration) -> Option<String> {
+        let mut text = Vec::new();
+        // A connection that is reset has ended too.
+        let ended = timeout(limit, self.0.read_to_end(&mut text)).await;
+        ended.ok().map(|_| String::from_utf8_lossy(&text).into_owned())
+    }
+}

@@ -1,0 +1,134 @@
+//! A key-value backend in memory that the tests can slow down.
+
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use shoal_stores::{
+    KeyValue, KeyValueError, StoreId, ValueLimits,
+    key_value::{KeyPage, Swap},
+};
+
+/// Keys of a page: few, so that pages are seen.
+const PAGE: usize = 10;
+
+#[derive(Default)]
+pub struct MemoryStore {
+    values: Mutex<BTreeMap<(StoreId, String), Bytes>>,
+    delay: Mutex<Duration>,
+}
+
+impl MemoryStore {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    pub fn delay(&self, by: Duration) {
+        *self.delay.lock().unwrap() = by;
+    }
+
+    async fn wait(&self) {
+        let delay = *self.delay.lock().unwrap();
+        if !delay.is_zero() {
+            tokio::time::timeout(delay, std::future::pending::<()>()).await.unwrap_err();
+        }
+    }
+}
+
+#[async_trait]
+impl KeyValue for MemoryStore {
+    async fn get(
+        &self,
+        store: StoreId,
+        keys: Vec<String>,
+    ) -> Result<Vec<Option<Bytes>>, KeyValueError> {
+        self.wait().await;
+        let values = self.values.lock().unwrap();
+        Ok(keys.into_iter().map(|key| values.get(&(store, key)).cloned()).collect())
+    }
+
+    async fn set(
+        &self,
+        store: StoreId,
+        pairs: Vec<(String, Bytes)>,
+        _: ValueLimits,
+    ) -> Result<(), KeyValueError> {
+        self.wait().await;
+        let pairs = pairs.into_iter().map(|(key, value)| ((store, key), value));
+        self.values.lock().unwrap().extend(pairs);
+        Ok(())
+    }
+
+    async fn delete(&self, store: StoreId, keys: Vec<String>) -> Result<(), KeyValueError> {
+        let mut values = self.values.lock().unwrap();
+        for key in keys {
+            values.remove(&(store, key));
+        }
+        Ok(())
+    }
+
+    async fn exists(&self, store: StoreId, key: String) -> Result<bool, KeyValueError> {
+        Ok(self.values.lock().unwrap().contains_key(&(store, key)))
+    }
+
+    async fn list_keys(
+        &self,
+        store: StoreId,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<KeyPage, KeyValueError> {
+        let values = self.values.lock().unwrap();
+        let start = match after {
+            Some(after) => Bound::Excluded((store, after)),
+            None => Bound::Included((store, String::new())),
+        };
+        let keys = values.range((start, Bound::Unbounded)).map(|(key, _)| key.clone());
+        let mut keys: Vec<_> = keys.take_while(|(id, _)| *id == store).map(|(_, k)| k).collect();
+        let most = PAGE.min(limit as usize);
+        let more = keys.len() > most;
+        keys.truncate(most);
+        Ok(KeyPage { keys, more })
+    }
+
+    async fn increment(
+        &self,
+        store: StoreId,
+        key: String,
+        delta: i64,
+        _: ValueLimits,
+    ) -> Result<i64, KeyValueError> {
+        let mut values = self.values.lock().unwrap();
+        let now = match values.get(&(store, key.clone())) {
+            None => 0,
+            Some(value) => std::str::from_utf8(value)
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .ok_or(KeyValueError::NotAnInteger)?,
+        };
+        let sum = i64::checked_add(now, delta).ok_or(KeyValueError::NotAnInteger)?;
+        values.insert((store, key), sum.to_string().into());
+        Ok(sum)
+    }
+
+    async fn compare_and_swap(
+        &self,
+        store: StoreId,
+        key: String,
+        expected: Option<Bytes>,
+        value: Bytes,
+        _: ValueLimits,
+    ) -> Result<Swap, KeyValueError> {
+        let mut values = self.values.lock().unwrap();
+        let current = values.get(&(store, key.clone())).cloned();
+        if current != expected {
+            return Ok(Swap::Lost { current });
+        }
+        values.insert((store, key), value);
+        Ok(Swap::Done)
+    }
+}

@@ -1,0 +1,139 @@
+//! A node with the test guests, and clients of it.
+
+pub mod client;
+pub mod guests;
+pub mod memory_store;
+pub mod output;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use shoal_runtime::{
+    AppRef, AppReport, Assignment, Assignments, ComponentSpec, Limits, Node, NodeConfig, Role,
+    State, StoreBinding,
+};
+use shoal_stores::{StoreId, ValueLimits};
+use tempfile::TempDir;
+
+use self::{guests::Guests, memory_store::MemoryStore, output::Captured};
+
+/// Anything here that takes longer is a failure.
+pub const LONG: Duration = Duration::from_secs(60);
+
+pub struct TestNode {
+    pub node: Node,
+    pub guests: Arc<Guests>,
+    pub store: Arc<MemoryStore>,
+    pub output: Arc<Captured>,
+    pub folder: TempDir,
+}
+
+impl TestNode {
+    pub fn start() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub fn with(settings: impl FnOnce(&mut NodeConfig)) -> Self {
+        Self::build(Guests::new(), tempfile::tempdir().unwrap(), settings)
+    }
+
+    /// The next process, with what the last one left.
+    pub fn again(guests: Arc<Guests>, folder: TempDir) -> Self {
+        Self::build(guests, folder, |_| {})
+    }
+
+    fn build(
+        guests: Arc<Guests>,
+        folder: TempDir,
+        settings: impl FnOnce(&mut NodeConfig),
+    ) -> Self {
+        let (store, output) = (MemoryStore::new(), Captured::new());
+        let mut config = NodeConfig::new(folder.path().to_owned()).unwrap();
+        config.output = output.clone();
+        config.linger = Duration::from_millis(200);
+        settings(&mut config);
+        let node = Node::start(config, guests.clone(), store.clone()).unwrap();
+        Self { node, guests, store, output, folder }
+    }
+
+    /// Makes these all that runs, and waits until each is ready; gives their addresses.
+    pub async fn serve<const N: usize>(&self, apps: [Assignment; N]) -> [SocketAddr; N] {
+        let names: Vec<_> = apps.iter().map(|a| (a.app.clone(), a.generation.clone())).collect();
+        self.apply(apps);
+        let mut addresses = Vec::new();
+        for (app, generation) in names {
+            let ready = |r: &AppReport| r.generation == generation && r.state == State::Ready;
+            addresses.push(self.until(&app, ready).await.address.unwrap());
+        }
+        addresses.try_into().unwrap()
+    }
+
+    pub fn apply<const N: usize>(&self, apps: [Assignment; N]) {
+        let code_keys = vec![self.guests.public_key()];
+        self.node.apply(Assignments { code_keys, ..Assignments::all(apps) });
+    }
+
+    /// Waits for a report of an app that is as wanted.
+    pub async fn until(&self, app: &AppRef, wanted: impl Fn(&AppReport) -> bool) -> AppReport {
+        let mut reports = self.node.reports();
+        let found = async {
+            loop {
+                let changes = reports.changed().await;
+                if let Some(report) = changes.reports.into_iter().find(|r| r.app == *app && wanted(r)) {
+                    return report;
+                }
+            }
+        };
+        match tokio::time::timeout(LONG, found).await {
+            Ok(report) => report,
+            Err(_) => panic!("{app} stays at {:?}", self.node.report(app)),
+        }
+    }
+}
+
+/// Waits until `condition` holds.
+pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + LONG;
+    while !condition().await {
+        assert!(tokio::time::Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+pub fn app_ref(name: &str) -> AppRef {
+    AppRef { namespace: "test".into(), name: name.into(), uid: format!("uid-of-{name}") }
+}
+
+/// An app of one guest, on a free port of the loopback, with the default limits.
+pub fn app(name: &str, guest: &str) -> Assignment {
+    Assignment {
+        app: app_ref(name),
+        revision: format!("revision-of-{guest}"),
+        generation: format!("generation-of-{guest}"),
+        port: 0,
+        listen_address: Some([127, 0, 0, 1].into()),
+        components: vec![component(name, guest, "/...")],
+        limits: Limits::default(),
+        role: Role::Serve,
+    }
+}
+
+/// An app whose limits are changed.
+pub fn limited(name: &str, guest: &str, change: impl FnOnce(&mut Limits)) -> Assignment {
+    let mut app = app(name, guest);
+    change(&mut app.limits);
+    app
+}
+
+pub fn component(name: &str, guest: &str, route: &str) -> ComponentSpec {
+    ComponentSpec {
+        name: name.into(),
+        digest: guests::digest(guest),
+        routes: vec![route.parse().unwrap()],
+        env: Vec::new(),
+        stores: vec![binding("default")],
+    }
+}
+
+pub fn binding(label: &str) -> StoreBinding {
+    StoreBinding { label: label.into(), id: StoreId::random(), limits: ValueLimits::default() }
+}
