@@ -85,7 +85,8 @@ impl Planner<'_> {
         let placed = self.place(memory, content.is_some(), service.is_taken(), plan);
         let views = self.views(&placed, memory, service.ours());
         let decisions = decide(&views, &mut memory.drains, self.now, plan);
-        if let (Some(ours), Some(port)) = (service.ours(), known_port) {
+        let waits = self.waits_for_others(&views, memory, plan);
+        if let (Some(ours), Some(port), false) = (service.ours(), known_port, waits) {
             self.program(ours, port, &decisions, plan);
         }
         let assignment =

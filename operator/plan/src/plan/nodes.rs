@@ -46,7 +46,7 @@ impl Planner<'_> {
         )
     }
 
-    fn report(&self, pod: &str) -> Option<&AppReport> {
+    pub(super) fn report(&self, pod: &str) -> Option<&AppReport> {
         self.index.runtimes.report(pod, &self.app_ref())
     }
 

@@ -2,20 +2,24 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Service;
 use shoal_crds::Reason;
 
 use super::{Planner, own_slices};
 use crate::{
     AppEvent, EventType, Priority, WriteAction,
-    endpoint::Decision,
-    index::{AppEntry, ServiceEntry, SliceEntry},
+    endpoint::{Decision, PodView},
+    index::{AppEntry, Memory, ReportState, ServiceEntry, SliceEntry},
     output::Plan,
     port::Allocation,
     service,
     slice::{self, BUILT_IN_MANAGERS, PodEndpoint},
     status::Verdict,
 };
+
+/// How long the first endpoint of an App waits for others.
+const OTHERS_WITHIN: SignedDuration = SignedDuration::from_millis(100);
 
 /// The App's Service, as the planner found it.
 pub(super) struct ServiceView {
@@ -58,7 +62,7 @@ impl Planner<'_> {
             Allocation::Port(port) => Ok(port),
             Allocation::Reserving => Err(None),
             Allocation::Exhausted(until) => {
-                let again = self.now + jiff::SignedDuration::from_mins(1);
+                let again = self.now + SignedDuration::from_mins(1);
                 plan.recheck(until.unwrap_or(again).min(again));
                 let text =
                     "every port of the pool is in use, or rests for ten minutes after its last use";
@@ -212,6 +216,33 @@ impl Planner<'_> {
         plan.writes.push(endpoints.at(Priority::Remove));
         plan.writes
             .extend(left.into_iter().map(|action| action.at(Priority::Remove)));
+    }
+
+    /// Whether the first endpoint waits a moment for those of the other nodes, which are about to answer: one write
+    /// then tells of all.
+    pub(super) fn waits_for_others(
+        &self,
+        views: &[PodView],
+        memory: &mut Memory,
+        plan: &mut Plan,
+    ) -> bool {
+        let failed = |view: &PodView| {
+            self.report(&view.uid)
+                .is_some_and(|report| report.state == ReportState::Failed)
+        };
+        let is_first = views.iter().all(|view| view.shown.is_none());
+        let mut chosen = views.iter().filter(|view| view.chosen);
+        let answers = chosen.clone().any(|view| view.answers);
+        let pending = chosen.any(|view| !view.answers && !failed(view));
+        if !(is_first && answers && pending) {
+            memory.first_answer_at = None;
+            return false;
+        }
+        let until = *memory.first_answer_at.get_or_insert(self.now) + OTHERS_WITHIN;
+        if self.now < until {
+            plan.recheck(until);
+        }
+        self.now < until
     }
 
     /// Writes the slices that are not as `decisions` say.
