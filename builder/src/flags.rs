@@ -12,7 +12,7 @@ use shoal_protocol::flags::{IdentityFlags, LogFlags};
 pub struct Flags {
     /// Where operator and runtimes are served (gRPC over mutual TLS)
     #[arg(long, value_name = "ADDRESS", default_value = ":9443")]
-    pub listen: Address,
+    pub listen_address: Address,
     /// Where /metrics, /healthz and /readyz are served
     #[arg(long, value_name = "ADDRESS", default_value = ":9090")]
     pub metrics_address: Address,

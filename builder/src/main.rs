@@ -2,15 +2,19 @@
 
 mod flags;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
+use futures::{FutureExt as _, future::BoxFuture};
 use shoal_builder::{BuilderHandle, serve};
 use shoal_protocol::{Grants, enrolment, log, server, shutdown};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::oneshot};
 
 use flags::Flags;
+
+/// A compile that takes longer is begun again by the next process.
+const DRAIN: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     // Before anything else: this program runs itself again to compile.
@@ -45,7 +49,7 @@ async fn run(flags: Flags) -> Result<()> {
                 () = parent_gone() => tracing::info!("the parent is gone: ending"),
             }
         };
-        return Ok(serve::serve_local(builder, socket, ended).await?);
+        return until(ended, |stop| serve::serve_local(builder, socket, stop)).await;
     }
     let grants = Grants::load(&flags.data_dir.join("grants"));
     let granted = grants.clone();
@@ -55,7 +59,8 @@ async fn run(flags: Flags) -> Result<()> {
         .await
         .with_context(|| format!("--metrics-address {}", flags.metrics_address.0))?;
     let identity = enrolment::start(&flags.identity).await?;
-    let listener = server::Listener::bind(flags.listen.0)?;
+    let listener = server::Listener::bind(flags.listen_address.0)?;
+    tracing::info!(address = %listener.local_addr()?, "serving");
     tokio::spawn(
         grants
             .clone()
@@ -63,13 +68,39 @@ async fn run(flags: Flags) -> Result<()> {
     );
     let usable = identity.clone();
     let health = serve::serve_health(builder.clone(), health, move || usable.is_usable());
-    let server = serve::serve_cluster(builder, grants, &identity, listener, signal);
+    let served = until(signal, |stop| {
+        serve::serve_cluster(builder, grants, &identity, listener, stop)
+    });
     tokio::select! {
-        served = server => served?,
-        failed = health => failed.context("the health server failed")?,
+        served = served => served,
+        failed = health => failed.context("the health server failed"),
     }
-    Ok(())
 }
+
+/// Serves until `ended`, then lets what is under way end, for a while.
+async fn until<F>(ended: impl Future<Output = ()>, serve: impl FnOnce(Stop) -> F) -> Result<()>
+where
+    F: Future<Output = Result<(), serve::ServeError>>,
+{
+    let (stop, stopped) = oneshot::channel();
+    let server = serve(Box::pin(stopped.map(drop)));
+    tokio::pin!(server);
+    tokio::select! {
+        served = &mut server => return Ok(served?),
+        () = ended => {}
+    }
+    let _ = stop.send(());
+    match tokio::time::timeout(DRAIN, server).await {
+        Ok(served) => Ok(served?),
+        Err(_) => {
+            tracing::warn!("some calls did not end within {DRAIN:?}");
+            Ok(())
+        }
+    }
+}
+
+/// Completes when the server is to stop.
+type Stop = BoxFuture<'static, ()>;
 
 /// Completes when the process that started this one has ended.
 async fn parent_gone() {

@@ -18,7 +18,7 @@ pub(super) enum Challenge {
 ///
 /// <https://www.rfc-editor.org/rfc/rfc9110#name-www-authenticate>
 pub(super) fn read(header: &str) -> Option<Challenge> {
-    let lower = header.to_ascii_lowercase();
+    let lower = without_quoted(&header.to_ascii_lowercase());
     if let Some(at) = find_scheme(&lower, "bearer") {
         let parameters = header.get(at..)?;
         let realm = parameter(parameters, "realm")?;
@@ -28,6 +28,27 @@ pub(super) fn read(header: &str) -> Option<Challenge> {
         });
     }
     find_scheme(&lower, "basic").map(|_| Challenge::Basic)
+}
+
+/// The header with every quoted character replaced, at the same positions.
+fn without_quoted(header: &str) -> String {
+    let (mut quoted, mut escaped) = (false, false);
+    let mut plain = String::with_capacity(header.len());
+    for character in header.chars() {
+        let hidden = quoted && (escaped || character != '"');
+        match character {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        if hidden {
+            plain.extend(std::iter::repeat_n('_', character.len_utf8()));
+        } else {
+            plain.push(character);
+        }
+    }
+    plain
 }
 
 /// Where the parameters of a scheme begin.

@@ -62,9 +62,14 @@ fn build(ca: &str) -> Result<reqwest::Client, RegistryError> {
         }
         builder = builder.tls_certs_merge(certificates);
     }
-    builder
-        .build()
-        .map_err(|error| RegistryError::Unavailable(format!("no HTTP client: {error}")))
+    builder.build().map_err(|error| {
+        // Certificates are parsed only now.
+        if ca.trim().is_empty() {
+            RegistryError::Unavailable(format!("no HTTP client: {error}"))
+        } else {
+            invalid(error.to_string())
+        }
+    })
 }
 
 #[cfg(test)]

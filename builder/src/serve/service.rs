@@ -134,7 +134,12 @@ impl v1::builder_server::Builder for Service {
     ) -> Result<Response<v1::CodeKeysResponse>, Status> {
         self.require_operator(&request)?;
         Ok(Response::new(v1::CodeKeysResponse {
-            keys: self.builder.code_keys().into_iter().map(Into::into).collect(),
+            keys: self
+                .builder
+                .code_keys()
+                .into_iter()
+                .map(Into::into)
+                .collect(),
         }))
     }
 }
