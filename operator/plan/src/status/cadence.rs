@@ -15,7 +15,7 @@ const NODES_EVERY: SignedDuration = SignedDuration::from_secs(10);
 /// Adds the write of `wanted` to the plan, now or later, if it says anything new.
 pub(crate) fn write(facts: &Facts<'_>, wanted: AppStatus, memory: &mut Memory, plan: &mut Plan) {
     let stored = facts.stored();
-    if stored == Some(&wanted) {
+    if stored.is_some_and(|stored| *stored == wanted || ordered(stored) == ordered(&wanted)) {
         memory.status_held_since = None;
         return;
     }
@@ -72,9 +72,17 @@ fn is_progress(status: &AppStatus) -> bool {
     ready.is_some_and(|ready| ready.reason == Reason::Progressing.as_str())
 }
 
+/// The status with its lists in one order: they are maps to the API server, which may keep an order of its own.
+fn ordered(status: &AppStatus) -> AppStatus {
+    let mut status = status.clone();
+    status.nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    status.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+    status
+}
+
 /// The status without what nodes change by coming and going.
 fn essence(status: &AppStatus) -> AppStatus {
-    let mut status = status.clone();
+    let mut status = ordered(status);
     status.replicas = 0;
     status.ready = None;
     status.serving_revision = None;

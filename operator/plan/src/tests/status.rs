@@ -220,3 +220,17 @@ fn a_plan_with_nothing_to_do_says_nothing() {
     assert!(plan.grants_changed.is_empty());
     assert_eq!(plan.instructions.len(), 2);
 }
+
+#[test]
+fn lists_that_the_api_server_keeps_in_another_order_are_not_written_again() {
+    let mut world = World::new(3);
+    world.ready_app("hello");
+    let mut app = world.api.apps[&key("hello")].clone();
+    let status = app.status.as_mut().unwrap();
+    status.conditions.reverse();
+    status.nodes.reverse();
+    world.api.apps.insert(key("hello"), app.clone());
+    world.index.apply(app);
+    world.advance(30);
+    assert_eq!(world.written(), []);
+}
