@@ -43,6 +43,8 @@ enum Failure {
     Timeout,
     #[error("ServiceAccount `{SERVICE_ACCOUNT}` is missing: apply install.yaml again")]
     NoServiceAccount,
+    #[error("the lease is about to run out")]
+    Lease,
 }
 
 /// Keeps the DaemonSet right while this replica leads.
@@ -55,9 +57,9 @@ pub async fn keep(
 ) {
     let mut epoch = leadership.watch();
     while !*stop.borrow() {
-        let pause = match leadership.may_start(REQUEST_TIMEOUT * 3) {
+        let pause = match leadership.epoch() {
             None => RETRY_EVERY,
-            Some(_) => match check(&client, &settings, &metrics).await {
+            Some(_) => match check(&client, &settings, &leadership, &metrics).await {
                 Ok(()) => CHECK_EVERY,
                 Err(error) => {
                     warn!(%error, "DaemonSet {DAEMON_SET} could not be checked");
@@ -76,6 +78,7 @@ pub async fn keep(
 async fn check(
     client: &kube::Client,
     settings: &RuntimeSettings,
+    leadership: &Leadership,
     metrics: &Metrics,
 ) -> Result<(), Failure> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &settings.namespace);
@@ -89,6 +92,9 @@ async fn check(
     let live = live.and_then(|live| serde_json::to_value(live).ok());
     if live.is_some_and(|live| contains(&live, &wanted)) {
         return Ok(());
+    }
+    if leadership.may_start(REQUEST_TIMEOUT).is_none() {
+        return Err(Failure::Lease);
     }
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
     timely(api.patch(DAEMON_SET, &parameters, &Patch::Apply(&wanted))).await?;

@@ -113,7 +113,7 @@ impl<E: Executor> Writer<E> {
 
     /// Whether nothing waits and nothing is being written.
     pub fn is_idle(&self) -> bool {
-        self.slots.available_permits() == AT_ONCE && self.state.lock().queue.peek().is_none()
+        self.state.lock().queue.is_idle()
     }
 
     fn gauge(&self, state: &State) {

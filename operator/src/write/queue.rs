@@ -68,6 +68,11 @@ impl<K: Clone + Eq + Hash + Ord, P: Copy + Ord, V> Queue<K, P, V> {
         self.running.contains(key)
     }
 
+    /// Whether nothing waits and nothing is being written.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.running.is_empty()
+    }
+
     /// Drops every plan that waits, and says whose they were.
     pub fn clear(&mut self) -> Vec<K> {
         self.order.clear();
