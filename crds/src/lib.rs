@@ -35,8 +35,8 @@ pub const VERSION: &str = "v1alpha1";
 pub const SYSTEM_NAMESPACE: &str = "shoal-system";
 /// Field manager of everything that the operator writes.
 pub const FIELD_MANAGER: &str = "shoal-operator";
-/// `managed-by` of our EndpointSlices.
-pub const SLICE_MANAGER: &str = "shoal.dev/operator";
+/// `managed-by` of our EndpointSlices. A label value: no `/` may be in it.
+pub const SLICE_MANAGER: &str = "operator.shoal.dev";
 /// The pool that exists without being declared.
 pub const DEFAULT_POOL: &str = "default";
 /// The class that exists without being declared.

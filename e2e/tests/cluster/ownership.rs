@@ -83,7 +83,7 @@ fn a_selector_that_someone_adds_is_removed_again() {
                     s["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"].to_string()
                 })
                 .collect();
-            if managers.iter().all(|m| m.contains("shoal.dev/operator")) {
+            if managers.iter().all(|m| m.contains("operator.shoal.dev")) {
                 Ok(())
             } else {
                 Err(managers)

@@ -76,7 +76,7 @@ fn endpoint_slices_are_as_the_built_in_controllers_would_write_them() {
         let labels = &slice["metadata"]["labels"];
         assert_eq!(
             labels["endpointslice.kubernetes.io/managed-by"],
-            "shoal.dev/operator"
+            "operator.shoal.dev"
         );
         assert_eq!(labels["kubernetes.io/service-name"], "sliced");
         assert_eq!(labels["team"], "a", "labels of the Service are mirrored");

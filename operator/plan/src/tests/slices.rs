@@ -32,7 +32,7 @@ fn a_slice_says_all_that_consumers_read() {
         assert_eq!(labels["kubernetes.io/service-name"], "hello");
         assert_eq!(
             labels["endpointslice.kubernetes.io/managed-by"],
-            "shoal.dev/operator"
+            "operator.shoal.dev"
         );
         assert_eq!(labels["shoal.dev/app"], "hello", "mirrored");
         let owner = &slice.metadata.owner_references.as_ref().unwrap()[0];
