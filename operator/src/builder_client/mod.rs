@@ -201,7 +201,10 @@ impl Builder {
                     return;
                 }
                 match self.resolve(&question).await {
-                    Outcome::Answer(answer) => Ok(self.resolved(&question, answer)),
+                    Outcome::Answer(answer) => {
+                        self.resolved(&question, answer);
+                        Ok(())
+                    }
                     Outcome::Unavailable(why) => Err(why),
                 }
             }
@@ -213,7 +216,10 @@ impl Builder {
                     return;
                 }
                 match self.build(&question).await {
-                    Outcome::Answer(answer) => Ok(self.built(&question, answer)),
+                    Outcome::Answer(answer) => {
+                        self.built(&question, answer);
+                        Ok(())
+                    }
                     Outcome::Unavailable(why) => Err(why),
                 }
             }

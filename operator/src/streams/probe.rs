@@ -19,8 +19,8 @@ pub async fn ask(addresses: &[IpAddr]) -> Outcome {
     for address in addresses.iter().take(2) {
         match tokio::time::timeout(DEADLINE, get((*address, PORT).into())).await {
             Ok(Ok(())) => return Outcome::Answered,
-            Ok(Err(kind)) if kind == ErrorKind::ConnectionRefused => return Outcome::Refused,
-            Ok(Err(kind)) if kind == ErrorKind::HostUnreachable => {}
+            Ok(Err(ErrorKind::ConnectionRefused)) => return Outcome::Refused,
+            Ok(Err(ErrorKind::HostUnreachable)) => {}
             Ok(Err(_)) | Err(_) => outcome = Outcome::Silent,
         }
     }

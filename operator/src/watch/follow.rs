@@ -27,11 +27,11 @@ pub enum Change<K> {
 }
 
 /// Watches objects whose shape the API server guarantees.
-pub async fn follow<K>(api: Api<K>, config: Config, mut sink: impl FnMut(Change<K>))
+pub async fn follow<K>(api: Api<K>, config: Config, sink: impl FnMut(Change<K>))
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    run(api, config, |change| sink(change)).await;
+    run(api, config, sink).await;
 }
 
 /// Watches objects whose shape users decide: one that cannot be read is named in the log and left out, the others go

@@ -43,7 +43,15 @@ struct State {
     budget: Budget,
     /// Apps that were touched while they were being written: to be planned once that is done.
     again: std::collections::HashSet<AppKey>,
-    failures: HashMap<AppKey, u32>,
+    failures: HashMap<AppKey, Failures>,
+}
+
+/// Writes of an App that failed in a row.
+#[derive(Default)]
+struct Failures {
+    count: u32,
+    /// The App will be touched by itself.
+    scheduled: bool,
 }
 
 impl<E: Executor> Writer<E> {
@@ -162,7 +170,7 @@ impl<E: Executor> Writer<E> {
         None
     }
 
-    async fn write_app(&self, app: &AppKey, writes: Vec<Write>) {
+    async fn write_app(self: &Arc<Self>, app: &AppKey, writes: Vec<Write>) {
         let result = self.write_all(app, &writes).await;
         let touch = {
             let mut state = self.state.lock();
@@ -270,19 +278,25 @@ impl<E: Executor> Writer<E> {
     }
 
     /// The App is planned again after a pause that grows.
-    fn failed(&self, app: &AppKey, error: &WriteError) {
+    fn failed(self: &Arc<Self>, app: &AppKey, error: &WriteError) {
         debug!(%app, %error, "writes were given up; the App is planned again");
-        let attempts = {
+        let count = {
             let failures = &mut self.state.lock().failures;
-            let attempts = failures.entry(app.clone()).or_insert(0);
-            *attempts += 1;
-            *attempts
+            let failures = failures.entry(app.clone()).or_default();
+            failures.count += 1;
+            if std::mem::replace(&mut failures.scheduled, true) {
+                return;
+            }
+            failures.count
         };
-        let pause = FIRST_PAUSE * 2_u32.saturating_pow(attempts.min(10) - 1);
-        let (world, app) = (self.world.clone(), app.clone());
+        let pause = FIRST_PAUSE * 2_u32.saturating_pow(count.min(10) - 1);
+        let (writer, app) = (self.clone(), app.clone());
         tokio::spawn(async move {
             tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
-            world.change(|index| index.touch(&app));
+            if let Some(failures) = writer.state.lock().failures.get_mut(&app) {
+                failures.scheduled = false;
+            }
+            writer.world.change(|index| index.touch(&app));
         });
     }
 }
