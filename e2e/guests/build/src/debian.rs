@@ -24,8 +24,8 @@ const RUST: [&str; 4] = [
     "rust-web-src",
     "libstd-rust-web-dev",
 ];
-/// All files, for every architecture.
-const LIBC: &str = "wasi-libc";
+/// Debian 12's own knows nothing of preview 2; apt would prefer it to a backport.
+const LIBC: &str = "wasi-libc/trixie-backports";
 const VERSION: &str = "version";
 
 /// The unpacked toolchain.
