@@ -91,7 +91,7 @@ fn run(arguments: &[OsString]) -> Result<(), Failure> {
         .lock()
         .write_all(&output)
         .map_err(|error| Failure {
-            code: code::INVALID,
+            code: code::UNREAD,
             message: format!("the parent is gone: {error}"),
         })
 }

@@ -14,6 +14,8 @@ pub(super) mod code {
     pub(in super::super) const MEMORY: u8 = 11;
     /// The sandbox could not be set up; standard error says why. Nothing was read.
     pub(in super::super) const NO_SANDBOX: u8 = 12;
+    /// Nobody reads what it makes.
+    pub(in super::super) const UNREAD: u8 = 13;
 }
 
 /// Asking again may help where the machine, not the component, may be to blame.

@@ -83,6 +83,10 @@ async fn converse(
         listen(stderr)
     );
     let status = child.wait().await?;
+    // Its output is no longer read then, which ends it: how it ended says nothing.
+    if matches!(copied, Err(Failure::OutputTooLarge)) {
+        return copied;
+    }
     if !status.success() {
         return Err(Failure::Ended {
             status,

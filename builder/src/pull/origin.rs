@@ -15,7 +15,7 @@ use crate::{
 /// An image that can be read.
 #[derive(Debug)]
 pub(crate) enum Origin {
-    Registry(Session),
+    Registry(Box<Session>),
     Local(Box<Artifact>),
 }
 
@@ -31,7 +31,8 @@ impl Origin {
     ) -> Result<Self, Refusal> {
         let Some(path) = source.image.strip_prefix(LOCAL) else {
             let image = ImageReference::parse(&source.image)?;
-            return Session::new(clients, image, source).map(Self::Registry);
+            let session = Session::new(clients, image, source)?;
+            return Ok(Self::Registry(Box::new(session)));
         };
         if !local_files {
             let message = format!(

@@ -56,7 +56,6 @@ impl Service {
         CodeServer::new(self.clone())
     }
 
-    #[expect(clippy::result_large_err, reason = "the error type of every handler")]
     fn require_operator<T>(&self, request: &Request<T>) -> Result<(), Status> {
         match self.access {
             Access::Cluster(_) => server::require(request, &[Role::Operator]).map(drop),
@@ -203,7 +202,6 @@ async fn send(code: Code, sender: mpsc::Sender<Result<v1::CodeChunk, Status>>) {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "the error type of every handler")]
 fn parse_digest(text: &str) -> Result<Digest, Status> {
     text.parse()
         .map_err(|error: shoal_artifact::digest::InvalidDigest| {
@@ -211,7 +209,6 @@ fn parse_digest(text: &str) -> Result<Digest, Status> {
         })
 }
 
-#[expect(clippy::result_large_err, reason = "the error type of every handler")]
 fn parse_engine_key(text: &str) -> Result<EngineKey, Status> {
     // A runtime of another version: for now there is no code for it.
     text.parse()
@@ -220,7 +217,6 @@ fn parse_engine_key(text: &str) -> Result<EngineKey, Status> {
 
 /// The engines that this version makes code for. Others are those of runtimes about to be replaced:
 /// they keep what they have.
-#[expect(clippy::result_large_err, reason = "the error type of every handler")]
 fn parse_engine_keys(texts: &[String]) -> Result<Vec<EngineKey>, Status> {
     if texts.len() > MAX_ENGINE_KEYS {
         return Err(Status::invalid_argument(format!(

@@ -1,4 +1,10 @@
 //! The builder on real parts: registries that the tests start, compile children, a disk.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what the tests call must fail them"
+)]
 
 mod children;
 mod cluster;
@@ -9,6 +15,7 @@ mod pulling;
 mod registry;
 mod sandbox;
 mod serving;
+mod tokens;
 mod waiting;
 
 use std::path::Path;

@@ -7,7 +7,8 @@ use crate::{
     host,
     images::{self, component, container, spin_app},
     open,
-    registry::{Registry, alter_blob},
+    registry::{Kind, Registry, alter_blob},
+    tokens::TokenService,
 };
 
 async fn build(builder: &BuilderHandle, source: &Source) -> Result<Description, Refusal> {
@@ -170,7 +171,7 @@ async fn what_was_built_is_built_again_without_the_registry() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pull_secrets_open_a_private_registry_and_wrong_ones_do_not() {
     let (registry, folder) = (
-        Registry::start_private().await,
+        Registry::of(Kind::Password).await,
         tempfile::tempdir().unwrap(),
     );
     let builder = open(folder.path());
@@ -203,6 +204,52 @@ async fn pull_secrets_open_a_private_registry_and_wrong_ones_do_not() {
         refused(&builder, &garbage).await.reason,
         Reason::PullSecretInvalid
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_wants_tokens_is_given_one_for_this_repository() {
+    let service = TokenService::start().await;
+    let asked = service.asked();
+    let (registry, folder) = (
+        Registry::of(Kind::Token(service)).await,
+        tempfile::tempdir().unwrap(),
+    );
+    registry
+        .push("acme/a:1", &write::component(component("a", &[])).unwrap())
+        .await;
+    asked.lock().unwrap().clear();
+    let builder = open(folder.path());
+    build(&builder, &registry.source("acme/a:1")).await.unwrap();
+    // One session to resolve, one to build: a token each, for all of its requests.
+    assert_eq!(*asked.lock().unwrap(), ["repository:acme/a:pull"; 2]);
+
+    let none = refused(&builder, &registry.anonymous("acme/a:1")).await;
+    assert_eq!(none.reason, Reason::ImagePullUnauthorized);
+    let mut wrong = registry.anonymous("acme/a:1");
+    wrong.pull_secrets = vec![registry.secret("wr0ng")];
+    assert_eq!(
+        refused(&builder, &wrong).await.reason,
+        Reason::ImagePullUnauthorized
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_of_the_pools_own_authority_is_trusted_and_no_other() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let parameters = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = parameters.self_signed(&key).unwrap().pem();
+    let kind = Kind::Tls(certificate, key.serialize_pem());
+    let (registry, folder) = (Registry::of(kind).await, tempfile::tempdir().unwrap());
+    registry
+        .push("a:1", &write::component(component("a", &[])).unwrap())
+        .await;
+    let builder = open(folder.path());
+    build(&builder, &registry.source("a:1")).await.unwrap();
+    let mut untrusting = registry.source("a:1");
+    untrusting.ca.clear();
+    let refusal = refused(&builder, &untrusting).await;
+    assert_eq!(refusal.reason, Reason::RegistryUnavailable);
+    assert!(refusal.message.contains("certificate"), "{refusal}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

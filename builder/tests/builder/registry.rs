@@ -8,40 +8,48 @@ use std::{
 
 use oci_client::{
     Client, Reference, RegistryOperation,
-    client::{ClientConfig, ClientProtocol},
+    client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol},
     secrets::RegistryAuth,
 };
 use serde_json::json;
 use shoal_artifact::{oci, write::Artifact};
 use shoal_builder::Source;
 
-use crate::waiting::until;
+use crate::{tokens::TokenService, waiting::until};
 
 /// A user of the registry with passwords, and what it is in `htpasswd` (bcrypt).
-const USER: &str = "ann";
-const PASSWORD: &str = "open sesame";
+pub const USER: &str = "ann";
+pub const PASSWORD: &str = "open sesame";
 const HTPASSWD: &str = "ann:$2y$04$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy\n";
 
 /// A running registry. Ends when it is dropped.
 pub struct Registry {
     folder: tempfile::TempDir,
     port: u16,
-    private: bool,
+    kind: Kind,
     process: Option<Child>,
+}
+
+/// Whom a registry gives to, and how it is spoken to.
+pub enum Kind {
+    /// To anybody.
+    Open,
+    /// To a user with a password.
+    Password,
+    /// To whoever shows a token of this service.
+    Token(TokenService),
+    /// To anybody, over TLS with this certificate and key (PEM).
+    Tls(String, String),
 }
 
 impl Registry {
     /// One that gives to anybody.
     pub async fn start() -> Self {
-        Self::new(false).await
+        Self::of(Kind::Open).await
     }
 
-    /// One that wants user and password.
-    pub async fn start_private() -> Self {
-        Self::new(true).await
-    }
-
-    async fn new(private: bool) -> Self {
+    /// One of a kind.
+    pub async fn of(kind: Kind) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -51,7 +59,7 @@ impl Registry {
         let mut registry = Self {
             folder,
             port,
-            private,
+            kind,
             process: None,
         };
         registry.run().await;
@@ -61,16 +69,31 @@ impl Registry {
     /// Starts it (again), with what it held.
     pub async fn run(&mut self) {
         let folder = self.folder.path();
-        std::fs::write(folder.join("htpasswd"), HTPASSWD).unwrap();
         let mut config = json!({
             "version": "0.1",
             "log": {"level": "error", "accesslog": {"disabled": true}},
             "storage": {"filesystem": {"rootdirectory": folder.join("data")}},
             "http": {"addr": self.host()},
         });
-        if self.private {
-            config["auth"] =
-                json!({"htpasswd": {"realm": "here", "path": folder.join("htpasswd")}});
+        let write = |name: &str, content: &str| {
+            std::fs::write(folder.join(name), content).unwrap();
+            folder.join(name)
+        };
+        match &self.kind {
+            Kind::Open => {}
+            Kind::Password => {
+                let path = write("htpasswd", HTPASSWD);
+                config["auth"] = json!({"htpasswd": {"realm": "here", "path": path}});
+            }
+            Kind::Token(service) => {
+                let bundle = write("bundle", service.certificate());
+                let token = service.registry_config(bundle);
+                config["auth"] = json!({"token": token});
+            }
+            Kind::Tls(certificate, key) => {
+                let (certificate, key) = (write("certificate", certificate), write("key", key));
+                config["http"]["tls"] = json!({"certificate": certificate, "key": key});
+            }
         }
         // JSON is YAML.
         let path = folder.join("config.yml");
@@ -109,7 +132,7 @@ impl Registry {
     /// An image of this registry, with the right password where it wants one.
     pub fn source(&self, image: &str) -> Source {
         let mut source = self.anonymous(image);
-        if self.private {
+        if matches!(self.kind, Kind::Password | Kind::Token(_)) {
             source.pull_secrets = vec![self.secret(PASSWORD)];
         }
         source
@@ -117,7 +140,10 @@ impl Registry {
 
     pub fn anonymous(&self, image: &str) -> Source {
         let mut source = Source::public(format!("{}/{image}", self.host()));
-        source.insecure = vec![self.host()];
+        match &self.kind {
+            Kind::Tls(certificate, _) => source.ca = certificate.clone(),
+            _ => source.insecure = vec![self.host()],
+        }
         source
     }
 
@@ -160,15 +186,23 @@ impl Registry {
 
     async fn client(&self, image: &str) -> (Client, Reference) {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let config = ClientConfig {
+        let mut config = ClientConfig {
             protocol: ClientProtocol::Http,
             ..ClientConfig::default()
         };
+        if let Kind::Tls(certificate, _) = &self.kind {
+            config.protocol = ClientProtocol::Https;
+            let data = certificate.clone().into_bytes();
+            config.extra_root_certificates = vec![Certificate {
+                encoding: CertificateEncoding::Pem,
+                data,
+            }];
+        }
         let client = Client::new(config);
         let reference: Reference = format!("{}/{image}", self.host()).parse().unwrap();
-        let auth = match self.private {
-            true => RegistryAuth::Basic(USER.into(), PASSWORD.into()),
-            false => RegistryAuth::Anonymous,
+        let auth = match self.kind {
+            Kind::Password | Kind::Token(_) => RegistryAuth::Basic(USER.into(), PASSWORD.into()),
+            Kind::Open | Kind::Tls(..) => RegistryAuth::Anonymous,
         };
         client
             .auth(&reference, &auth, RegistryOperation::Push)

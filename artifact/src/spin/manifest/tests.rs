@@ -115,9 +115,7 @@ fn what_is_not_served_is_refused_by_its_name() {
             "wagi",
         ),
         (
-            component(
-                "[[trigger.http]]\nroute = \"/x\"\nstatic_response = { status_code = 200 }",
-            ),
+            component("[[trigger.http]]\nroute = \"/x\"\nstatic_response = { status_code = 200 }"),
             "`static_response`",
         ),
         (
