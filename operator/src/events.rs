@@ -8,7 +8,7 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Api, PostParams};
 use tokio::sync::mpsc;
-use tracing::debug;
+use tracing::{debug, warn};
 
 const QUIET: Duration = Duration::from_secs(300);
 const REMEMBERED: usize = 4096;
@@ -96,7 +96,7 @@ pub async fn publish(client: kube::Client, reporter: String, mut notices: mpsc::
         let request = api.create(&parameters, &event);
         match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => debug!(%error, "an Event was not written"),
+            Ok(Err(error)) => warn!(%error, "an Event was not written"),
             Err(_) => debug!("an Event was not written: no answer in time"),
         }
     }
@@ -106,7 +106,8 @@ fn event(notice: Notice, reporter: &str) -> Event {
     let name = notice.about.name.clone().unwrap_or_default();
     Event {
         metadata: ObjectMeta {
-            generate_name: Some(format!("{name}.")),
+            // A dot at the end would be more usual; the API server refuses it.
+            generate_name: Some(format!("{name}-")),
             namespace: notice.about.namespace.clone(),
             ..ObjectMeta::default()
         },
