@@ -5,7 +5,7 @@ use crate::cluster;
 /// What a server answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// HTTP status; 0 where there was no answer.
+    /// HTTP status; 0 where there was no whole answer.
     pub status: u16,
     /// Body, or curl's message where there was no answer.
     pub body: String,
@@ -31,7 +31,13 @@ pub fn request(node: u8, args: &[&str]) -> Answer {
         .expect("curl starts");
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     let (body, status) = stdout.rsplit_once(MARK).unwrap_or((&stdout, "0"));
-    let status = status.trim().parse().unwrap_or(0);
+    // An answer that broke off is none, whatever its head said.
+    let whole = output.status.success();
+    let status = if whole {
+        status.trim().parse().unwrap_or(0)
+    } else {
+        0
+    };
     let body = match status {
         0 => String::from_utf8_lossy(&output.stderr).into_owned(),
         _ => body.to_owned(),

@@ -27,7 +27,7 @@ fn nothing_to_change_writes_nothing_and_neither_does_a_restart() {
     // The label of the Service is mirrored onto both slices; nothing else is written.
     assert!(
         seen.iter()
-            .all(|write| write.starts_with("update endpointslices/")),
+            .all(|write| write.starts_with("update endpointslices ")),
         "{seen:?}"
     );
     assert!(seen.len() <= 2, "{seen:?}");
