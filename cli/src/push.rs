@@ -132,7 +132,8 @@ async fn push_blob(
 fn explained(error: OciDistributionError, registry: &str, insecure: bool) -> anyhow::Error {
     match &error {
         OciDistributionError::AuthenticationFailure(_)
-        | OciDistributionError::UnauthorizedError { .. } => anyhow::Error::new(error).context(
+        | OciDistributionError::UnauthorizedError { .. }
+        | OciDistributionError::ServerError { code: 401 | 403, .. } => anyhow::Error::new(error).context(
             format!("{registry} refuses these credentials (it takes those of `docker login {registry}`)"),
         ),
         OciDistributionError::RequestError(request) if request.is_connect() && !insecure => {

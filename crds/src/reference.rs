@@ -36,7 +36,11 @@ mod tests {
     fn every_reason_is_on_the_page_once() {
         let page = conditions_page();
         for reason in Reason::ALL {
-            assert_eq!(page.matches(&format!("| `{reason}` |")).count(), 1, "{reason}");
+            assert_eq!(
+                page.matches(&format!("| `{reason}` |")).count(),
+                1,
+                "{reason}"
+            );
         }
     }
 }

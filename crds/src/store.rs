@@ -8,7 +8,10 @@ use crate::Condition;
 
 /// Data of an app under one label. It outlives the App; one made again finds it.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[allow(clippy::duplicated_attributes, reason = "each column has a type of its own")]
+#[allow(
+    clippy::duplicated_attributes,
+    reason = "each column has a type of its own"
+)]
 #[kube(
     group = "shoal.dev",
     version = "v1alpha1",

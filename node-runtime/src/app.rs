@@ -89,7 +89,11 @@ impl App {
         let sink = Arc::clone(&node.output);
         Arc::new(Self {
             node,
-            printer: Arc::new(AppPrinter { name, sink, budget: OutputBudget::default() }),
+            printer: Arc::new(AppPrinter {
+                name,
+                sink,
+                budget: OutputBudget::default(),
+            }),
             memory: Arc::default(),
             serving: ArcSwapOption::empty(),
             draining: AtomicBool::new(false),
@@ -117,8 +121,14 @@ impl App {
 
     /// Admits a connection.
     pub(crate) fn connect(self: &Arc<Self>) -> Option<ConnectionPermit> {
-        let concurrency = self.serving.load().as_ref().map_or(0, |r| r.limits.concurrency);
-        let most = concurrency.saturating_mul(CONNECTIONS_PER_REQUEST).max(LEAST_CONNECTIONS);
+        let concurrency = self
+            .serving
+            .load()
+            .as_ref()
+            .map_or(0, |r| r.limits.concurrency);
+        let most = concurrency
+            .saturating_mul(CONNECTIONS_PER_REQUEST)
+            .max(LEAST_CONNECTIONS);
         take(&self.connections, most).then(|| ConnectionPermit(Arc::clone(self)))
     }
 }
@@ -161,15 +171,37 @@ impl Revision {
     ) -> Result<Self, DuplicateRoute> {
         let mut entries = Vec::new();
         for (spec, prepared) in assignment.components.iter().zip(prepared) {
-            let ComponentSpec { name, routes, env, stores, .. } = spec.clone();
+            let ComponentSpec {
+                name,
+                routes,
+                env,
+                stores,
+                ..
+            } = spec.clone();
             let app = Arc::clone(&app.printer);
-            let component = Arc::new(Component { app, name, prepared, env, stores });
+            let component = Arc::new(Component {
+                app,
+                name,
+                prepared,
+                env,
+                stores,
+            });
             entries.extend(routes.into_iter().map(|route| {
                 let headers = RouteHeaders::new(&route);
-                (route, Target { component: Arc::clone(&component), headers })
+                (
+                    route,
+                    Target {
+                        component: Arc::clone(&component),
+                        headers,
+                    },
+                )
             }));
         }
         let routes = RouteTable::new(entries)?;
-        Ok(Self { id: assignment.revision.clone(), limits: assignment.limits, routes })
+        Ok(Self {
+            id: assignment.revision.clone(),
+            limits: assignment.limits,
+            routes,
+        })
     }
 }

@@ -90,18 +90,29 @@ pub struct ReportReader {
 
 impl ReportHub {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), changed: watch::Sender::new(0) })
+        Arc::new(Self {
+            state: Mutex::default(),
+            changed: watch::Sender::new(0),
+        })
     }
 
     /// A reader to whom everything is new.
     pub(crate) fn reader(self: &Arc<Self>) -> ReportReader {
-        ReportReader { hub: Arc::clone(self), changed: self.changed.subscribe(), seen: 0 }
+        ReportReader {
+            hub: Arc::clone(self),
+            changed: self.changed.subscribe(),
+            seen: 0,
+        }
     }
 
     /// Reports what is different from the last report.
     pub(crate) fn set(&self, report: AppReport) {
         let mut state = self.state.lock();
-        if state.apps.get(&report.app).is_some_and(|(_, known)| *known == report) {
+        if state
+            .apps
+            .get(&report.app)
+            .is_some_and(|(_, known)| *known == report)
+        {
             return;
         }
         let next = state.next();
@@ -123,7 +134,11 @@ impl ReportHub {
     }
 
     pub(crate) fn get(&self, app: &AppRef) -> Option<AppReport> {
-        self.state.lock().apps.get(app).map(|(_, report)| report.clone())
+        self.state
+            .lock()
+            .apps
+            .get(app)
+            .map(|(_, report)| report.clone())
     }
 
     /// How many apps are in which state; every state is listed.
@@ -138,8 +153,12 @@ impl ReportHub {
 
     fn since(&self, seen: u64) -> (u64, Changes) {
         let state = self.state.lock();
-        let mut reports: Vec<_> =
-            state.apps.values().filter(|(at, _)| *at > seen).cloned().collect();
+        let mut reports: Vec<_> = state
+            .apps
+            .values()
+            .filter(|(at, _)| *at > seen)
+            .cloned()
+            .collect();
         reports.sort_unstable_by_key(|(at, _)| *at);
         let removed = state.removed.range(seen.saturating_add(1)..);
         let removed = removed
@@ -193,7 +212,11 @@ mod tests {
 
     fn report(name: &str, state: State) -> AppReport {
         AppReport {
-            app: AppRef { namespace: "ns".into(), name: name.into(), uid: String::new() },
+            app: AppRef {
+                namespace: "ns".into(),
+                name: name.into(),
+                uid: String::new(),
+            },
             generation: "g".into(),
             serving_revision: None,
             state,
@@ -211,16 +234,27 @@ mod tests {
         hub.set(report("b", State::Fetching));
         hub.set(report("b", State::Ready));
         let changes = reader.changed().await;
-        assert_eq!(changes.reports, [report("a", State::Fetching), report("b", State::Ready)]);
+        assert_eq!(
+            changes.reports,
+            [report("a", State::Fetching), report("b", State::Ready)]
+        );
 
         hub.set(report("a", State::Fetching));
         hub.set(report("c", State::Ready));
         hub.remove(&report("b", State::Ready).app);
         let changes = reader.changed().await;
-        assert_eq!(changes.reports, [report("c", State::Ready)], "what is the same is no change");
+        assert_eq!(
+            changes.reports,
+            [report("c", State::Ready)],
+            "what is the same is no change"
+        );
         assert_eq!(changes.removed, [report("b", State::Ready).app]);
         assert_eq!(reader.all().len(), 2);
-        assert_eq!(hub.reader().changed().await.reports.len(), 2, "everything is new to another");
+        assert_eq!(
+            hub.reader().changed().await.reports.len(),
+            2,
+            "everything is new to another"
+        );
     }
 
     #[tokio::test]
@@ -231,6 +265,12 @@ mod tests {
         hub.remove(&report("a", State::Ready).app);
         hub.set(report("a", State::Fetching));
         let changes = reader.changed().await;
-        assert_eq!(changes, Changes { reports: vec![report("a", State::Fetching)], removed: vec![] });
+        assert_eq!(
+            changes,
+            Changes {
+                reports: vec![report("a", State::Fetching)],
+                removed: vec![]
+            }
+        );
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use shoal_crds::{App, AppSpec, yaml};
+use shoal_runtime::local::Entry;
 
 use super::fields;
 
@@ -17,21 +18,11 @@ const APPS: usize = 100;
 pub struct Input {
     /// Where `.shoal/` goes: beside the manifest.
     pub folder: PathBuf,
-    /// In the order of the manifest; at least one, no two with the same namespace and name.
-    pub apps: Vec<LocalApp>,
+    /// In the order of the manifest, without ports; at least one, no two with the same namespace and
+    /// name. Images are `file:` with an absolute path, or OCI references.
+    pub apps: Vec<Entry>,
     /// Objects of the manifest that are not run, as `Kind name`.
     pub ignored: Vec<String>,
-}
-
-/// One App. Its images are `file:` with an absolute path, or OCI references.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LocalApp {
-    /// Namespace; `default` where none is given.
-    pub namespace: String,
-    /// Name.
-    pub name: String,
-    /// What is wanted.
-    pub spec: AppSpec,
 }
 
 /// Reads what `argument` names: an App manifest, a `spin.toml`, a component, a folder with one of these,
@@ -131,8 +122,8 @@ fn read_manifest(path: &Path, folder: PathBuf) -> Result<Input> {
     })
 }
 
-fn parse(text: &str, folder: &Path) -> Result<(Vec<LocalApp>, Vec<String>)> {
-    let (mut apps, mut ignored) = (Vec::<LocalApp>::new(), Vec::new());
+fn parse(text: &str, folder: &Path) -> Result<(Vec<Entry>, Vec<String>)> {
+    let (mut apps, mut ignored) = (Vec::<Entry>::new(), Vec::new());
     for document in yaml::documents::<serde_json::Value>(text)? {
         let kind = document
             .get("kind")
@@ -179,7 +170,7 @@ fn parse(text: &str, folder: &Path) -> Result<(Vec<LocalApp>, Vec<String>)> {
     Ok((apps, ignored))
 }
 
-fn local(app: App, folder: &Path) -> Result<LocalApp> {
+fn local(app: App, folder: &Path) -> Result<Entry> {
     let name = app.metadata.name.context("an App without metadata.name")?;
     ensure!(is_label(&name), "App {name}: the name is no RFC 1035 label");
     let mut spec = app.spec;
@@ -198,22 +189,24 @@ fn local(app: App, folder: &Path) -> Result<LocalApp> {
         }
     }
     let namespace = app.metadata.namespace.unwrap_or_else(|| "default".into());
-    Ok(LocalApp {
+    Ok(Entry {
         namespace,
         name,
+        port: 0,
         spec,
     })
 }
 
-fn single(name: &str, image: String) -> LocalApp {
+fn single(name: &str, image: String) -> Entry {
     let spec = AppSpec {
         image: Some(image),
         replicas: 1,
         ..AppSpec::default()
     };
-    LocalApp {
+    Entry {
         namespace: "default".into(),
         name: label(name),
+        port: 0,
         spec,
     }
 }

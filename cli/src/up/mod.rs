@@ -4,7 +4,6 @@ mod code;
 mod fields;
 mod input;
 mod output;
-mod plan;
 mod prepare;
 mod progress;
 mod state;
@@ -60,7 +59,8 @@ fn variable(text: &str) -> Result<(String, String), String> {
 pub fn run(arguments: Arguments) -> Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()),
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| "error".into()),
         )
         .with_writer(std::io::stderr)
         .init();
@@ -95,7 +95,8 @@ async fn serve(arguments: &Arguments, input: &Input) -> Result<()> {
     let node = Node::start(config, code, state.stores()?)?;
 
     let mut ended = std::pin::pin!(ended()?);
-    let prepared = prepare::all(&builder, &state, input, arguments, node.engine_key());
+    let mut ids = state.store_ids()?;
+    let prepared = prepare::all(&builder, &mut ids, input, arguments, node.engine_key());
     let assignments = tokio::select! {
         assignments = prepared => assignments?,
         () = &mut ended => return Ok(()),

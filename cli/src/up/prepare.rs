@@ -1,15 +1,18 @@
 //! From Apps to what the node is to serve: resolved, built, bound.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, anyhow};
-use shoal_builder::{BuilderHandle, Description, Source};
+use shoal_builder::serve::description_message;
+use shoal_builder::{BuilderHandle, Source};
 use shoal_engine::EngineKey;
+use shoal_protocol::v1;
 use shoal_runtime::Assignment;
+use shoal_runtime::local::{self, Entry, StoreIds};
 
-use super::input::{Input, LocalApp};
-use super::state::StateFolder;
-use super::{Arguments, plan, progress};
+use super::input::Input;
+use super::{Arguments, progress};
 use crate::docker_config;
 
 /// Builds every App and gives each its port and its stores.
@@ -18,7 +21,7 @@ use crate::docker_config;
 /// The first App that does not run, and why.
 pub async fn all(
     builder: &BuilderHandle,
-    state: &StateFolder,
+    ids: &mut StoreIds,
     input: &Input,
     arguments: &Arguments,
     engine: &EngineKey,
@@ -32,20 +35,35 @@ pub async fn all(
         let descriptions = progress::shown(&format!("Building {}", app.name), work)
             .await
             .with_context(named)?;
-        let planned = plan::assignment(app, &descriptions, &arguments.env, address, |labels| {
-            state.store_ids(labels)
-        });
-        assignments.push(planned.with_context(named)?);
+        let entry = Entry {
+            port: address.port(),
+            ..app.clone()
+        };
+        let id = |label: &str| ids.get(&entry.namespace, &entry.name, label);
+        let mut assignment = local::assignment(&entry, descriptions, Some(address.ip()), id)
+            .map_err(anyhow::Error::msg)
+            .with_context(named)?;
+        for component in &mut assignment.components {
+            component.env = with(std::mem::take(&mut component.env), &arguments.env);
+        }
+        assignments.push(assignment);
     }
     Ok(assignments)
+}
+
+/// `env` and, over it, what was asked for on the command line.
+fn with(env: Vec<(String, String)>, extra: &[(String, String)]) -> Vec<(String, String)> {
+    let mut all: BTreeMap<String, String> = env.into_iter().collect();
+    all.extend(extra.iter().cloned());
+    all.into_iter().collect()
 }
 
 /// What each image of an App holds, compiled.
 async fn descriptions(
     builder: &BuilderHandle,
-    app: &LocalApp,
+    app: &Entry,
     engine: &EngineKey,
-) -> Result<Vec<Description>> {
+) -> Result<Vec<v1::Description>> {
     let components = app
         .spec
         .components
@@ -60,7 +78,7 @@ async fn descriptions(
         let built = builder
             .build(&source, &digest, std::slice::from_ref(engine))
             .await;
-        descriptions.push(built.map_err(refused)?);
+        descriptions.push(description_message(built.map_err(refused)?));
     }
     Ok(descriptions)
 }
@@ -112,6 +130,16 @@ mod tests {
             address("127.0.0.1:0".parse().unwrap(), 5).unwrap().port(),
             0
         );
+    }
+
+    #[test]
+    fn the_command_line_adds_to_the_environment_and_wins() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let env = with(
+            vec![pair("A", "app"), pair("B", "app")],
+            &[pair("B", "line"), pair("C", "")],
+        );
+        assert_eq!(env, [pair("A", "app"), pair("B", "line"), pair("C", "")]);
     }
 
     #[test]

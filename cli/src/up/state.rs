@@ -1,6 +1,5 @@
 //! `.shoal/`: what `shoal up` keeps between runs.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -8,11 +7,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use shoal_builder::{BuilderHandle, Options};
+use shoal_runtime::local::StoreIds;
 use shoal_stores::embedded::EmbeddedOptions;
-use shoal_stores::{Embedded, KeyValue, StoreId};
-
-/// Which id belongs to `namespace/app/label`.
-const STORES: &str = "stores.json";
+use shoal_stores::{Embedded, KeyValue};
 
 /// The folder, held by this process alone.
 pub struct StateFolder {
@@ -85,73 +82,18 @@ impl StateFolder {
         self.path.join("node")
     }
 
-    /// The ids of these `namespace/app/label`, the same in every run; new ones are written down before
-    /// they are given out.
+    /// Which Store each label of each app has.
     ///
     /// # Errors
-    /// The list of ids cannot be read or written.
-    pub fn store_ids(&self, names: &[String]) -> Result<BTreeMap<String, StoreId>> {
-        let path = self.path.join(STORES);
-        let mut known = read_ids(&path).with_context(|| format!("in {}", path.display()))?;
-        let before = known.len();
-        for name in names {
-            known.entry(name.clone()).or_insert_with(StoreId::random);
-        }
-        if known.len() > before {
-            write_ids(&path, &known).with_context(|| format!("cannot write {}", path.display()))?;
-        }
-        Ok(known)
+    /// The list of ids cannot be read.
+    pub fn store_ids(&self) -> Result<StoreIds> {
+        StoreIds::open(&self.path).with_context(|| format!("in {}", self.path.display()))
     }
-}
-
-fn read_ids(path: &Path) -> Result<BTreeMap<String, StoreId>> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let texts: BTreeMap<String, String> = serde_json::from_str(&text)?;
-    texts
-        .into_iter()
-        .map(|(name, id)| Ok((name, id.parse()?)))
-        .collect()
-}
-
-/// Written aside and renamed: a list that was lost would hide all data.
-fn write_ids(path: &Path, ids: &BTreeMap<String, StoreId>) -> Result<()> {
-    let texts: BTreeMap<&String, String> = ids
-        .iter()
-        .map(|(name, id)| (name, id.to_string()))
-        .collect();
-    let aside = path.with_extension("partial");
-    std::fs::write(&aside, serde_json::to_vec_pretty(&texts)?)?;
-    File::open(&aside)?.sync_all()?;
-    std::fs::rename(&aside, path)?;
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_app_finds_its_store_again_and_another_gets_its_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let names = [
-            "default/a/default".to_owned(),
-            "default/b/default".to_owned(),
-        ];
-        let first = StateFolder::open(folder.path())
-            .unwrap()
-            .store_ids(&names)
-            .unwrap();
-        assert_ne!(first[&names[0]], first[&names[1]]);
-        let again = StateFolder::open(folder.path())
-            .unwrap()
-            .store_ids(&names[..1])
-            .unwrap();
-        assert_eq!(first, again);
-    }
 
     #[test]
     fn a_folder_is_used_by_one_process_at_a_time() {
@@ -161,13 +103,5 @@ mod tests {
         assert!(error.to_string().contains("another `shoal up`"), "{error}");
         drop(held);
         assert!(StateFolder::open(folder.path()).is_ok());
-    }
-
-    #[test]
-    fn a_damaged_list_of_ids_is_an_error_and_not_an_empty_list() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = StateFolder::open(folder.path()).unwrap();
-        std::fs::write(folder.path().join(STORES), "{\"a\": \"no id\"}").unwrap();
-        assert!(state.store_ids(&[]).is_err());
     }
 }

@@ -29,7 +29,10 @@ pub struct PortRange {
 impl PortRange {
     /// Ports of a cluster's pools: 10000-32767 without 15000-15090, which mesh sidecars use.
     pub fn cluster() -> Self {
-        Self { allowed: 10_000..=32_767, reserved: 15_000..=15_090 }
+        Self {
+            allowed: 10_000..=32_767,
+            reserved: 15_000..=15_090,
+        }
     }
 
     /// Whether an app may be given `port`.

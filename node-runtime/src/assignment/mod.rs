@@ -142,6 +142,10 @@ pub struct Assignments {
 impl Assignments {
     /// All that is to run: these apps and nothing else.
     pub fn all(apps: impl IntoIterator<Item = Assignment>) -> Self {
-        Self { full: true, set: apps.into_iter().map(Ok).collect(), ..Self::default() }
+        Self {
+            full: true,
+            set: apps.into_iter().map(Ok).collect(),
+            ..Self::default()
+        }
     }
 }

@@ -88,12 +88,19 @@ impl CodeCache {
         remove_unfinished(folder);
         let verifier = ArcSwap::from_pointee(Verifier::new(Vec::new(), engine.key().clone()));
         let folder = folder.to_owned();
-        Ok(Self { folder, source, verifier, engine, entries: Mutex::default() })
+        Ok(Self {
+            folder,
+            source,
+            verifier,
+            engine,
+            entries: Mutex::default(),
+        })
     }
 
     /// Whose signatures count from now on: Ed25519 public keys of 32 bytes.
     pub fn trust(&self, keys: Vec<Vec<u8>>) {
-        self.verifier.store(Arc::new(Verifier::new(keys, self.engine.key().clone())));
+        self.verifier
+            .store(Arc::new(Verifier::new(keys, self.engine.key().clone())));
     }
 
     /// The code of a component, loaded and linked.
@@ -136,7 +143,12 @@ impl CodeCache {
         let keep: HashSet<PathBuf> = needed
             .iter()
             .map(|digest| Paths::new(&self.folder, digest, self.engine.key()))
-            .chain(self.entries.lock().keys().map(|d| Paths::new(&self.folder, d, self.engine.key())))
+            .chain(
+                self.entries
+                    .lock()
+                    .keys()
+                    .map(|d| Paths::new(&self.folder, d, self.engine.key())),
+            )
             .flat_map(|paths| [paths.code, paths.signature])
             .collect();
         let folder = self.folder.clone();
@@ -152,10 +164,14 @@ impl CodeCache {
         match self.open_file(digest).await {
             Ok(file) => return Ok(file),
             Err(FileError::Missing) => {}
-            Err(error) => tracing::warn!(%digest, %error, "code on disk is not usable; fetching it again"),
+            Err(error) => {
+                tracing::warn!(%digest, %error, "code on disk is not usable; fetching it again")
+            }
         }
         self.fetch(digest).await?;
-        self.open_file(digest).await.map_err(|error| self.file_error(error))
+        self.open_file(digest)
+            .await
+            .map_err(|error| self.file_error(error))
     }
 
     async fn open_file(&self, digest: &Digest) -> Result<VerifiedFile, FileError> {
@@ -166,7 +182,11 @@ impl CodeCache {
 
     async fn fetch(&self, digest: &Digest) -> Result<(), CodeError> {
         let code = timeout(self.source.fetch(digest, self.engine.key())).await??;
-        let Code { size, signature, mut chunks } = code;
+        let Code {
+            size,
+            signature,
+            mut chunks,
+        } = code;
         if size > MAX_CODE_BYTES {
             let reason = format!("it says that the code has {size} bytes");
             return Err(FetchError::Unavailable(reason).into());
@@ -197,7 +217,10 @@ impl CodeCache {
     fn file_error(&self, error: FileError) -> CodeError {
         match error {
             FileError::Signature(error) => error.into(),
-            error => CodeError::Disk { folder: self.folder.clone(), reason: error.to_string() },
+            error => CodeError::Disk {
+                folder: self.folder.clone(),
+                reason: error.to_string(),
+            },
         }
     }
 }
@@ -207,7 +230,10 @@ fn prepare(engine: &GuestEngine, file: &VerifiedFile) -> Result<Prepared, String
     let component = load::component(engine.engine(), file)
         .map_err(|error| format!("its code does not load: {error:#}"))?;
     let weight = weight(&component)?;
-    let pre = engine.linker().instantiate_pre(&component).map_err(|error| format!("{error:#}"))?;
+    let pre = engine
+        .linker()
+        .instantiate_pre(&component)
+        .map_err(|error| format!("{error:#}"))?;
     let pre = ProxyPre::new(pre).map_err(|error| {
         format!("it does not export `wasi:http/incoming-handler@0.2`: {error:#}")
     })?;
@@ -215,9 +241,13 @@ fn prepare(engine: &GuestEngine, file: &VerifiedFile) -> Result<Prepared, String
 }
 
 fn remove_others(folder: &Path, keep: &HashSet<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
     for path in entries.flatten().map(|entry| entry.path()) {
-        let ours = path.extension().is_some_and(|e| e == "code" || e == "signature");
+        let ours = path
+            .extension()
+            .is_some_and(|e| e == "code" || e == "signature");
         if ours && !keep.contains(&path) {
             let _ = std::fs::remove_file(&path);
         }
@@ -226,7 +256,9 @@ fn remove_others(folder: &Path, keep: &HashSet<PathBuf>) {
 
 /// What an earlier process was writing when it ended.
 fn remove_unfinished(folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
     for path in entries.flatten().map(|entry| entry.path()) {
         if path.extension().is_some_and(|extension| extension == "tmp") {
             let _ = std::fs::remove_file(&path);
@@ -236,7 +268,9 @@ fn remove_unfinished(folder: &Path) {
 
 async fn timeout<T>(future: impl Future<Output = T>) -> Result<T, FetchError> {
     let late = || FetchError::Unavailable(format!("no byte came for {} s", FETCH_IDLE.as_secs()));
-    tokio::time::timeout(FETCH_IDLE, future).await.map_err(|_| late())
+    tokio::time::timeout(FETCH_IDLE, future)
+        .await
+        .map_err(|_| late())
 }
 
 /// Runs `work` where it may block.

@@ -59,12 +59,16 @@ pub(super) fn open(
 ) -> Result<VerifiedFile, FileError> {
     let mut code = open_own(&paths.code)?;
     let mut signature = Vec::new();
-    open_own(&paths.signature)?.take(SIGNATURE_BYTES as u64 + 1).read_to_end(&mut signature)?;
+    open_own(&paths.signature)?
+        .take(SIGNATURE_BYTES as u64 + 1)
+        .read_to_end(&mut signature)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 256 << 10];
     loop {
         let read = code.read(&mut buffer)?;
-        let Some(part) = buffer.get(..read).filter(|part| !part.is_empty()) else { break };
+        let Some(part) = buffer.get(..read).filter(|part| !part.is_empty()) else {
+            break;
+        };
         hash.update(part);
     }
     verifier.verify_hash(digest.as_str(), &hash.finalize().into(), &signature)?;
@@ -73,7 +77,10 @@ pub(super) fn open(
 
 fn open_own(path: &Path) -> Result<File, FileError> {
     let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_CLOEXEC;
-    let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path);
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(path);
     let file = match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(FileError::Missing),
         opened => opened?,
@@ -98,9 +105,20 @@ pub(super) struct Unfinished {
 
 impl Unfinished {
     pub(super) fn create(paths: &Paths) -> io::Result<Self> {
-        let path = paths.code.with_extension(format!("{}.tmp", uuid::Uuid::new_v4().simple()));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        Ok(Self { file, path, hash: Sha256::new(), written: 0 })
+        let path = paths
+            .code
+            .with_extension(format!("{}.tmp", uuid::Uuid::new_v4().simple()));
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        Ok(Self {
+            file,
+            path,
+            hash: Sha256::new(),
+            written: 0,
+        })
     }
 
     pub(super) fn write(&mut self, part: &[u8]) -> io::Result<()> {
@@ -142,6 +160,10 @@ impl Drop for Unfinished {
 }
 
 fn write_own(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)
 }

@@ -1,6 +1,9 @@
 //! The one place where bytes become executable.
 
-#![allow(unsafe_code, reason = "compiled code can only be loaded by an unsafe function")]
+#![allow(
+    unsafe_code,
+    reason = "compiled code can only be loaded by an unsafe function"
+)]
 
 use std::os::fd::AsRawFd;
 

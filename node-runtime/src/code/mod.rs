@@ -42,7 +42,11 @@ impl Code {
     pub fn from_bytes(code: Bytes, signature: Vec<u8>) -> Self {
         let size = code.len() as u64;
         let chunks = Box::pin(futures::stream::once(async move { Ok(code) }));
-        Self { size, signature, chunks }
+        Self {
+            size,
+            signature,
+            chunks,
+        }
     }
 }
 

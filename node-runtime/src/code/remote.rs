@@ -21,36 +21,57 @@ pub struct RemoteCode {
 impl RemoteCode {
     /// `channel` leads to the builder (mutual TLS in a cluster, its own socket without one).
     pub fn new(channel: Channel) -> Self {
-        Self { client: CodeClient::new(channel).max_decoding_message_size(MAX_MESSAGE) }
+        Self {
+            client: CodeClient::new(channel).max_decoding_message_size(MAX_MESSAGE),
+        }
     }
 }
 
 #[async_trait]
 impl CodeSource for RemoteCode {
     async fn fetch(&self, digest: &Digest, engine: &EngineKey) -> Result<Code, FetchError> {
-        let request =
-            v1::FetchRequest { digest: digest.to_string(), engine_key: engine.to_string() };
+        let request = v1::FetchRequest {
+            digest: digest.to_string(),
+            engine_key: engine.to_string(),
+        };
         let failed = |status: Status| match status.code() {
             tonic::Code::PermissionDenied => FetchError::Denied(digest.clone()),
-            tonic::Code::NotFound => {
-                FetchError::NotBuilt { digest: digest.clone(), engine: engine.clone() }
-            }
+            tonic::Code::NotFound => FetchError::NotBuilt {
+                digest: digest.clone(),
+                engine: engine.clone(),
+            },
             _ => unavailable(&status),
         };
-        let mut chunks = self.client.clone().fetch(request).await.map_err(failed)?.into_inner();
-        let first = chunks.message().await.map_err(failed)?.and_then(|chunk| chunk.part);
+        let mut chunks = self
+            .client
+            .clone()
+            .fetch(request)
+            .await
+            .map_err(failed)?
+            .into_inner();
+        let first = chunks
+            .message()
+            .await
+            .map_err(failed)?
+            .and_then(|chunk| chunk.part);
         let Some(Part::Header(header)) = first else {
             return Err(FetchError::Unavailable("its answer has no header".into()));
         };
         if header.signature.len() != SIGNATURE_BYTES {
-            return Err(FetchError::Unavailable("its signature is not 64 bytes long".into()));
+            return Err(FetchError::Unavailable(
+                "its signature is not 64 bytes long".into(),
+            ));
         }
         let chunks = chunks.map(|chunk| match chunk.map(|chunk| chunk.part) {
             Ok(Some(Part::Data(data))) => Ok(data),
             Ok(_) => Err(FetchError::Unavailable("its answer has two headers".into())),
             Err(status) => Err(unavailable(&status)),
         });
-        Ok(Code { size: header.size, signature: header.signature.into(), chunks: chunks.boxed() })
+        Ok(Code {
+            size: header.size,
+            signature: header.signature.into(),
+            chunks: chunks.boxed(),
+        })
     }
 }
 

@@ -16,7 +16,13 @@ pub(super) struct Desired {
 impl Desired {
     /// Takes a message in; gives what the node is to do.
     pub(super) fn apply(&mut self, message: v1::Assignments) -> Assignments {
-        let v1::Assignments { full, set, removed, code_keys, keep } = message;
+        let v1::Assignments {
+            full,
+            set,
+            removed,
+            code_keys,
+            keep,
+        } = message;
         if !code_keys.is_empty() {
             self.code_keys = code_keys;
         }
@@ -31,7 +37,10 @@ impl Desired {
         }
         let changes = Assignments {
             full,
-            set: set.iter().map(|a| parse(a.clone(), &PortRange::cluster())).collect(),
+            set: set
+                .iter()
+                .map(|a| parse(a.clone(), &PortRange::cluster()))
+                .collect(),
             removed,
             keep,
             code_keys: self.keys(),
@@ -45,8 +54,16 @@ impl Desired {
 
     /// Everything, for a node that runs nothing yet.
     pub(super) fn all(&self) -> Assignments {
-        let parsed = self.apps.values().map(|a| parse(a.clone(), &PortRange::cluster()));
-        Assignments { full: true, set: parsed.collect(), code_keys: self.keys(), ..Assignments::default() }
+        let parsed = self
+            .apps
+            .values()
+            .map(|a| parse(a.clone(), &PortRange::cluster()));
+        Assignments {
+            full: true,
+            set: parsed.collect(),
+            code_keys: self.keys(),
+            ..Assignments::default()
+        }
     }
 
     /// Everything as one message.
@@ -69,8 +86,14 @@ mod tests {
     use super::*;
 
     fn message(full: bool, set: &[&str], removed: &[&str], keep: &[&str]) -> v1::Assignments {
-        let app = |name: &&str| v1::AppRef { name: (*name).into(), ..v1::AppRef::default() };
-        let assignment = |name| v1::Assignment { app: Some(app(name)), ..v1::Assignment::default() };
+        let app = |name: &&str| v1::AppRef {
+            name: (*name).into(),
+            ..v1::AppRef::default()
+        };
+        let assignment = |name| v1::Assignment {
+            app: Some(app(name)),
+            ..v1::Assignment::default()
+        };
         v1::Assignments {
             full,
             set: set.iter().map(assignment).collect(),
@@ -91,15 +114,25 @@ mod tests {
         desired.apply(message(false, &["c"], &["a"], &[]));
         assert_eq!(names(&desired), "bc");
         desired.apply(message(true, &["d"], &[], &["c", "unknown"]));
-        assert_eq!(names(&desired), "cd", "what is to be kept stays, and nothing is made up");
+        assert_eq!(
+            names(&desired),
+            "cd",
+            "what is to be kept stays, and nothing is made up"
+        );
     }
 
     #[test]
     fn keys_stay_until_others_come() {
         let mut desired = Desired::default();
-        let keys = v1::Assignments { code_keys: vec!["k".into()], ..message(true, &[], &[], &[]) };
+        let keys = v1::Assignments {
+            code_keys: vec!["k".into()],
+            ..message(true, &[], &[], &[])
+        };
         desired.apply(keys);
-        assert_eq!(desired.apply(message(true, &[], &[], &[])).code_keys, [b"k".to_vec()]);
+        assert_eq!(
+            desired.apply(message(true, &[], &[], &[])).code_keys,
+            [b"k".to_vec()]
+        );
         let again = desired.message();
         let mut restored = Desired::default();
         restored.apply(again);

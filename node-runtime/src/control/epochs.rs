@@ -18,7 +18,8 @@ pub(super) struct Epochs {
 impl Epochs {
     /// Notes that `stream` spoke with `epoch`. Whether it is the highest.
     pub(super) fn obey(&mut self, stream: u64, epoch: u64, now: Instant) -> bool {
-        self.heard.retain(|_, (_, at)| now.saturating_duration_since(*at) < FORGET);
+        self.heard
+            .retain(|_, (_, at)| now.saturating_duration_since(*at) < FORGET);
         self.heard.insert(stream, (epoch, now));
         self.heard.values().all(|(other, _)| *other <= epoch)
     }
@@ -35,7 +36,10 @@ mod tests {
         assert!(!epochs.obey(2, 4, now));
         assert!(epochs.obey(2, 6, now));
         assert!(!epochs.obey(1, 5, now));
-        assert!(epochs.obey(1, 6, now), "a replica that has learnt of the new epoch");
+        assert!(
+            epochs.obey(1, 6, now),
+            "a replica that has learnt of the new epoch"
+        );
     }
 
     #[test]

@@ -51,7 +51,9 @@ fn read(path: &Path) -> io::Result<Desired> {
 
 async fn write_latest(path: PathBuf, mut latest: watch::Receiver<Option<Desired>>) {
     while latest.changed().await.is_ok() {
-        let Some(desired) = latest.borrow_and_update().clone() else { continue };
+        let Some(desired) = latest.borrow_and_update().clone() else {
+            continue;
+        };
         let to = path.clone();
         let write = move || state_file::replace(&to, &desired.message().encode_to_vec());
         let written = tokio::task::spawn_blocking(write).await;
@@ -70,9 +72,18 @@ mod tests {
     async fn what_was_kept_is_read_again_and_nonsense_is_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let (kept, mut desired) = Kept::open(folder.path());
-        let app = v1::AppRef { name: "a".into(), ..v1::AppRef::default() };
-        let assignment = v1::Assignment { app: Some(app), ..v1::Assignment::default() };
-        desired.apply(v1::Assignments { set: vec![assignment], ..v1::Assignments::default() });
+        let app = v1::AppRef {
+            name: "a".into(),
+            ..v1::AppRef::default()
+        };
+        let assignment = v1::Assignment {
+            app: Some(app),
+            ..v1::Assignment::default()
+        };
+        desired.apply(v1::Assignments {
+            set: vec![assignment],
+            ..v1::Assignments::default()
+        });
         kept.write(&desired);
         let path = folder.path().join(NAME);
         while !path.exists() {

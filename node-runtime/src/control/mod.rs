@@ -47,7 +47,12 @@ impl Control {
     pub fn start(config: ControlConfig, node: Node, identity: LiveIdentity) -> Self {
         let (kept, desired) = Kept::open(&config.state_dir);
         let assignments = desired.all();
-        let initial = assignments.set.iter().flatten().map(|a| a.app.clone()).collect();
+        let initial = assignments
+            .set
+            .iter()
+            .flatten()
+            .map(|a| a.app.clone())
+            .collect();
         node.apply(assignments);
         let draining = watch::Sender::new(false);
         let (drained, drained_receiver) = watch::channel(false);
@@ -66,10 +71,20 @@ impl Control {
             inbox,
         };
         tokio::spawn(replicas::follow(config.operator, Arc::new(replica)));
-        let obedience =
-            Obedience { node: node.clone(), desired, epochs: Epochs::default(), kept, drained };
+        let obedience = Obedience {
+            node: node.clone(),
+            desired,
+            epochs: Epochs::default(),
+            kept,
+            drained,
+        };
         tokio::spawn(obedience.run(messages));
-        Self { draining, drained: drained_receiver, initial, node }
+        Self {
+            draining,
+            drained: drained_receiver,
+            initial,
+            node,
+        }
     }
 
     /// Whether all that was kept from before serves again, or failed for a reason that is told.
@@ -87,7 +102,9 @@ impl Control {
     pub async fn drain(&self, patience: Duration) {
         self.draining.send_replace(true);
         let mut drained = self.drained.clone();
-        let waited = timeout(patience, drained.wait_for(|drained| *drained)).await.is_ok();
+        let waited = timeout(patience, drained.wait_for(|drained| *drained))
+            .await
+            .is_ok();
         match waited {
             true => tracing::info!("no endpoint names this pod any more"),
             false => tracing::warn!("no operator said that this pod's endpoints are gone; ending"),
@@ -115,7 +132,9 @@ impl Obedience {
     async fn run(mut self, mut messages: mpsc::Receiver<Received>) {
         while let Some(received) = messages.recv().await {
             let Received { stream, message } = received;
-            let obeyed = self.epochs.obey(stream, message.epoch, Instant::now().into_std());
+            let obeyed = self
+                .epochs
+                .obey(stream, message.epoch, Instant::now().into_std());
             match message.message {
                 Some(v1::to_runtime::Message::Assignments(assignments)) if obeyed => {
                     let changes = self.desired.apply(assignments);

@@ -50,8 +50,13 @@ pub(super) async fn run(
 ) -> Result<(), StreamError> {
     let channel = client::connect(&address.to_string(), Role::Operator, &replica.identity).await?;
     let (sender, receiver) = mpsc::channel(OUTBOX);
-    let mut outbox = Outbox { sender, reports: replica.node.reports() };
-    outbox.send(from_runtime::Message::Hello(replica.hello.clone())).await?;
+    let mut outbox = Outbox {
+        sender,
+        reports: replica.node.reports(),
+    };
+    outbox
+        .send(from_runtime::Message::Hello(replica.hello.clone()))
+        .await?;
     outbox.report_all().await?;
     let mut client = ControlClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
     let connecting = client.connect(ReceiverStream::new(receiver));
@@ -59,8 +64,12 @@ pub(super) async fn run(
         Ok(connected) => connected.map_err(Box::new)?.into_inner(),
         Err(_) => return Err(StreamError::NoWelcome),
     };
-    let first = timeout(WELCOME, inbound.message()).await.map_err(|_| StreamError::NoWelcome)?;
-    let Some(first) = first.map_err(Box::new)? else { return Ok(()) };
+    let first = timeout(WELCOME, inbound.message())
+        .await
+        .map_err(|_| StreamError::NoWelcome)?;
+    let Some(first) = first.map_err(Box::new)? else {
+        return Ok(());
+    };
     match &first.message {
         Some(to_runtime::Message::Welcome(welcome)) => {
             tracing::info!(%address, epoch = first.epoch, leader = welcome.leader, "control stream");
@@ -125,7 +134,9 @@ struct Outbox {
 
 impl Outbox {
     async fn send(&self, message: from_runtime::Message) -> Result<(), StreamError> {
-        let message = v1::FromRuntime { message: Some(message) };
+        let message = v1::FromRuntime {
+            message: Some(message),
+        };
         match timeout(SEND, self.sender.send(message)).await {
             // Closed: why, the other direction tells.
             Ok(_) => Ok(()),

@@ -11,7 +11,11 @@ use crate::{
 const MESSAGE_BYTES: usize = 4096;
 
 pub(super) fn full(reports: Vec<AppReport>) -> v1::Report {
-    v1::Report { full: true, apps: reports.into_iter().map(report).collect(), removed: Vec::new() }
+    v1::Report {
+        full: true,
+        apps: reports.into_iter().map(report).collect(),
+        removed: Vec::new(),
+    }
 }
 
 pub(super) fn changes(changes: Changes) -> v1::Report {
@@ -36,11 +40,18 @@ fn report(report: AppReport) -> v1::AppReport {
         generation: report.generation,
         serving_revision: report.serving_revision.unwrap_or_default(),
         state: state.into(),
-        reason: report.reason.map(|reason| reason.to_string()).unwrap_or_default(),
+        reason: report
+            .reason
+            .map(|reason| reason.to_string())
+            .unwrap_or_default(),
         message,
     }
 }
 
 fn app_ref(app: AppRef) -> v1::AppRef {
-    v1::AppRef { namespace: app.namespace, name: app.name, uid: app.uid }
+    v1::AppRef {
+        namespace: app.namespace,
+        name: app.name,
+        uid: app.uid,
+    }
 }

@@ -36,7 +36,10 @@ pub enum Refused {
 impl NodeMemory {
     /// `budget` in bytes.
     pub fn new(budget: u64) -> Arc<Self> {
-        Arc::new(Self { budget, used: AtomicU64::new(0) })
+        Arc::new(Self {
+            budget,
+            used: AtomicU64::new(0),
+        })
     }
 
     /// Bytes in use.
@@ -78,7 +81,14 @@ impl MemoryLimiter {
         app_limit: u64,
         instance_limit: u64,
     ) -> Self {
-        Self { node, app, app_limit, instance_limit, used: 0, refused: None }
+        Self {
+            node,
+            app,
+            app_limit,
+            instance_limit,
+            used: 0,
+            refused: None,
+        }
     }
 
     /// What kept the instance from growing, the last time that something did.
@@ -180,7 +190,10 @@ mod tests {
         let mut limiter = limiter(1 << 30, 1 << 30, 1 << 30);
         let (node, app) = (Arc::clone(&limiter.node), Arc::clone(&limiter.app));
         assert!(limiter.memory_growing(0, PAGE, Some(PAGE)).unwrap());
-        assert!(!limiter.memory_growing(PAGE, 2 * PAGE, Some(PAGE)).unwrap(), "past its maximum");
+        assert!(
+            !limiter.memory_growing(PAGE, 2 * PAGE, Some(PAGE)).unwrap(),
+            "past its maximum"
+        );
         assert_eq!(node.used(), PAGE as u64);
         drop(limiter);
         assert_eq!((node.used(), app.used.load(Ordering::Relaxed)), (0, 0));

@@ -47,14 +47,22 @@ impl GuestEngine {
     /// [`EngineError`] where this machine cannot run guests, or not so many.
     pub fn start(slots: u32) -> Result<Self, EngineError> {
         let key = EngineKey::host().ok_or(EngineError::Architecture)?;
-        let failed = |reason: wasmtime::Error| EngineError::Start { slots, reason: format!("{reason:#}") };
+        let failed = |reason: wasmtime::Error| EngineError::Start {
+            slots,
+            reason: format!("{reason:#}"),
+        };
         let mut config = shoal_engine::config(&key).map_err(failed)?;
         config.allocation_strategy(pool::strategy(slots));
         let engine = Engine::new(&config).map_err(failed)?;
         let linker = host::linker(&engine).map_err(failed)?;
         let ticker = ticker::start(&engine).map_err(|error| failed(error.into()))?;
         let slots = Slots::new(slots, ticker);
-        Ok(Self { key, engine, linker, slots })
+        Ok(Self {
+            key,
+            engine,
+            linker,
+            slots,
+        })
     }
 
     /// What code must have been made for.

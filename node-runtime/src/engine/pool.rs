@@ -36,7 +36,8 @@ pub(super) fn strategy(slots: u32) -> InstanceAllocationStrategy {
         .table_elements(100_000)
         .table_keep_resident(KEEP_TABLE);
     if swap_is_off() && pagemap_scan_is_available() {
-        pool.pagemap_scan(Enabled::Auto).linear_memory_keep_resident(KEEP_MEMORY);
+        pool.pagemap_scan(Enabled::Auto)
+            .linear_memory_keep_resident(KEEP_MEMORY);
     } else {
         pool.linear_memory_keep_resident(KEEP_MEMORY_UNSCANNED);
     }

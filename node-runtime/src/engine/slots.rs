@@ -29,7 +29,10 @@ impl Slots {
             self.ticker.remove(weight);
             return None;
         }
-        Some(Slot { slots: Arc::clone(self), weight })
+        Some(Slot {
+            slots: Arc::clone(self),
+            weight,
+        })
     }
 
     /// Slots in use now.
@@ -59,13 +62,22 @@ pub(crate) fn weight(component: &Component) -> Result<u32, String> {
     };
     if needs.num_memories > pool::MEMORIES_PER_COMPONENT {
         let most = pool::MEMORIES_PER_COMPONENT;
-        return Err(format!("it has {} memories; at most {most} are allowed", needs.num_memories));
+        return Err(format!(
+            "it has {} memories; at most {most} are allowed",
+            needs.num_memories
+        ));
     }
     if needs.num_tables > pool::TABLES_PER_COMPONENT {
         let most = pool::TABLES_PER_COMPONENT;
-        return Err(format!("it has {} tables; at most {most} are allowed", needs.num_tables));
+        return Err(format!(
+            "it has {} tables; at most {most} are allowed",
+            needs.num_tables
+        ));
     }
-    Ok(needs.num_memories.max(needs.num_tables.div_ceil(pool::TABLES_PER_SLOT)).max(1))
+    Ok(needs
+        .num_memories
+        .max(needs.num_tables.div_ceil(pool::TABLES_PER_SLOT))
+        .max(1))
 }
 
 #[cfg(test)]

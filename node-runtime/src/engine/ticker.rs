@@ -35,9 +35,13 @@ struct Shared {
 pub(super) fn start(engine: &Engine) -> std::io::Result<Ticker> {
     let shared = Arc::new(Shared::default());
     let (weak, state) = (engine.weak(), Arc::clone(&shared));
-    let thread =
-        thread::Builder::new().name("shoal-epoch".into()).spawn(move || run(&weak, &state))?;
-    Ok(Ticker { shared, thread: thread.thread().clone() })
+    let thread = thread::Builder::new()
+        .name("shoal-epoch".into())
+        .spawn(move || run(&weak, &state))?;
+    Ok(Ticker {
+        shared,
+        thread: thread.thread().clone(),
+    })
 }
 
 impl Ticker {
@@ -74,7 +78,9 @@ impl Drop for Ticker {
 fn run(engine: &EngineWeak, shared: &Shared) {
     loop {
         thread::sleep(TICK);
-        let Some(engine) = engine.upgrade() else { return };
+        let Some(engine) = engine.upgrade() else {
+            return;
+        };
         engine.increment_epoch();
         drop(engine);
         if shared.running.load(Ordering::SeqCst) > 0 {

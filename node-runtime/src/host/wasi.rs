@@ -23,7 +23,8 @@ impl WasiView for InstanceState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let (component, request) = (&self.component, &self.request);
         let ctx = self.wasi.get_or_insert_with(|| {
-            let output = |stream| GuestOutput::new(Arc::clone(component), Arc::clone(request), stream);
+            let output =
+                |stream| GuestOutput::new(Arc::clone(component), Arc::clone(request), stream);
             WasiCtx::builder()
                 .envs(&component.env)
                 .stdout(output(Stream::Stdout))
@@ -34,6 +35,9 @@ impl WasiView for InstanceState {
                 .max_random_size(RANDOM_BYTES)
                 .build()
         });
-        WasiCtxView { ctx, table: &mut self.table }
+        WasiCtxView {
+            ctx,
+            table: &mut self.table,
+        }
     }
 }

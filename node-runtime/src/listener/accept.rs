@@ -1,11 +1,6 @@
 //! Accepting: never in the threads that guests run on, and never given up.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -56,14 +51,18 @@ fn serve(
         return;
     };
     // From here on it belongs to the threads that serve.
-    let Ok(stream) = stream.set_nodelay(true).and_then(|()| stream.into_std()) else { return };
-    let connection =
-        connection::run(stream, client, Arc::clone(app), permit, stop.clone());
+    let Ok(stream) = stream.set_nodelay(true).and_then(|()| stream.into_std()) else {
+        return;
+    };
+    let connection = connection::run(stream, client, Arc::clone(app), permit, stop.clone());
     serving.connections.spawn_on(connection, &serving.runtime);
 }
 
 /// The client was gone before it was accepted.
 fn concerns_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, WouldBlock};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | WouldBlock)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted | WouldBlock
+    )
 }

@@ -21,7 +21,10 @@ pub struct BindError {
 
 impl BindError {
     pub(super) fn new(port: u16, error: &io::Error) -> Self {
-        Self { port, reason: error.to_string() }
+        Self {
+            port,
+            reason: error.to_string(),
+        }
     }
 }
 
@@ -37,11 +40,17 @@ pub(super) fn bind(address: Option<IpAddr>, port: u16) -> Result<TcpListener, Bi
             bound => bound,
         },
     };
-    bound.and_then(TcpListener::from_std).map_err(|error| BindError::new(port, &error))
+    bound
+        .and_then(TcpListener::from_std)
+        .map_err(|error| BindError::new(port, &error))
 }
 
 fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
@@ -56,7 +65,9 @@ fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 fn has_no_ipv6(error: &io::Error) -> bool {
     use nix::libc::{EADDRNOTAVAIL, EAFNOSUPPORT, EINVAL, EPROTONOSUPPORT};
     let codes = [EAFNOSUPPORT, EADDRNOTAVAIL, EPROTONOSUPPORT, EINVAL];
-    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+    error
+        .raw_os_error()
+        .is_some_and(|code| codes.contains(&code))
 }
 
 #[cfg(test)]
@@ -80,6 +91,9 @@ mod tests {
         let socket = bind(None, 0).unwrap();
         let port = socket.local_addr().unwrap().port();
         let error = bind(None, port).unwrap_err().to_string();
-        assert!(error.contains(&format!("port {port}")) && error.contains("in use"), "{error}");
+        assert!(
+            error.contains(&format!("port {port}")) && error.contains("in use"),
+            "{error}"
+        );
     }
 }

@@ -49,7 +49,9 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     // Registered with the runtime that serves, not with the one that accepted.
-    let Ok(stream) = TcpStream::from_std(stream) else { return };
+    let Ok(stream) = TcpStream::from_std(stream) else {
+        return;
+    };
     let http2 = tokio::select! {
         () = stop.cancelled() => return,
         begun = timeout(FIRST_BYTES, begins_with_preface(&stream)) => match begun {
@@ -58,7 +60,11 @@ pub(super) async fn run(
         },
     };
     let activity = Activity::new();
-    let idle = app.serving.load().as_ref().map_or(KEEP_ALIVE, |r| r.limits.idle);
+    let idle = app
+        .serving
+        .load()
+        .as_ref()
+        .map_or(KEEP_ALIVE, |r| r.limits.idle);
     let socket = GuardedSocket::new(stream, Arc::clone(&activity), !http2, idle);
     let service = service(app, client, Arc::clone(&activity));
     if http2 {

@@ -115,14 +115,21 @@ impl GuardedSocket {
         }
     }
 
-    fn written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn written(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.stalled = None;
             return written;
         }
         let since = *self.stalled.get_or_insert_with(Instant::now);
         let limit = self.write_limit;
-        ready!(self.writing.poll(cx, || limit.saturating_sub(since.elapsed())));
+        ready!(
+            self.writing
+                .poll(cx, || limit.saturating_sub(since.elapsed()))
+        );
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -143,7 +150,10 @@ impl Read for GuardedSocket {
         }
         let activity = &this.activity;
         // A request that has begun meanwhile has deadlines of its own.
-        ready!(this.reading.poll(cx, || activity.patience().unwrap_or(KEEP_ALIVE)));
+        ready!(
+            this.reading
+                .poll(cx, || activity.patience().unwrap_or(KEEP_ALIVE))
+        );
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }

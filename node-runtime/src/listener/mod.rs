@@ -47,7 +47,11 @@ impl Listener {
         let stop = CancellationToken::new();
         let accepting = accept::run(socket, Arc::clone(app), serving.clone(), stop.clone());
         tokio::spawn(accepting);
-        Ok(Self { port: assignment.port, address, stop })
+        Ok(Self {
+            port: assignment.port,
+            address,
+            stop,
+        })
     }
 
     /// The port that was asked for.

@@ -64,13 +64,21 @@ impl LocalBuilder {
         let folder = folder.to_owned();
         // The path of a socket is at most 107 bytes long, and a state folder's may be any.
         let socket = std::env::temp_dir()
-            .join(format!("shoal-{}-{}", std::process::id(), uuid::Uuid::new_v4().simple()))
+            .join(format!(
+                "shoal-{}-{}",
+                std::process::id(),
+                uuid::Uuid::new_v4().simple()
+            ))
             .join("builder");
         let child = child::start(&folder, &socket).await?;
         let channel = channel(&socket);
         let keeper = tokio::spawn(keep(child, folder, socket)).abort_handle();
         let builder = BuilderClient::new(channel.clone());
-        Ok(Arc::new(Self { builder, code: RemoteCode::new(channel), keeper }))
+        Ok(Arc::new(Self {
+            builder,
+            code: RemoteCode::new(channel),
+            keeper,
+        }))
     }
 
     /// Ed25519 public keys whose signatures are valid.
@@ -79,7 +87,10 @@ impl LocalBuilder {
     /// [`BuilderError::Unavailable`]
     pub async fn code_keys(&self) -> Result<Vec<Vec<u8>>, BuilderError> {
         let answer = self.builder.clone().code_keys(v1::CodeKeysRequest {}).await;
-        let keys = answer.map_err(|status| unavailable(&status))?.into_inner().keys;
+        let keys = answer
+            .map_err(|status| unavailable(&status))?
+            .into_inner()
+            .keys;
         Ok(keys.iter().map(|key| key.to_vec()).collect())
     }
 
@@ -92,10 +103,17 @@ impl LocalBuilder {
         image: &str,
         engine: &EngineKey,
     ) -> Result<v1::Description, BuilderError> {
-        let source = v1::ImageSource { image: image.into(), ..v1::ImageSource::default() };
-        let request = v1::ResolveRequest { source: Some(source.clone()) };
+        let source = v1::ImageSource {
+            image: image.into(),
+            ..v1::ImageSource::default()
+        };
+        let request = v1::ResolveRequest {
+            source: Some(source.clone()),
+        };
         let resolved = self.builder.clone().resolve(request).await;
-        let resolved = resolved.map_err(|status| unavailable(&status))?.into_inner();
+        let resolved = resolved
+            .map_err(|status| unavailable(&status))?
+            .into_inner();
         if let Some(refusal) = resolved.refusal {
             return Err(refused(refusal));
         }
@@ -105,7 +123,11 @@ impl LocalBuilder {
             engine_keys: vec![engine.to_string()],
         };
         let built = self.builder.clone().build(request).await;
-        match built.map_err(|status| unavailable(&status))?.into_inner().outcome {
+        match built
+            .map_err(|status| unavailable(&status))?
+            .into_inner()
+            .outcome
+        {
             Some(Outcome::Description(description)) => Ok(description),
             Some(Outcome::Refusal(refusal)) => Err(refused(refusal)),
             None => Err(BuilderError::Unavailable("its answer is empty".into())),
@@ -127,12 +149,24 @@ impl CodeSource for LocalBuilder {
 }
 
 fn refused(refusal: v1::Refusal) -> BuilderError {
-    let v1::Refusal { reason, message, retry_after_seconds } = refusal;
-    BuilderError::Refused { reason, message, again: retry_after_seconds > 0 }
+    let v1::Refusal {
+        reason,
+        message,
+        retry_after_seconds,
+    } = refusal;
+    BuilderError::Refused {
+        reason,
+        message,
+        again: retry_after_seconds > 0,
+    }
 }
 
 fn unavailable(status: &Status) -> BuilderError {
-    BuilderError::Unavailable(format!("{}: {}", status.code().description(), status.message()))
+    BuilderError::Unavailable(format!(
+        "{}: {}",
+        status.code().description(),
+        status.message()
+    ))
 }
 
 /// Starts the builder again whenever it ends.
@@ -157,7 +191,8 @@ async fn keep(mut child: tokio::process::Child, folder: PathBuf, socket: PathBuf
 
 fn channel(socket: &Path) -> Channel {
     // Never resolved: the connector knows the socket.
-    Endpoint::from_static("http://shoal-builder").connect_with_connector_lazy(ToSocket(socket.into()))
+    Endpoint::from_static("http://shoal-builder")
+        .connect_with_connector_lazy(ToSocket(socket.into()))
 }
 
 #[derive(Clone)]

@@ -58,7 +58,10 @@ pub(super) async fn start(folder: &Path, socket: &Path) -> Result<Child, ChildEr
         // A Ctrl-C is for this process, which still needs its builder while it drains.
         .process_group(0)
         .spawn()
-        .map_err(|error| ChildError::Spawn { program: program.clone(), error })?;
+        .map_err(|error| ChildError::Spawn {
+            program: program.clone(),
+            error,
+        })?;
     let deadline = Instant::now() + START;
     loop {
         if UnixStream::connect(socket).await.is_ok() {
@@ -76,6 +79,10 @@ pub(super) async fn start(folder: &Path, socket: &Path) -> Result<Child, ChildEr
 
 /// The builder beside this program, else whatever PATH has.
 fn program() -> PathBuf {
-    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(NAME)));
-    beside.filter(|path| path.is_file()).unwrap_or_else(|| NAME.into())
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|own| Some(own.parent()?.join(NAME)));
+    beside
+        .filter(|path| path.is_file())
+        .unwrap_or_else(|| NAME.into())
 }

@@ -35,7 +35,10 @@ pub struct FileError {
 /// # Errors
 /// It cannot be read, is no such list, or names an app or a port twice.
 pub(super) fn read(path: &Path) -> Result<Vec<Entry>, FileError> {
-    let failed = |problem| FileError { path: path.display().to_string(), problem };
+    let failed = |problem| FileError {
+        path: path.display().to_string(),
+        problem,
+    };
     let text = state_file::read_text(path, MOST_BYTES).map_err(|e| failed(e.to_string()))?;
     parse(&text).map_err(failed)
 }
@@ -47,7 +50,12 @@ fn parse(text: &str) -> Result<Vec<Entry>, String> {
     let entries: Vec<Entry> = yaml::from_str(text).map_err(|error| error.to_string())?;
     let (mut names, mut ports) = (BTreeSet::new(), BTreeSet::new());
     for entry in &entries {
-        let Entry { namespace, name, port, .. } = entry;
+        let Entry {
+            namespace,
+            name,
+            port,
+            ..
+        } = entry;
         if !is_label(namespace) || !is_label(name) {
             return Err(format!(
                 "`{namespace}/{name}`: a namespace and a name are of lower-case letters, digits and \
@@ -55,13 +63,17 @@ fn parse(text: &str) -> Result<Vec<Entry>, String> {
             ));
         }
         if *port == 0 {
-            return Err(format!("{namespace}/{name}: port 0; give one from 1 to 65535"));
+            return Err(format!(
+                "{namespace}/{name}: port 0; give one from 1 to 65535"
+            ));
         }
         if !names.insert((namespace, name)) {
             return Err(format!("{namespace}/{name} is listed twice"));
         }
         if !ports.insert(port) {
-            return Err(format!("{namespace}/{name}: port {port} is another app's already"));
+            return Err(format!(
+                "{namespace}/{name}: port {port} is another app's already"
+            ));
         }
     }
     Ok(entries)

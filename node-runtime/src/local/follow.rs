@@ -42,13 +42,15 @@ pub struct LocalConfig {
 ///
 /// # Errors
 /// The state folder cannot be used. A file that cannot be read changes nothing and is told in the log.
-pub async fn follow(
-    config: LocalConfig,
-    node: Node,
-    builder: Arc<LocalBuilder>,
-) -> io::Result<()> {
+pub async fn follow(config: LocalConfig, node: Node, builder: Arc<LocalBuilder>) -> io::Result<()> {
     let ids = StoreIds::open(&config.state_dir)?;
-    let mut follower = Follower { config, node, builder, ids, built: HashMap::new() };
+    let mut follower = Follower {
+        config,
+        node,
+        builder,
+        ids,
+        built: HashMap::new(),
+    };
     let mut seen = None;
     let mut again = None;
     loop {
@@ -103,9 +105,18 @@ impl Follower {
             set.push(assignment.clone());
             // Each app is served as soon as it can be.
             let (set, code_keys) = (vec![assignment], code_keys.clone());
-            self.node.apply(Assignments { set, code_keys, ..Assignments::default() });
+            self.node.apply(Assignments {
+                set,
+                code_keys,
+                ..Assignments::default()
+            });
         }
-        self.node.apply(Assignments { full: true, set, code_keys, ..Assignments::default() });
+        self.node.apply(Assignments {
+            full: true,
+            set,
+            code_keys,
+            ..Assignments::default()
+        });
         again
     }
 
@@ -129,8 +140,12 @@ impl Follower {
         }
         let store_id = |label: &str| self.ids.get(&entry.namespace, &entry.name, label);
         let assignment =
-            plan::assignment(entry, descriptions, self.config.listen_address, store_id)
-                .map_err(|message| Problem { message, passing: false })?;
+            plan::assignment(entry, descriptions, self.config.listen_address, store_id).map_err(
+                |message| Problem {
+                    message,
+                    passing: false,
+                },
+            )?;
         self.built.insert(app, (entry.clone(), assignment.clone()));
         Ok(assignment)
     }
@@ -142,14 +157,27 @@ struct Problem {
 }
 
 fn images(entry: &Entry) -> Vec<String> {
-    let listed = entry.spec.components.iter().flatten().map(|component| component.image.clone());
+    let listed = entry
+        .spec
+        .components
+        .iter()
+        .flatten()
+        .map(|component| component.image.clone());
     entry.spec.image.clone().into_iter().chain(listed).collect()
 }
 
 fn app_ref(entry: &Entry) -> AppRef {
-    AppRef { namespace: entry.namespace.clone(), name: entry.name.clone(), uid: String::new() }
+    AppRef {
+        namespace: entry.namespace.clone(),
+        name: entry.name.clone(),
+        uid: String::new(),
+    }
 }
 
 fn refusal(entry: &Entry, message: String) -> InvalidAssignment {
-    InvalidAssignment { app: app_ref(entry), generation: String::new(), message }
+    InvalidAssignment {
+        app: app_ref(entry),
+        generation: String::new(),
+        message,
+    }
 }

@@ -14,3 +14,5 @@ pub use builder::{BuilderError, LocalBuilder};
 pub use child::ChildError;
 pub use file::{Entry, FileError};
 pub use follow::{LocalConfig, follow};
+pub use plan::assignment;
+pub use store_ids::StoreIds;

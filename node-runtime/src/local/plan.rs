@@ -18,7 +18,7 @@ const DEFAULT_LABEL: &str = "default";
 ///
 /// # Errors
 /// The entry and its images do not fit; the message names the component.
-pub(super) fn assignment(
+pub fn assignment(
     entry: &Entry,
     descriptions: Vec<v1::Description>,
     listen_address: Option<IpAddr>,
@@ -31,7 +31,10 @@ pub(super) fn assignment(
     if components.is_empty() {
         return Err("its image holds no component".into());
     }
-    let code: Vec<_> = components.iter().map(|c| (&c.name, &c.digest, &c.routes)).collect();
+    let code: Vec<_> = components
+        .iter()
+        .map(|c| (&c.name, &c.digest, &c.routes))
+        .collect();
     let mut assignment = Assignment {
         revision: hash(&code),
         generation: String::new(),
@@ -61,7 +64,10 @@ fn described(
     descriptions: Vec<v1::Description>,
 ) -> Result<Vec<v1::ComponentDescription>, String> {
     let Some(listed) = &entry.spec.components else {
-        let mut all: Vec<_> = descriptions.into_iter().flat_map(|d| d.components).collect();
+        let mut all: Vec<_> = descriptions
+            .into_iter()
+            .flat_map(|d| d.components)
+            .collect();
         for component in all.iter_mut().filter(|component| component.name.is_empty()) {
             component.name.clone_from(&entry.name);
         }
@@ -92,9 +98,17 @@ fn component(
 ) -> Result<ComponentSpec, String> {
     let name = described.name.clone();
     let of = |problem: String| format!("component `{name}`: {problem}");
-    let digest = described.digest.parse().map_err(|error| of(format!("{error}")))?;
-    let routes = described.routes.iter().map(|route| route.parse::<shoal_artifact::Route>());
-    let routes = routes.collect::<Result<_, _>>().map_err(|error| of(error.to_string()))?;
+    let digest = described
+        .digest
+        .parse()
+        .map_err(|error| of(format!("{error}")))?;
+    let routes = described
+        .routes
+        .iter()
+        .map(|route| route.parse::<shoal_artifact::Route>());
+    let routes = routes
+        .collect::<Result<_, _>>()
+        .map_err(|error| of(error.to_string()))?;
     let mut stores = Vec::new();
     for label in &described.key_value_stores {
         if label != DEFAULT_LABEL {
@@ -102,17 +116,30 @@ fn component(
                 "it opens the store `{label}`; without StoreClasses only `{DEFAULT_LABEL}` has one"
             )));
         }
-        let id = store_id(label).map_err(|error| of(format!("no id for store `{label}`: {error}")))?;
-        stores.push(StoreBinding { label: label.clone(), id, limits: ValueLimits::default() });
+        let id =
+            store_id(label).map_err(|error| of(format!("no id for store `{label}`: {error}")))?;
+        stores.push(StoreBinding {
+            label: label.clone(),
+            id,
+            limits: ValueLimits::default(),
+        });
     }
     let env = environment(entry, &described);
-    Ok(ComponentSpec { name: described.name, digest, routes, env, stores })
+    Ok(ComponentSpec {
+        name: described.name,
+        digest,
+        routes,
+        env,
+        stores,
+    })
 }
 
 /// The component's own environment, else the app's, else the image's.
 fn environment(entry: &Entry, described: &v1::ComponentDescription) -> Vec<(String, String)> {
     let listed = entry.spec.components.iter().flatten();
-    let own = listed.filter(|own| own.name == described.name).find_map(|own| own.env.as_ref());
+    let own = listed
+        .filter(|own| own.name == described.name)
+        .find_map(|own| own.env.as_ref());
     let pair = |variable: &EnvVar| (variable.name.clone(), variable.value.clone());
     let env: BTreeMap<String, String> = match own.or(entry.spec.env.as_ref()) {
         Some(declared) => declared.iter().map(pair).collect(),
@@ -152,8 +179,12 @@ mod tests {
     fn an_image_gives_names_routes_and_environment_unless_the_app_does() {
         let plain = plan("{image: x}", vec![description("")]).unwrap();
         assert_eq!(plain.components[0].name, "b");
-        assert_eq!(plain.components[0].env, [("FROM".to_owned(), "image".to_owned())]);
-        let listed = "{components: [{name: c, image: x, routes: ['/c'], env: [{name: A, value: '1'}]}]}";
+        assert_eq!(
+            plain.components[0].env,
+            [("FROM".to_owned(), "image".to_owned())]
+        );
+        let listed =
+            "{components: [{name: c, image: x, routes: ['/c'], env: [{name: A, value: '1'}]}]}";
         let listed = plan(listed, vec![description("")]).unwrap();
         assert_eq!(listed.components[0].name, "c");
         assert_eq!(listed.components[0].routes[0].to_string(), "/c");
@@ -164,7 +195,11 @@ mod tests {
     #[test]
     fn limits_change_the_generation_and_not_the_revision() {
         let before = plan("{image: x}", vec![description("")]).unwrap();
-        let after = plan("{image: x, limits: {concurrency: 1}}", vec![description("")]).unwrap();
+        let after = plan(
+            "{image: x, limits: {concurrency: 1}}",
+            vec![description("")],
+        )
+        .unwrap();
         assert_eq!(before.revision, after.revision);
         assert_ne!(before.generation, after.generation);
     }
@@ -174,6 +209,9 @@ mod tests {
         let mut other = description("c");
         other.components[0].key_value_stores = vec!["cache".into()];
         let error = plan("{image: x}", vec![other]).unwrap_err();
-        assert!(error.contains("`c`") && error.contains("`cache`"), "{error}");
+        assert!(
+            error.contains("`c`") && error.contains("`cache`"),
+            "{error}"
+        );
     }
 }

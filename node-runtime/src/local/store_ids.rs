@@ -13,15 +13,17 @@ const NAME: &str = "stores.json";
 const MOST_BYTES: u64 = 64 << 20;
 
 /// Ids by `namespace/app/label`. An id, once given, stays.
-pub(super) struct StoreIds {
+pub struct StoreIds {
     path: PathBuf,
     ids: BTreeMap<String, String>,
 }
 
 impl StoreIds {
+    /// The ids that are kept in `folder`.
+    ///
     /// # Errors
     /// The file is there and cannot be read: data would seem to be lost.
-    pub(super) fn open(folder: &Path) -> io::Result<Self> {
+    pub fn open(folder: &Path) -> io::Result<Self> {
         let path = folder.join(NAME);
         let ids = match state_file::read(&path, MOST_BYTES) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other)?,
@@ -32,7 +34,10 @@ impl StoreIds {
     }
 
     /// The id of a label's Store; made, and kept before it is used, where there is none.
-    pub(super) fn get(&mut self, namespace: &str, app: &str, label: &str) -> io::Result<StoreId> {
+    ///
+    /// # Errors
+    /// A new id cannot be kept, or the kept one is no id.
+    pub fn get(&mut self, namespace: &str, app: &str, label: &str) -> io::Result<StoreId> {
         let name = format!("{namespace}/{app}/{label}");
         if let Some(id) = self.ids.get(&name) {
             return id.parse().map_err(io::Error::other);
@@ -55,9 +60,18 @@ mod tests {
         let mut ids = StoreIds::open(folder.path()).unwrap();
         let id = ids.get("a", "b", "default").unwrap();
         assert_ne!(ids.get("a", "c", "default").unwrap(), id);
-        assert_eq!(StoreIds::open(folder.path()).unwrap().get("a", "b", "default").unwrap(), id);
+        assert_eq!(
+            StoreIds::open(folder.path())
+                .unwrap()
+                .get("a", "b", "default")
+                .unwrap(),
+            id
+        );
 
         std::fs::write(folder.path().join(NAME), "nonsense").unwrap();
-        assert!(StoreIds::open(folder.path()).is_err(), "data would seem to be lost");
+        assert!(
+            StoreIds::open(folder.path()).is_err(),
+            "data would seem to be lost"
+        );
     }
 }

@@ -57,7 +57,10 @@ pub(super) struct Durations {
 impl Durations {
     fn add(&self, took: Duration) {
         let seconds = took.as_secs_f64();
-        let at = BUCKETS.iter().position(|bound| seconds <= *bound).unwrap_or(BUCKETS.len());
+        let at = BUCKETS
+            .iter()
+            .position(|bound| seconds <= *bound)
+            .unwrap_or(BUCKETS.len());
         if let Some(bucket) = self.buckets.get(at) {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
@@ -81,7 +84,10 @@ impl AppMetrics {
         self.durations.add(took);
         let mut requests = self.requests.lock();
         requests.last = Some(Instant::now());
-        let found = requests.counts.iter_mut().find(|(s, from, _)| (*s, *from) == (status, source));
+        let found = requests
+            .counts
+            .iter_mut()
+            .find(|(s, from, _)| (*s, *from) == (status, source));
         match found {
             Some((_, _, count)) => *count = count.saturating_add(1),
             None => requests.counts.push((status, source, 1)),

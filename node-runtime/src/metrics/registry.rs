@@ -37,7 +37,12 @@ impl fmt::Debug for Metrics {
 impl Metrics {
     pub(crate) fn new(node: Arc<NodeContext>, reports: Arc<ReportHub>) -> Arc<Self> {
         let (apps, gone) = (Mutex::default(), Durations::default());
-        Arc::new(Self { node, reports, apps, gone })
+        Arc::new(Self {
+            node,
+            reports,
+            apps,
+            gone,
+        })
     }
 
     pub(crate) fn add(&self, app: &Arc<App>) {
@@ -49,7 +54,9 @@ impl Metrics {
     /// The app is gone: its durations stay in the node's sum, its own series go.
     pub(crate) fn remove(&self, app: &Arc<App>) {
         self.gone.merge(app.metrics.durations());
-        self.apps.lock().retain(|other| !std::ptr::eq(other.as_ptr(), Arc::as_ptr(app)));
+        self.apps
+            .lock()
+            .retain(|other| !std::ptr::eq(other.as_ptr(), Arc::as_ptr(app)));
     }
 
     fn apps(&self) -> Vec<Arc<App>> {
@@ -109,12 +116,19 @@ impl Metrics {
     fn durations(&self, apps: &[Arc<App>], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let all = Durations::default();
         all.merge(&self.gone);
-        apps.iter().for_each(|app| all.merge(app.metrics.durations()));
+        apps.iter()
+            .for_each(|app| all.merge(app.metrics.durations()));
         let bounds = BUCKETS.iter().copied().chain([f64::MAX]);
-        let counts = all.buckets.iter().map(|count| count.load(Ordering::Relaxed));
+        let counts = all
+            .buckets
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed));
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
-        #[expect(clippy::cast_precision_loss, reason = "a sum of microseconds over many years")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a sum of microseconds over many years"
+        )]
         let seconds = all.microseconds.load(Ordering::Relaxed) as f64 / 1e6;
         encoder
             .encode_descriptor(

@@ -95,14 +95,28 @@ impl Actor {
 
     /// Tries until the app is as assigned, or cannot be.
     async fn become_(&mut self, assignment: &Assignment) {
-        self.app.draining.store(assignment.role == Role::Drain, Ordering::Relaxed);
+        self.app
+            .draining
+            .store(assignment.role == Role::Drain, Ordering::Relaxed);
         let mut backoff = Backoff::default();
         if !self.serves(assignment) {
-            self.report(assignment, State::Fetching, Some(Reason::Fetching), String::new());
+            self.report(
+                assignment,
+                State::Fetching,
+                Some(Reason::Fetching),
+                String::new(),
+            );
         }
         loop {
-            let Err(problem) = self.attempt(assignment).await else { return };
-            let Problem { state, reason, message, again } = problem;
+            let Err(problem) = self.attempt(assignment).await else {
+                return;
+            };
+            let Problem {
+                state,
+                reason,
+                message,
+                again,
+            } = problem;
             tracing::warn!(app = %assignment.app, %reason, message, again, "the app is not ready");
             self.report(assignment, state, Some(reason), message);
             if !again {
@@ -130,7 +144,10 @@ impl Actor {
             message: error.to_string(),
             again: false,
         })?;
-        let moved = self.listener.as_ref().is_some_and(|l| l.port() != assignment.port);
+        let moved = self
+            .listener
+            .as_ref()
+            .is_some_and(|l| l.port() != assignment.port);
         if self.listener.is_none() || moved {
             let opened = Listener::open(assignment, &self.app, &self.serving);
             let listener = opened.map_err(|error| Problem {
@@ -159,7 +176,11 @@ impl Actor {
     }
 
     fn serves(&self, assignment: &Assignment) -> bool {
-        self.app.serving.load().as_ref().is_some_and(|now| now.id == assignment.revision)
+        self.app
+            .serving
+            .load()
+            .as_ref()
+            .is_some_and(|now| now.id == assignment.revision)
     }
 
     fn report(&self, of: &Assignment, state: State, reason: Option<Reason>, message: String) {
@@ -184,5 +205,10 @@ fn problem(component: &str, error: &CodeError) -> Problem {
         CodeError::Signature(_) => (State::Failed, Reason::BadSignature, true),
         CodeError::Link(_) => (State::Failed, Reason::LinkFailed, false),
     };
-    Problem { state, reason, message: format!("component `{component}`: {error}"), again }
+    Problem {
+        state,
+        reason,
+        message: format!("component `{component}`: {error}"),
+        again,
+    }
 }

@@ -12,7 +12,9 @@ pub(crate) struct Backoff(u32);
 impl Backoff {
     /// How long to wait before the next attempt.
     pub(crate) fn next(&mut self) -> Duration {
-        let full = FIRST.saturating_mul(1_u32.checked_shl(self.0).unwrap_or(u32::MAX)).min(LONGEST);
+        let full = FIRST
+            .saturating_mul(1_u32.checked_shl(self.0).unwrap_or(u32::MAX))
+            .min(LONGEST);
         self.0 = self.0.saturating_add(1).min(16);
         let noise = uuid::Uuid::new_v4().as_u128() % 1000;
         let part = 0.5 + f64::from(u16::try_from(noise).unwrap_or_default()) / 2000.0;

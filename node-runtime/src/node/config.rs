@@ -65,7 +65,9 @@ fn memory_budget() -> u64 {
 
 fn machine_memory() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }
@@ -73,5 +75,6 @@ fn machine_memory() -> Option<u64> {
 /// The limit of this container's cgroup, version 2 or 1, if it has one.
 fn cgroup_memory() -> Option<u64> {
     let read = |path| fs::read_to_string(path).ok()?.trim().parse().ok();
-    read("/sys/fs/cgroup/memory.max").or_else(|| read("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+    read("/sys/fs/cgroup/memory.max")
+        .or_else(|| read("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 }

@@ -96,8 +96,10 @@ impl Node {
         let code = CodeCache::open(&folder, code, Arc::clone(&engine))
             .map_err(|error| StartError::Folder { folder, error })?;
         let runtime = config.serving_runtime().map_err(StartError::Threads)?;
-        let serving =
-            Serving { runtime: runtime.handle().clone(), connections: TaskTracker::new() };
+        let serving = Serving {
+            runtime: runtime.handle().clone(),
+            connections: TaskTracker::new(),
+        };
         let context = Arc::new(NodeContext {
             engine,
             memory: NodeMemory::new(config.memory_budget),
@@ -119,7 +121,10 @@ impl Node {
             collect_at: watch::Sender::new(None),
             linger: config.linger,
         });
-        tokio::spawn(collect_code(Arc::downgrade(&inner), inner.collect_at.subscribe()));
+        tokio::spawn(collect_code(
+            Arc::downgrade(&inner),
+            inner.collect_at.subscribe(),
+        ));
         Ok(Self { inner })
     }
 
@@ -131,7 +136,13 @@ impl Node {
     /// Takes assignments and returns at once; what becomes of them is told by [`Node::reports`].
     /// Must be called within the runtime that the node was started in.
     pub fn apply(&self, assignments: Assignments) {
-        let Assignments { full, set, removed, keep, code_keys } = assignments;
+        let Assignments {
+            full,
+            set,
+            removed,
+            keep,
+            code_keys,
+        } = assignments;
         if !code_keys.is_empty() {
             self.inner.code.trust(code_keys);
         }
@@ -161,7 +172,9 @@ impl Node {
         if full {
             self.inner.forget_refused(&listed);
         }
-        self.inner.collect_at.send_replace(Some(Instant::now() + KEEP_CODE));
+        self.inner
+            .collect_at
+            .send_replace(Some(Instant::now() + KEEP_CODE));
     }
 
     /// Follows what becomes of the apps.
@@ -188,7 +201,13 @@ impl Node {
     /// afterwards.
     pub async fn shutdown(&self, deadline: Duration) {
         self.drain();
-        let entries: Vec<Entry> = self.inner.apps.lock().drain().map(|(_, entry)| entry).collect();
+        let entries: Vec<Entry> = self
+            .inner
+            .apps
+            .lock()
+            .drain()
+            .map(|(_, entry)| entry)
+            .collect();
         for entry in entries {
             entry.wanted.send_replace(Wanted::Closed);
         }
@@ -204,7 +223,11 @@ impl Node {
 
 impl Inner {
     fn assign(self: &Arc<Self>, apps: &mut HashMap<AppRef, Entry>, assignment: Assignment) {
-        let digests = assignment.components.iter().map(|c| c.digest.clone()).collect();
+        let digests = assignment
+            .components
+            .iter()
+            .map(|c| c.digest.clone())
+            .collect();
         if let Some(entry) = apps.get_mut(&assignment.app) {
             entry.digests = digests;
             let wanted = Wanted::Assignment(Arc::new(assignment));
@@ -236,9 +259,16 @@ impl Inner {
 
     /// An assignment that is not valid changes nothing but the report: what serves goes on.
     fn refuse(&self, apps: &HashMap<AppRef, Entry>, invalid: InvalidAssignment) {
-        let InvalidAssignment { app, generation, message } = invalid;
+        let InvalidAssignment {
+            app,
+            generation,
+            message,
+        } = invalid;
         tracing::warn!(%app, message, "the assignment is not valid");
-        let before = apps.contains_key(&app).then(|| self.reports.get(&app)).flatten();
+        let before = apps
+            .contains_key(&app)
+            .then(|| self.reports.get(&app))
+            .flatten();
         self.reports.set(AppReport {
             app,
             generation,
@@ -262,7 +292,11 @@ impl Inner {
     }
 
     fn needed(&self) -> HashSet<Digest> {
-        self.apps.lock().values().flat_map(|entry| entry.digests.iter().cloned()).collect()
+        self.apps
+            .lock()
+            .values()
+            .flat_map(|entry| entry.digests.iter().cloned())
+            .collect()
     }
 
     fn end(&self) {
@@ -289,7 +323,9 @@ async fn collect_code(
             return;
         }
         loop {
-            let Some(at) = *collect_at.borrow_and_update() else { break };
+            let Some(at) = *collect_at.borrow_and_update() else {
+                break;
+            };
             tokio::select! {
                 () = tokio::time::sleep_until(at) => {
                     let Some(inner) = node.upgrade() else { return };

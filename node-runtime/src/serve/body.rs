@@ -13,9 +13,7 @@ use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use super::{
-    RequestId, exchange::Exchange, failure::Failure, guest::Guest, idle::LazyTimer,
-};
+use super::{RequestId, exchange::Exchange, failure::Failure, guest::Guest, idle::LazyTimer};
 use crate::{
     app::{App, Component, Permit},
     metrics::Source,
@@ -70,7 +68,9 @@ pub(super) struct Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.app.metrics.record(self.status, Source::Guest, self.started.elapsed());
+        self.app
+            .metrics
+            .record(self.status, Source::Guest, self.started.elapsed());
     }
 }
 
@@ -114,7 +114,10 @@ pub(crate) struct TrackedBody<T> {
 
 impl<T> TrackedBody<T> {
     pub(crate) fn new(body: ResponseBody, tracked: T) -> Self {
-        Self { body, tracked: Some(tracked) }
+        Self {
+            body,
+            tracked: Some(tracked),
+        }
     }
 }
 
@@ -154,7 +157,9 @@ impl GuestBody {
             if let Poll::Ready(polled) = self.poll_inner(cx) {
                 return Poll::Ready(polled);
             }
-            let Some(running) = &mut self.running else { break };
+            let Some(running) = &mut self.running else {
+                break;
+            };
             match running.guest.poll(cx) {
                 // Its body is at its end now: once more from the top.
                 Poll::Ready(ended) => {
@@ -177,7 +182,9 @@ impl GuestBody {
     }
 
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Polled {
-        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        let Some(inner) = &mut self.inner else {
+            return Poll::Ready(None);
+        };
         match Pin::new(inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.exchange.moved();
@@ -213,7 +220,12 @@ impl Running {
 
     /// Lets a guest whose response is complete do what it still has to, for a while.
     fn run_on(self, at_most: Duration) {
-        let Self { guest, permit, component, id } = self;
+        let Self {
+            guest,
+            permit,
+            component,
+            id,
+        } = self;
         tokio::spawn(async move {
             if let Ok(Err(failure)) = tokio::time::timeout(at_most, guest).await {
                 report(permit.app(), &component, &id, &failure);
@@ -225,7 +237,9 @@ impl Running {
 /// Logs and counts the death of a guest.
 fn report(app: &App, component: &Component, id: &RequestId, failure: &Failure) {
     app.node.traps.count(failure.reason);
-    let Some(left_out) = app.trap_log.write(Instant::now()) else { return };
+    let Some(left_out) = app.trap_log.write(Instant::now()) else {
+        return;
+    };
     tracing::warn!(
         namespace = app.name().namespace,
         app = app.name().name,

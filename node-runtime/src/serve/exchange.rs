@@ -27,7 +27,10 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) fn new() -> Self {
-        Self { moved: AtomicU64::new(now()), ..Self::default() }
+        Self {
+            moved: AtomicU64::new(now()),
+            ..Self::default()
+        }
     }
 
     /// The guest's answer; the first counts, as the interface allows only one.

@@ -33,22 +33,34 @@ impl Failure {
                 _ => Refusal::Trapped,
             };
             let message = format!("{message} (memory could not grow past {limit})");
-            return Self { reason: "memory", message, refusal };
+            return Self {
+                reason: "memory",
+                message,
+                refusal,
+            };
         }
-        let reason = match (error.downcast_ref::<Trap>(), error.downcast_ref::<I32Exit>()) {
+        let reason = match (
+            error.downcast_ref::<Trap>(),
+            error.downcast_ref::<I32Exit>(),
+        ) {
             (Some(trap), _) => name(*trap),
             (None, Some(_)) => "exit",
             (None, None) if started => "host",
             (None, None) => "instantiation",
         };
-        Self { reason, message, refusal: Refusal::Trapped }
+        Self {
+            reason,
+            message,
+            refusal: Refusal::Trapped,
+        }
     }
 
     /// The runtime itself failed while it ran a guest.
     pub(super) fn panic() -> Self {
         Self {
             reason: "panic",
-            message: "the runtime panicked while it ran the guest; this is a fault of the runtime".into(),
+            message: "the runtime panicked while it ran the guest; this is a fault of the runtime"
+                .into(),
             refusal: Refusal::Internal,
         }
     }

@@ -70,11 +70,23 @@ async fn run(
     store.epoch_deadline_async_yield_and_update(1);
     store.set_hostcall_fuel(HOSTCALL_BYTES);
     let mut started = false;
-    let ended = call(prepared, &mut store, request, Arc::clone(exchange), &mut started).await;
+    let ended = call(
+        prepared,
+        &mut store,
+        request,
+        Arc::clone(exchange),
+        &mut started,
+    )
+    .await;
     let state = store.data_mut();
     // A body that is still there was neither finished nor dropped by the guest: whoever reads it
     // must not take its end for the end of the response.
-    if ended.is_err() || state.table.iter_mut().any(|entry| entry.is::<HostOutgoingBody>()) {
+    if ended.is_err()
+        || state
+            .table
+            .iter_mut()
+            .any(|entry| entry.is::<HostOutgoingBody>())
+    {
         exchange.set_unfinished();
     }
     ended.map_err(|error| Failure::new(&error, started, state.limiter.refused()))
@@ -93,5 +105,8 @@ async fn call(
     let out = http.new_response_outparam_from_callback(answer)?;
     let proxy = prepared.pre.instantiate_async(&mut *store).await?;
     *started = true;
-    proxy.wasi_http_incoming_handler().call_handle(store, request, out).await
+    proxy
+        .wasi_http_incoming_handler()
+        .call_handle(store, request, out)
+        .await
 }

@@ -27,7 +27,9 @@ impl Client {
     pub(crate) fn new(address: SocketAddr) -> Self {
         // A dual-stack socket shows IPv4 clients as IPv6 ones.
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-        Self { address: value(address.to_string().as_bytes()) }
+        Self {
+            address: value(address.to_string().as_bytes()),
+        }
     }
 }
 
@@ -39,7 +41,10 @@ pub(crate) struct RouteHeaders {
 
 impl RouteHeaders {
     pub(crate) fn new(route: &Route) -> Self {
-        Self { raw: value(route.as_str().as_bytes()), base: value(route.base().as_bytes()) }
+        Self {
+            raw: value(route.as_str().as_bytes()),
+            base: value(route.base().as_bytes()),
+        }
     }
 }
 
@@ -67,15 +72,21 @@ pub(super) fn describe(
     client: &Client,
     found: &RouteMatch<'_, '_, Target>,
 ) {
-    let foreign: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with(PREFIX)).cloned().collect();
+    let foreign: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with(PREFIX))
+        .cloned()
+        .collect();
     for name in foreign {
         headers.remove(name);
     }
     let route = &found.value.headers;
     headers.reserve(7 + found.parameters.len());
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    headers.insert(FULL_URL, value(format!("http://{authority}{path}").as_bytes()));
+    headers.insert(
+        FULL_URL,
+        value(format!("http://{authority}{path}").as_bytes()),
+    );
     headers.insert(PATH_INFO, value(found.rest.as_bytes()));
     headers.insert(MATCHED_ROUTE, route.raw.clone());
     headers.insert(RAW_COMPONENT_ROUTE, route.raw.clone());

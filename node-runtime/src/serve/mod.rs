@@ -41,7 +41,8 @@ pub(crate) async fn respond(
     let mut response = match serve(&app, &client, request, &id, started).await {
         Ok(response) => response,
         Err(refusal) => {
-            app.metrics.record(refusal.status(), Source::Runtime, started.elapsed());
+            app.metrics
+                .record(refusal.status(), Source::Runtime, started.elapsed());
             refusal.response(&id)
         }
     };
@@ -61,10 +62,21 @@ async fn serve(
 ) -> Result<Response<ResponseBody>, Refusal> {
     let revision = app.serving.load_full().ok_or(Refusal::NotServing)?;
     let (target, permit) = admit(app, &revision, client, &mut request)?;
-    let Some(slot) = app.node.engine.slots().take(target.component.prepared.weight) else {
+    let Some(slot) = app
+        .node
+        .engine
+        .slots()
+        .take(target.component.prepared.weight)
+    else {
         return Err(Refusal::NoSlot);
     };
-    let answered = start::Start { app, revision: &revision, target, id, started };
+    let answered = start::Start {
+        app,
+        revision: &revision,
+        target,
+        id,
+        started,
+    };
     answered.run(request, permit, slot).await
 }
 
@@ -88,6 +100,8 @@ fn admit<'r>(
     let found = revision.routes.find(uri.path()).ok_or(Refusal::NoRoute)?;
     headers::describe(request.headers_mut(), &uri, &authority, client, &found);
     let concurrency = revision.limits.concurrency;
-    let permit = app.admit(concurrency).ok_or(Refusal::Concurrency { limit: concurrency })?;
+    let permit = app
+        .admit(concurrency)
+        .ok_or(Refusal::Concurrency { limit: concurrency })?;
     Ok((found.value, permit))
 }

@@ -103,7 +103,11 @@ impl Refusal {
         let headers = response.headers_mut();
         let text = HeaderValue::from_static("text/plain; charset=utf-8");
         headers.insert(header::CONTENT_TYPE, text);
-        put(headers, "proxy-status", &format!("shoal; error={}", self.error()));
+        put(
+            headers,
+            "proxy-status",
+            &format!("shoal; error={}", self.error()),
+        );
         put(headers, request_id::HEADER, id.as_str());
         if self.status() == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

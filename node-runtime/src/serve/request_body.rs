@@ -24,8 +24,19 @@ pub(super) struct RequestBody {
 
 impl RequestBody {
     /// At most `limit` bytes, and at most `idle` between two pieces.
-    pub(super) fn new(inner: Incoming, exchange: Arc<Exchange>, limit: u64, idle: Duration) -> Self {
-        Self { inner, exchange, left: limit, idle, timer: LazyTimer::default() }
+    pub(super) fn new(
+        inner: Incoming,
+        exchange: Arc<Exchange>,
+        limit: u64,
+        idle: Duration,
+    ) -> Self {
+        Self {
+            inner,
+            exchange,
+            left: limit,
+            idle,
+            timer: LazyTimer::default(),
+        }
     }
 
     fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {

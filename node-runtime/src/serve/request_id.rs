@@ -14,7 +14,10 @@ pub struct RequestId(OnceLock<Box<str>>);
 
 impl RequestId {
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
+        let given = request
+            .headers()
+            .get(HEADER)
+            .and_then(|value| value.to_str().ok());
         match given.filter(|id| (1..=LONGEST).contains(&id.len())) {
             Some(id) => Self(OnceLock::from(Box::from(id))),
             None => Self::default(),
@@ -22,6 +25,7 @@ impl RequestId {
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        self.0.get_or_init(|| uuid::Uuid::new_v4().simple().to_string().into())
+        self.0
+            .get_or_init(|| uuid::Uuid::new_v4().simple().to_string().into())
     }
 }

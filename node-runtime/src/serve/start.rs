@@ -51,9 +51,16 @@ impl Start<'_> {
         let exchange = Arc::new(Exchange::new());
         let guest = self.guest(request, &exchange, slot);
         let (component, id) = (Arc::clone(&self.target.component), Arc::clone(self.id));
-        let mut running = Some(Running { guest, permit, component, id });
+        let mut running = Some(Running {
+            guest,
+            permit,
+            component,
+            id,
+        });
         let response = self.response(&mut running, &exchange).await?;
-        let (parts, body) = response.map_err(|code| Refusal::GuestError(name(&code)))?.into_parts();
+        let (parts, body) = response
+            .map_err(|code| Refusal::GuestError(name(&code)))?
+            .into_parts();
         if parts.status.is_informational() {
             return Err(Refusal::NoResponse);
         }
@@ -89,7 +96,9 @@ impl Start<'_> {
         let mut timer = LazyTimer::default();
         let (start, limit) = (self.started, self.revision.limits.response_start);
         poll_fn(|cx| {
-            let Some(guest) = running else { return Poll::Ready(Err(Refusal::NoResponse)) };
+            let Some(guest) = running else {
+                return Poll::Ready(Err(Refusal::NoResponse));
+            };
             let ended = match guest.guest.poll(cx) {
                 Poll::Ready(ended) => Some(ended),
                 Poll::Pending => None,
@@ -98,12 +107,13 @@ impl Start<'_> {
                 guest.ended(ended);
                 *running = None;
             }
-            if let Some(response) = exchange.take_response() {
-                return Poll::Ready(Ok(response));
-            }
+            // Whatever the guest makes of it, as long as nothing has been sent.
             if exchange.is_body_too_large() {
                 let limit = self.revision.limits.request_body;
                 return Poll::Ready(Err(Refusal::BodyTooLarge { limit }));
+            }
+            if let Some(response) = exchange.take_response() {
+                return Poll::Ready(Ok(response));
             }
             match ended {
                 Some(Ok(())) => Poll::Ready(Err(Refusal::NoResponse)),
@@ -124,7 +134,11 @@ impl Start<'_> {
         head: bool,
         status: StatusCode,
     ) -> Result<ResponseBody, Refusal> {
-        let record = Record { app: Arc::clone(self.app), status, started: self.started };
+        let record = Record {
+            app: Arc::clone(self.app),
+            status,
+            started: self.started,
+        };
         let idle = self.revision.limits.idle;
         let (ready, inner) = match running {
             Some(_) => (VecDeque::new(), Some(inner)),
@@ -135,7 +149,15 @@ impl Start<'_> {
             },
         };
         let timer = LazyTimer::default();
-        let body = GuestBody { ready, inner, running, exchange, idle, timer, record };
+        let body = GuestBody {
+            ready,
+            inner,
+            running,
+            exchange,
+            idle,
+            timer,
+            record,
+        };
         let body = ResponseBody::Guest(Box::new(body));
         if !head && !has_no_body(status) {
             return Ok(body);
@@ -175,9 +197,13 @@ fn collect(mut inner: HyperOutgoingBody, exchange: &Exchange) -> Option<Collecte
     if frames.iter().any(Frame::is_trailers) {
         return Some(Collected::Frames(frames));
     }
-    let mut chunks = frames.into_iter().filter_map(|frame| frame.into_data().ok());
+    let mut chunks = frames
+        .into_iter()
+        .filter_map(|frame| frame.into_data().ok());
     let first = chunks.next().unwrap_or_default();
-    let Some(second) = chunks.next() else { return Some(Collected::Whole(first)) };
+    let Some(second) = chunks.next() else {
+        return Some(Collected::Whole(first));
+    };
     let mut whole = BytesMut::from(first);
     whole.extend_from_slice(&second);
     chunks.for_each(|chunk| whole.extend_from_slice(&chunk));
@@ -187,6 +213,8 @@ fn collect(mut inner: HyperOutgoingBody, exchange: &Exchange) -> Option<Collecte
 /// The WIT name of an error, without what it carries.
 fn name(code: &wasmtime_wasi_http::p2::bindings::http::types::ErrorCode) -> String {
     let debug = format!("{code:?}");
-    let end = debug.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(debug.len());
+    let end = debug
+        .find(|c: char| !c.is_ascii_alphanumeric())
+        .unwrap_or(debug.len());
     debug.get(..end).unwrap_or_default().to_owned()
 }

@@ -23,7 +23,10 @@ impl TrapLog {
     /// Whether to write a line now; if so, how many were left out before it.
     pub(super) fn write(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock();
-        if state.since.is_none_or(|since| now.saturating_duration_since(since) >= WINDOW) {
+        if state
+            .since
+            .is_none_or(|since| now.saturating_duration_since(since) >= WINDOW)
+        {
             (state.since, state.written) = (Some(now), 0);
         }
         if state.written >= LINES {
@@ -42,7 +45,10 @@ mod tests {
     #[test]
     fn a_storm_of_traps_is_counted_not_written() {
         let (log, now) = (TrapLog::default(), Instant::now());
-        assert_eq!((0..100).filter(|_| log.write(now).is_some()).count(), LINES as usize);
+        assert_eq!(
+            (0..100).filter(|_| log.write(now).is_some()).count(),
+            LINES as usize
+        );
         assert_eq!(log.write(now + WINDOW), Some(100 - u64::from(LINES)));
     }
 }

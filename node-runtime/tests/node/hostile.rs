@@ -17,10 +17,22 @@ async fn both(node: &TestNode) -> (SocketAddr, SocketAddr) {
 async fn a_guest_that_dies_costs_its_request_a_500() {
     let node = TestNode::start();
     let (hostile, hello) = both(&node).await;
-    for path in ["/trap", "/panic", "/recurse", "/exit", "/error", "/random/99999999", "/handles/99999"] {
+    for path in [
+        "/trap",
+        "/panic",
+        "/recurse",
+        "/exit",
+        "/error",
+        "/random/99999999",
+        "/handles/99999",
+    ] {
         let answer = get(hostile, path).await;
         assert_eq!(answer.status, 500, "{path}: {answer:?}");
-        assert_eq!(answer.header("proxy-status"), "shoal; error=proxy_internal_error", "{path}");
+        assert_eq!(
+            answer.header("proxy-status"),
+            "shoal; error=proxy_internal_error",
+            "{path}"
+        );
         assert_eq!(get(hello, "/").await.status, 200);
     }
     let metrics = node.node.metrics();
@@ -36,7 +48,10 @@ async fn a_guest_without_a_response_is_a_502() {
     let (hostile, _) = both(&node).await;
     let answer = get(hostile, "/no-response").await;
     assert_eq!(answer.status, 502);
-    assert_eq!(answer.header("proxy-status"), "shoal; error=http_response_incomplete");
+    assert_eq!(
+        answer.header("proxy-status"),
+        "shoal; error=http_response_incomplete"
+    );
 }
 
 #[tokio::test]
@@ -50,21 +65,29 @@ async fn a_broken_response_never_looks_whole_and_never_hangs() {
         assert_eq!(get(hello, "/").await.status, 200);
     }
     let long = get(hostile, "/broken/long").await;
-    assert!(long.status == 502 || long.broken || long.body.len() == 10, "{long:?}");
+    assert!(
+        long.status == 502 || long.broken || long.body.len() == 10,
+        "{long:?}"
+    );
 }
 
 #[tokio::test]
 async fn guests_that_compute_without_end_leave_their_neighbours_their_turn() {
     let node = TestNode::start();
     let (hostile, hello) = both(&node).await;
-    let spinning: Vec<_> = (0..8).map(|_| tokio::spawn(get(hostile, "/spin"))).collect();
+    let spinning: Vec<_> = (0..8)
+        .map(|_| tokio::spawn(get(hostile, "/spin")))
+        .collect();
     let mut answered = 0;
     while !spinning.iter().all(tokio::task::JoinHandle::is_finished) {
         let answer = tokio::time::timeout(Duration::from_secs(4), get(hello, "/")).await;
         assert_eq!(answer.expect("the neighbour waits").status, 200);
         answered += 1;
     }
-    assert!(answered > 20, "the neighbour answered only {answered} times in 5 s");
+    assert!(
+        answered > 20,
+        "the neighbour answered only {answered} times in 5 s"
+    );
     for spinner in spinning {
         assert_eq!(spinner.await.unwrap().status, 504);
     }
@@ -78,7 +101,11 @@ async fn headers_that_only_a_host_may_set_are_refused() {
     assert_eq!(answer.status, 200);
     assert!(!answer.text().contains("taken"), "{}", answer.text());
     let many = get(hostile, "/big-headers").await;
-    let bytes: usize = many.headers.iter().map(|(n, v)| n.as_str().len() + v.len()).sum();
+    let bytes: usize = many
+        .headers
+        .iter()
+        .map(|(n, v)| n.as_str().len() + v.len())
+        .sum();
     assert!(bytes < 256 << 10, "{bytes} bytes of headers");
 }
 
@@ -93,7 +120,10 @@ async fn what_a_guest_of_an_earlier_request_left_is_not_seen() {
         let metrics = node.node.metrics();
         let used = |resource: &str| {
             let start = format!("shoal_runtime_budget{{resource=\"{resource}\",what=\"used\"}} ");
-            metrics.lines().find_map(|line| line.strip_prefix(&start)).map(str::to_owned)
+            metrics
+                .lines()
+                .find_map(|line| line.strip_prefix(&start))
+                .map(str::to_owned)
         };
         used("instances").as_deref() == Some("0") && used("memory_bytes").as_deref() == Some("0")
     })

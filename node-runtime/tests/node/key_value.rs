@@ -14,14 +14,24 @@ async fn text(address: SocketAddr, path: &str) -> String {
 #[tokio::test]
 async fn every_interface_reads_what_it_wrote() {
     let node = TestNode::start();
-    let all = node.serve([app("a", "kv"), app("b", "kv-draft"), app("c", "kv-spin")]).await;
+    let all = node
+        .serve([app("a", "kv"), app("b", "kv-draft"), app("c", "kv-spin")])
+        .await;
     for kv in all {
         assert_eq!(text(kv, "/get/x").await, "404 no such key");
         assert_eq!(text(kv, "/set/x/one").await, "200 set");
-        assert_eq!(text(kv, "/get/x").await, "200 one", "another instance sees it");
+        assert_eq!(
+            text(kv, "/get/x").await,
+            "200 one",
+            "another instance sees it"
+        );
         assert_eq!(text(kv, "/exists/x").await, "200 true");
         assert_eq!(text(kv, "/delete/x").await, "200 deleted");
-        assert_eq!(text(kv, "/delete/x").await, "200 deleted", "what is not there is no error");
+        assert_eq!(
+            text(kv, "/delete/x").await,
+            "200 deleted",
+            "what is not there is no error"
+        );
         assert_eq!(text(kv, "/exists/x").await, "200 false");
     }
 }
@@ -44,8 +54,9 @@ async fn stores_of_two_apps_are_two_and_one_store_is_one() {
 #[tokio::test]
 async fn an_unknown_label_has_the_interfaces_own_error() {
     let node = TestNode::start();
-    let [kv, draft, spin] =
-        node.serve([app("a", "kv"), app("b", "kv-draft"), app("c", "kv-spin")]).await;
+    let [kv, draft, spin] = node
+        .serve([app("a", "kv"), app("b", "kv-draft"), app("c", "kv-spin")])
+        .await;
     assert_eq!(text(kv, "/open?label=other").await, "500 no-such-store");
     assert_eq!(text(draft, "/open?label=other").await, "500 no-such-store");
     assert_eq!(text(spin, "/open?label=other").await, "500 access-denied");
@@ -54,7 +65,9 @@ async fn an_unknown_label_has_the_interfaces_own_error() {
 #[tokio::test]
 async fn all_keys_are_listed_in_pages_or_at_once() {
     let node = TestNode::start();
-    let all = node.serve([app("a", "kv"), app("b", "kv-draft"), app("c", "kv-spin")]).await;
+    let all = node
+        .serve([app("a", "kv"), app("b", "kv-draft"), app("c", "kv-spin")])
+        .await;
     for (kv, pages) in all.into_iter().zip(["200 3", "200 3", "200 1"]) {
         assert_eq!(text(kv, "/keys").await, "200 ");
         assert_eq!(text(kv, "/fill/k/25").await, "200 filled");
@@ -70,7 +83,10 @@ async fn many_keys_at_once() {
     let all = node.serve([app("a", "kv"), app("b", "kv-draft")]).await;
     for kv in all {
         assert_eq!(text(kv, "/set-many/a=1,b=2").await, "200 set");
-        assert_eq!(text(kv, "/get-many/b,none,a").await, "200 b=2\nnone is not there\na=1");
+        assert_eq!(
+            text(kv, "/get-many/b,none,a").await,
+            "200 b=2\nnone is not there\na=1"
+        );
         assert_eq!(text(kv, "/delete-many/a,none").await, "200 deleted");
         assert_eq!(text(kv, "/keys").await, "200 b");
     }
@@ -89,9 +105,14 @@ async fn increments_and_swaps_happen_as_a_whole() {
     assert_eq!(text(kv, "/set/c/old").await, "200 set");
     assert_eq!(text(kv, "/cas/c/old/new").await, "200 swapped");
     assert_eq!(text(kv, "/get/c").await, "200 new");
-    assert_eq!(text(kv, "/cas-stale/c/mine").await, "409 cas-failed: meanwhile");
+    assert_eq!(
+        text(kv, "/cas-stale/c/mine").await,
+        "409 cas-failed: meanwhile"
+    );
 
-    let appends: Vec<_> = (0..10).map(|_| tokio::spawn(get(kv, "/append/log/x"))).collect();
+    let appends: Vec<_> = (0..10)
+        .map(|_| tokio::spawn(get(kv, "/append/log/x")))
+        .collect();
     for append in appends {
         assert_eq!(append.await.unwrap().status, 200);
     }
@@ -102,13 +123,25 @@ async fn increments_and_swaps_happen_as_a_whole() {
 async fn limits_of_keys_and_values_are_told_in_words() {
     let node = TestNode::start();
     let mut small = app("a", "kv");
-    small.components[0].stores[0].limits = ValueLimits { key_bytes: 8, value_bytes: 16 };
+    small.components[0].stores[0].limits = ValueLimits {
+        key_bytes: 8,
+        value_bytes: 16,
+    };
     let [kv] = node.serve([small]).await;
     assert_eq!(text(kv, "/set/12345678/ok").await, "200 set");
     let long = text(kv, "/set/123456789/x").await;
-    assert_eq!(long, "500 other: the key has 9 bytes; at most 8 are allowed");
-    assert_eq!(text(kv, "/big/k/17").await, "500 other: the value has 17 bytes; at most 16 are allowed");
-    assert!(text(kv, "/get/").await.starts_with("500 other: "), "a key has at least a byte");
+    assert_eq!(
+        long,
+        "500 other: the key has 9 bytes; at most 8 are allowed"
+    );
+    assert_eq!(
+        text(kv, "/big/k/17").await,
+        "500 other: the value has 17 bytes; at most 16 are allowed"
+    );
+    assert!(
+        text(kv, "/get/").await.starts_with("500 other: "),
+        "a key has at least a byte"
+    );
 }
 
 #[tokio::test]

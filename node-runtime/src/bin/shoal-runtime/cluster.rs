@@ -28,8 +28,8 @@ pub async fn run(flags: Flags) -> Result<()> {
     let identity = enrolment::start(&flags.identity).await?;
     let builder = client::channel(&flags.builder, Role::Builder, &identity)
         .with_context(|| format!("--builder {}", flags.builder))?;
-    let store = Remote::new(&flags.store, &identity)
-        .with_context(|| format!("--store {}", flags.store))?;
+    let store =
+        Remote::new(&flags.store, &identity).with_context(|| format!("--store {}", flags.store))?;
     let config = NodeConfig {
         instance_slots: flags.instances,
         ..NodeConfig::new(flags.state.clone()).context("no thread for output")?
@@ -48,8 +48,11 @@ pub async fn run(flags: Flags) -> Result<()> {
         failed = health => failed.context("the health server failed")??,
         () = signal => {}
     }
-    control.drain(Duration::from_secs(flags.drain_timeout)).await;
-    node.shutdown(Duration::from_secs(flags.shutdown_timeout)).await;
+    control
+        .drain(Duration::from_secs(flags.drain_timeout))
+        .await;
+    node.shutdown(Duration::from_secs(flags.shutdown_timeout))
+        .await;
     Ok(())
 }
 

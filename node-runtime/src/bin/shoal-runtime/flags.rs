@@ -28,10 +28,18 @@ pub struct Flags {
     #[arg(long, value_name = "ADDRESS", default_value = ":9090")]
     pub metrics_address: Address,
     /// Host and port of the builder, which gives the code
-    #[arg(long, value_name = "HOST:PORT", default_value = "shoal-builder.shoal-system.svc:9443")]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        default_value = "shoal-builder.shoal-system.svc:9443"
+    )]
     pub builder: String,
     /// Host and port of the embedded stores
-    #[arg(long, value_name = "HOST:PORT", default_value = "shoal-store.shoal-system.svc:9443")]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        default_value = "shoal-store.shoal-system.svc:9443"
+    )]
     pub store: String,
     /// Addresses of this pod, at most one of each family
     #[arg(long, env = "POD_IPS", value_name = "IPS", value_delimiter = ',')]
@@ -79,7 +87,13 @@ mod tests {
 
     #[test]
     fn a_port_alone_is_every_address() {
-        assert_eq!(":9090".parse::<Address>().unwrap().0, "[::]:9090".parse().unwrap());
-        assert_eq!("127.0.0.1:1".parse::<Address>().unwrap().0, "127.0.0.1:1".parse().unwrap());
+        assert_eq!(
+            ":9090".parse::<Address>().unwrap().0,
+            "[::]:9090".parse().unwrap()
+        );
+        assert_eq!(
+            "127.0.0.1:1".parse::<Address>().unwrap().0,
+            "127.0.0.1:1".parse().unwrap()
+        );
     }
 }

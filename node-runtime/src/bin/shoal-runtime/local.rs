@@ -27,13 +27,18 @@ pub async fn run(flags: Flags, file: PathBuf) -> Result<()> {
         ..NodeConfig::new(state.clone()).context("no thread for output")?
     };
     let node = Node::start(config, builder.clone(), Arc::new(stores))?;
-    let local = LocalConfig { file, state_dir: state, listen_address: flags.listen_address };
+    let local = LocalConfig {
+        file,
+        state_dir: state,
+        listen_address: flags.listen_address,
+    };
     let health = tokio::spawn(health::serve(health, node.clone(), || None));
     tokio::select! {
         failed = follow(local, node.clone(), builder) => failed.context("--state")?,
         failed = health => failed.context("the health server failed")??,
         () = signal => {}
     }
-    node.shutdown(Duration::from_secs(flags.shutdown_timeout)).await;
+    node.shutdown(Duration::from_secs(flags.shutdown_timeout))
+        .await;
     Ok(())
 }

@@ -10,7 +10,11 @@ use self::bindings::wasi::keyvalue0_2_0_draft::{
     atomics, batch,
     store::{self, Error, KeyResponse},
 };
-use super::{Bucket, Failure, KeyValueHost, KeyValueView, operations::{Operations, Target}, view};
+use super::{
+    Bucket, Failure, KeyValueHost, KeyValueView,
+    operations::{Operations, Target},
+    view,
+};
 use crate::host::InstanceState;
 
 mod bindings {
@@ -68,7 +72,9 @@ impl Operations<'_> {
             }
             (after, number) = (next, end);
         }
-        Err(Failure::Other("the cursor is beyond what can be listed".into()))
+        Err(Failure::Other(
+            "the cursor is beyond what can be listed".into(),
+        ))
     }
 }
 
@@ -108,7 +114,10 @@ impl store::HostBucket for KeyValueView<'_> {
         cursor: Option<u64>,
     ) -> Outcome<KeyResponse> {
         let target = self.table.get(&bucket)?.into();
-        let page = self.operations.numbered_page(target, cursor.unwrap_or(0)).await;
+        let page = self
+            .operations
+            .numbered_page(target, cursor.unwrap_or(0))
+            .await;
         said(page.map(|(keys, cursor)| KeyResponse { keys, cursor }))
     }
 
@@ -154,7 +163,9 @@ impl atomics::Host for KeyValueView<'_> {
     ) -> Outcome<u64> {
         let target = self.table.get(&bucket)?.into();
         let Ok(delta) = i64::try_from(delta) else {
-            return said(Err(Failure::Other(format!("the delta {delta} is beyond 64 bits signed"))));
+            return said(Err(Failure::Other(format!(
+                "the delta {delta} is beyond 64 bits signed"
+            ))));
         };
         let sum = self.operations.increment(target, key, delta).await;
         let unsigned = |sum: i64| {

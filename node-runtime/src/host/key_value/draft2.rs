@@ -66,19 +66,35 @@ impl store::Host for KeyValueView<'_> {
 
 impl store::HostBucket for KeyValueView<'_> {
     async fn get(&mut self, bucket: Resource<Bucket>, key: String) -> Outcome<Option<Vec<u8>>> {
-        said(self.operations.get(self.table.get(&bucket)?.into(), key).await)
+        said(
+            self.operations
+                .get(self.table.get(&bucket)?.into(), key)
+                .await,
+        )
     }
 
     async fn set(&mut self, bucket: Resource<Bucket>, key: String, value: Vec<u8>) -> Outcome<()> {
-        said(self.operations.set_many(self.table.get(&bucket)?.into(), vec![(key, value)]).await)
+        said(
+            self.operations
+                .set_many(self.table.get(&bucket)?.into(), vec![(key, value)])
+                .await,
+        )
     }
 
     async fn delete(&mut self, bucket: Resource<Bucket>, key: String) -> Outcome<()> {
-        said(self.operations.delete_many(self.table.get(&bucket)?.into(), vec![key]).await)
+        said(
+            self.operations
+                .delete_many(self.table.get(&bucket)?.into(), vec![key])
+                .await,
+        )
     }
 
     async fn exists(&mut self, bucket: Resource<Bucket>, key: String) -> Outcome<bool> {
-        said(self.operations.exists(self.table.get(&bucket)?.into(), key).await)
+        said(
+            self.operations
+                .exists(self.table.get(&bucket)?.into(), key)
+                .await,
+        )
     }
 
     async fn list_keys(
@@ -86,7 +102,10 @@ impl store::HostBucket for KeyValueView<'_> {
         bucket: Resource<Bucket>,
         cursor: Option<String>,
     ) -> Outcome<KeyResponse> {
-        let page = self.operations.page(self.table.get(&bucket)?.into(), cursor).await;
+        let page = self
+            .operations
+            .page(self.table.get(&bucket)?.into(), cursor)
+            .await;
         said(page.map(|(keys, cursor)| KeyResponse { keys, cursor }))
     }
 
@@ -102,9 +121,14 @@ impl batch::Host for KeyValueView<'_> {
         bucket: Resource<Bucket>,
         keys: Vec<String>,
     ) -> Outcome<Vec<(String, Option<Vec<u8>>)>> {
-        let found = self.operations.get_many(self.table.get(&bucket)?.into(), keys.clone()).await;
+        let found = self
+            .operations
+            .get_many(self.table.get(&bucket)?.into(), keys.clone())
+            .await;
         let pairs = |found: Vec<Option<Bytes>>| {
-            keys.into_iter().zip(found.into_iter().map(|value| value.map(Vec::from))).collect()
+            keys.into_iter()
+                .zip(found.into_iter().map(|value| value.map(Vec::from)))
+                .collect()
         };
         said(found.map(pairs))
     }
@@ -114,11 +138,19 @@ impl batch::Host for KeyValueView<'_> {
         bucket: Resource<Bucket>,
         pairs: Vec<(String, Vec<u8>)>,
     ) -> Outcome<()> {
-        said(self.operations.set_many(self.table.get(&bucket)?.into(), pairs).await)
+        said(
+            self.operations
+                .set_many(self.table.get(&bucket)?.into(), pairs)
+                .await,
+        )
     }
 
     async fn delete_many(&mut self, bucket: Resource<Bucket>, keys: Vec<String>) -> Outcome<()> {
-        said(self.operations.delete_many(self.table.get(&bucket)?.into(), keys).await)
+        said(
+            self.operations
+                .delete_many(self.table.get(&bucket)?.into(), keys)
+                .await,
+        )
     }
 }
 
@@ -129,7 +161,11 @@ impl atomics::Host for KeyValueView<'_> {
         key: String,
         delta: i64,
     ) -> Outcome<i64> {
-        said(self.operations.increment(self.table.get(&bucket)?.into(), key, delta).await)
+        said(
+            self.operations
+                .increment(self.table.get(&bucket)?.into(), key, delta)
+                .await,
+        )
     }
 
     async fn swap(
@@ -138,10 +174,18 @@ impl atomics::Host for KeyValueView<'_> {
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<(), CasError>> {
         let Cas { target, key, seen } = self.table.delete(cas)?;
-        match self.operations.compare_and_swap(target, key.clone(), seen, value).await {
+        match self
+            .operations
+            .compare_and_swap(target, key.clone(), seen, value)
+            .await
+        {
             Ok(Swap::Done) => Ok(Ok(())),
             Ok(Swap::Lost { current }) => {
-                let now = Cas { target, key, seen: current };
+                let now = Cas {
+                    target,
+                    key,
+                    seen: current,
+                };
                 Ok(Err(CasError::CasFailed(self.table.push(now)?)))
             }
             Err(failure) => Ok(Err(CasError::StoreError(failure.into()))),
@@ -162,7 +206,12 @@ impl atomics::HostCas for KeyValueView<'_> {
     }
 
     async fn current(&mut self, cas: Resource<Cas>) -> Outcome<Option<Vec<u8>>> {
-        Ok(Ok(self.table.get(&cas)?.seen.as_ref().map(|value| value.to_vec())))
+        Ok(Ok(self
+            .table
+            .get(&cas)?
+            .seen
+            .as_ref()
+            .map(|value| value.to_vec())))
     }
 
     async fn drop(&mut self, cas: Resource<Cas>) -> wasmtime::Result<()> {

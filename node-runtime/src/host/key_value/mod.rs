@@ -53,8 +53,14 @@ impl From<KeyValueError> for Failure {
 }
 
 fn view(state: &mut InstanceState) -> KeyValueView<'_> {
-    let operations = Operations { component: &state.component, stores: &*state.stores };
-    KeyValueView { table: &mut state.table, operations }
+    let operations = Operations {
+        component: &state.component,
+        stores: &*state.stores,
+    };
+    KeyValueView {
+        table: &mut state.table,
+        operations,
+    }
 }
 
 pub(super) fn link(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {

@@ -29,9 +29,16 @@ pub(super) struct Operations<'a> {
 impl Operations<'_> {
     /// The Store that a label is bound to.
     pub(super) fn open(self, label: &str) -> Result<Bucket, Failure> {
-        let binding = self.component.stores.iter().find(|binding| binding.label == label);
+        let binding = self
+            .component
+            .stores
+            .iter()
+            .find(|binding| binding.label == label);
         let binding = binding.ok_or(Failure::NoSuchStore)?;
-        Ok(Bucket { id: binding.id, limits: binding.limits })
+        Ok(Bucket {
+            id: binding.id,
+            limits: binding.limits,
+        })
     }
 
     pub(super) async fn get(self, store: Target, key: String) -> Result<Option<Vec<u8>>, Failure> {
@@ -54,7 +61,9 @@ impl Operations<'_> {
         let bytes: usize = values.iter().flatten().map(Bytes::len).sum();
         if bytes > VALUES_BYTES {
             let most = VALUES_BYTES;
-            return Err(Failure::Other(format!("the values have more than {most} bytes in all")));
+            return Err(Failure::Other(format!(
+                "the values have more than {most} bytes in all"
+            )));
         }
         Ok(values)
     }
@@ -69,15 +78,14 @@ impl Operations<'_> {
             store.check_key(key)?;
             store.check_value(value)?;
         }
-        let pairs = pairs.into_iter().map(|(key, value)| (key, Bytes::from(value))).collect();
+        let pairs = pairs
+            .into_iter()
+            .map(|(key, value)| (key, Bytes::from(value)))
+            .collect();
         within_deadline(self.stores.set(store.id, pairs, store.limits)).await
     }
 
-    pub(super) async fn delete_many(
-        self,
-        store: Target,
-        keys: Vec<String>,
-    ) -> Result<(), Failure> {
+    pub(super) async fn delete_many(self, store: Target, keys: Vec<String>) -> Result<(), Failure> {
         store.check_keys(&keys)?;
         within_deadline(self.stores.delete(store.id, keys)).await
     }
@@ -94,7 +102,11 @@ impl Operations<'_> {
         after: Option<String>,
     ) -> Result<(Vec<String>, Option<String>), Failure> {
         let page = within_deadline(self.stores.list_keys(store.id, after, PAGE)).await?;
-        let next = if page.more { page.keys.last().cloned() } else { None };
+        let next = if page.more {
+            page.keys.last().cloned()
+        } else {
+            None
+        };
         Ok((page.keys, next))
     }
 
@@ -103,7 +115,10 @@ impl Operations<'_> {
         let (mut all, mut after, mut bytes) = (Vec::new(), None, 0_usize);
         loop {
             let (mut keys, next) = self.page(store, after).await?;
-            bytes = keys.iter().map(|key| key.len() + size_of::<String>()).fold(bytes, usize::saturating_add);
+            bytes = keys
+                .iter()
+                .map(|key| key.len() + size_of::<String>())
+                .fold(bytes, usize::saturating_add);
             if bytes > ALL_KEYS_BYTES {
                 let found = all.len() + keys.len();
                 return Err(Failure::Other(format!(
@@ -138,7 +153,8 @@ impl Operations<'_> {
     ) -> Result<Swap, Failure> {
         store.check_value(&value)?;
         let swap =
-            self.stores.compare_and_swap(store.id, key, expected, value.into(), store.limits);
+            self.stores
+                .compare_and_swap(store.id, key, expected, value.into(), store.limits);
         within_deadline(swap).await
     }
 }
@@ -152,7 +168,10 @@ pub(super) struct Target {
 
 impl From<&Bucket> for Target {
     fn from(bucket: &Bucket) -> Self {
-        Self { id: bucket.id, limits: bucket.limits }
+        Self {
+            id: bucket.id,
+            limits: bucket.limits,
+        }
     }
 }
 
@@ -161,9 +180,9 @@ impl Target {
         let most = self.limits.key_bytes;
         match key.len() as u64 {
             0 => Err(Failure::Other("a key has at least 1 byte".into())),
-            bytes if bytes > most => {
-                Err(Failure::Other(format!("the key has {bytes} bytes; at most {most} are allowed")))
-            }
+            bytes if bytes > most => Err(Failure::Other(format!(
+                "the key has {bytes} bytes; at most {most} are allowed"
+            ))),
             _ => Ok(()),
         }
     }
@@ -186,7 +205,9 @@ impl Target {
 
 fn check_count(count: usize) -> Result<(), Failure> {
     if count > BATCH {
-        return Err(Failure::Other(format!("{count} keys in one call; at most {BATCH} are allowed")));
+        return Err(Failure::Other(format!(
+            "{count} keys in one call; at most {BATCH} are allowed"
+        )));
     }
     Ok(())
 }
@@ -198,7 +219,9 @@ async fn within_deadline<T>(
         Ok(result) => Ok(result?),
         Err(_) => {
             let seconds = DEADLINE.as_secs();
-            Err(Failure::Other(format!("the store did not answer within {seconds} s")))
+            Err(Failure::Other(format!(
+                "the store did not answer within {seconds} s"
+            )))
         }
     }
 }

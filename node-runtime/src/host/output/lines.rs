@@ -43,7 +43,10 @@ impl Lines {
     }
 
     fn flush(&mut self, each: &mut impl FnMut(&str)) {
-        let line = self.unfinished.strip_suffix(b"\r").unwrap_or(&self.unfinished);
+        let line = self
+            .unfinished
+            .strip_suffix(b"\r")
+            .unwrap_or(&self.unfinished);
         each(&String::from_utf8_lossy(line));
         self.unfinished.clear();
     }

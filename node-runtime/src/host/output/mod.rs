@@ -41,7 +41,10 @@ pub struct OutputRecord<'a> {
     pub dropped: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }

@@ -63,7 +63,9 @@ impl State {
         if elapsed < Duration::from_millis(10) {
             return;
         }
-        let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).min(10_000);
+        let milliseconds = u64::try_from(elapsed.as_millis())
+            .unwrap_or(u64::MAX)
+            .min(10_000);
         self.lines = (self.lines + LINES_PER_SECOND * milliseconds / 1000).min(LINES_AT_ONCE);
         self.bytes = (self.bytes + BYTES_PER_SECOND * milliseconds / 1000).min(BYTES_AT_ONCE);
         self.filled = now;
@@ -78,7 +80,9 @@ mod tests {
     fn too_many_lines_are_dropped_and_counted_by_the_next() {
         let budget = OutputBudget::default();
         let start = Instant::now();
-        let taken = (0..5000).filter(|_| budget.take(1, start).is_some()).count() as u64;
+        let taken = (0..5000)
+            .filter(|_| budget.take(1, start).is_some())
+            .count() as u64;
         assert_eq!(taken, LINES_AT_ONCE);
         let later = start + Duration::from_secs(1);
         assert_eq!(budget.take(1, later), Some(5000 - LINES_AT_ONCE));
@@ -89,7 +93,9 @@ mod tests {
     fn long_lines_use_the_share_up_too() {
         let budget = OutputBudget::default();
         let start = Instant::now();
-        let taken = (0..100).filter(|_| budget.take(64 << 10, start).is_some()).count();
+        let taken = (0..100)
+            .filter(|_| budget.take(64 << 10, start).is_some())
+            .count();
         assert_eq!(taken, 8);
     }
 }

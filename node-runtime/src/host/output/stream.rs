@@ -41,7 +41,12 @@ impl GuestOutput {
         request: Arc<RequestId>,
         stream: Stream,
     ) -> Self {
-        Self(Arc::new(Printer { component, request, stream, lines: Mutex::default() }))
+        Self(Arc::new(Printer {
+            component,
+            request,
+            stream,
+            lines: Mutex::default(),
+        }))
     }
 }
 
@@ -68,8 +73,12 @@ impl Printer {
 
     fn print(&self, message: &str) {
         let app = &self.component.app;
-        let Some(dropped) = app.budget.take(message.len(), Instant::now()) else { return };
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let Some(dropped) = app.budget.take(message.len(), Instant::now()) else {
+            return;
+        };
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let taken = app.sink.line(&OutputRecord {
             time: u64::try_from(since.as_millis()).unwrap_or_default(),
             namespace: &app.name.namespace,

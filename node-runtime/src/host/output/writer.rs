@@ -23,14 +23,18 @@ impl JsonLines {
     /// The system gives no thread.
     pub fn start(to: impl Write + Send + 'static) -> io::Result<Self> {
         let (queue, records) = mpsc::sync_channel(QUEUE);
-        thread::Builder::new().name("shoal-output".into()).spawn(move || run(&records, to))?;
+        thread::Builder::new()
+            .name("shoal-output".into())
+            .spawn(move || run(&records, to))?;
         Ok(Self { queue })
     }
 }
 
 impl OutputSink for JsonLines {
     fn line(&self, record: &OutputRecord<'_>) -> bool {
-        let Ok(mut line) = serde_json::to_vec(record) else { return false };
+        let Ok(mut line) = serde_json::to_vec(record) else {
+            return false;
+        };
         line.push(b'\n');
         self.queue.try_send(line).is_ok()
     }

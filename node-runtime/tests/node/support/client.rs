@@ -34,7 +34,9 @@ impl Answer {
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 }
 
@@ -47,8 +49,13 @@ pub async fn post(address: SocketAddr, path: &str, body: impl Into<Bytes>) -> An
 }
 
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> http::request::Builder {
-    let request = Request::builder().method(method).uri(path).header("host", "app.test");
-    headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "app.test");
+    headers.iter().fold(request, |request, (name, value)| {
+        request.header(*name, *value)
+    })
 }
 
 /// On a connection of its own.
@@ -64,7 +71,12 @@ pub async fn send(
         tokio::spawn(connection);
         let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
         let (body, broken) = read(body).await;
-        Answer { status: parts.status, headers: parts.headers, body, broken }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+            broken,
+        }
     };
     timeout(LONG, exchange).await.expect("no answer")
 }
@@ -113,6 +125,8 @@ impl Raw {
         let mut text = Vec::new();
         // A connection that is reset has ended too.
         let ended = timeout(limit, self.0.read_to_end(&mut text)).await;
-        ended.ok().map(|_| String::from_utf8_lossy(&text).into_owned())
+        ended
+            .ok()
+            .map(|_| String::from_utf8_lossy(&text).into_owned())
     }
 }

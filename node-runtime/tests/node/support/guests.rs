@@ -28,7 +28,8 @@ fn component(guest: &str) -> Bytes {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let path = shoal_guests::path(root, guest);
         let read = std::fs::read(&path);
-        read.unwrap_or_else(|e| panic!("{}: {e}; run `cargo xtask guests`", path.display())).into()
+        read.unwrap_or_else(|e| panic!("{}: {e}; run `cargo xtask guests`", path.display()))
+            .into()
     });
     bytes.clone()
 }
@@ -39,7 +40,10 @@ fn compiled(guest: &str) -> Bytes {
     let code = compiled.entry(guest.to_owned()).or_insert_with(|| {
         let config = shoal_engine::config(&EngineKey::host().unwrap()).unwrap();
         let engine = wasmtime::Engine::new(&config).unwrap();
-        engine.precompile_component(&component(guest)).unwrap().into()
+        engine
+            .precompile_component(&component(guest))
+            .unwrap()
+            .into()
     });
     code.clone()
 }
@@ -57,8 +61,18 @@ impl Guests {
     pub fn new() -> Arc<Self> {
         let document = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).unwrap();
         let names = [
-            "hello", "hello-v1", "hello-v2", "echo", "env", "denied", "hostile", "kv", "kv-draft",
-            "kv-spin", "unknown-import", "no-handler",
+            "hello",
+            "hello-v1",
+            "hello-v2",
+            "echo",
+            "env",
+            "denied",
+            "hostile",
+            "kv",
+            "kv-draft",
+            "kv-spin",
+            "unknown-import",
+            "no-handler",
         ];
         let known = names.map(|name| (digest(name), name.to_owned())).into();
         Arc::new(Self {
@@ -84,9 +98,13 @@ impl CodeSource for Guests {
         self.fetches.fetch_add(1, Ordering::SeqCst);
         let guest = self.known.lock().unwrap().get(digest).cloned();
         let guest = guest.ok_or_else(|| FetchError::Denied(digest.clone()))?;
-        let code = tokio::task::spawn_blocking(move || compiled(&guest)).await.unwrap();
+        let code = tokio::task::spawn_blocking(move || compiled(&guest))
+            .await
+            .unwrap();
         let hash = Sha256::digest(&code).into();
-        let signature = self.key.sign(&signed_message(digest.as_str(), engine, &hash));
+        let signature = self
+            .key
+            .sign(&signed_message(digest.as_str(), engine, &hash));
         let mut code = code.to_vec();
         if self.corrupt.load(Ordering::SeqCst) {
             let middle = code.len() / 2;

@@ -35,7 +35,9 @@ impl MemoryStore {
     async fn wait(&self) {
         let delay = *self.delay.lock().unwrap();
         if !delay.is_zero() {
-            tokio::time::timeout(delay, std::future::pending::<()>()).await.unwrap_err();
+            tokio::time::timeout(delay, std::future::pending::<()>())
+                .await
+                .unwrap_err();
         }
     }
 }
@@ -49,7 +51,10 @@ impl KeyValue for MemoryStore {
     ) -> Result<Vec<Option<Bytes>>, KeyValueError> {
         self.wait().await;
         let values = self.values.lock().unwrap();
-        Ok(keys.into_iter().map(|key| values.get(&(store, key)).cloned()).collect())
+        Ok(keys
+            .into_iter()
+            .map(|key| values.get(&(store, key)).cloned())
+            .collect())
     }
 
     async fn set(
@@ -87,8 +92,13 @@ impl KeyValue for MemoryStore {
             Some(after) => Bound::Excluded((store, after)),
             None => Bound::Included((store, String::new())),
         };
-        let keys = values.range((start, Bound::Unbounded)).map(|(key, _)| key.clone());
-        let mut keys: Vec<_> = keys.take_while(|(id, _)| *id == store).map(|(_, k)| k).collect();
+        let keys = values
+            .range((start, Bound::Unbounded))
+            .map(|(key, _)| key.clone());
+        let mut keys: Vec<_> = keys
+            .take_while(|(id, _)| *id == store)
+            .map(|(_, k)| k)
+            .collect();
         let most = PAGE.min(limit as usize);
         let more = keys.len() > most;
         keys.truncate(most);

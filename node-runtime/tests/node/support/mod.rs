@@ -41,23 +41,28 @@ impl TestNode {
         Self::build(guests, folder, |_| {})
     }
 
-    fn build(
-        guests: Arc<Guests>,
-        folder: TempDir,
-        settings: impl FnOnce(&mut NodeConfig),
-    ) -> Self {
+    fn build(guests: Arc<Guests>, folder: TempDir, settings: impl FnOnce(&mut NodeConfig)) -> Self {
         let (store, output) = (MemoryStore::new(), Captured::new());
         let mut config = NodeConfig::new(folder.path().to_owned()).unwrap();
         config.output = output.clone();
         config.linger = Duration::from_millis(200);
         settings(&mut config);
         let node = Node::start(config, guests.clone(), store.clone()).unwrap();
-        Self { node, guests, store, output, folder }
+        Self {
+            node,
+            guests,
+            store,
+            output,
+            folder,
+        }
     }
 
     /// Makes these all that runs, and waits until each is ready; gives their addresses.
     pub async fn serve<const N: usize>(&self, apps: [Assignment; N]) -> [SocketAddr; N] {
-        let names: Vec<_> = apps.iter().map(|a| (a.app.clone(), a.generation.clone())).collect();
+        let names: Vec<_> = apps
+            .iter()
+            .map(|a| (a.app.clone(), a.generation.clone()))
+            .collect();
         self.apply(apps);
         let mut addresses = Vec::new();
         for (app, generation) in names {
@@ -69,7 +74,20 @@ impl TestNode {
 
     pub fn apply<const N: usize>(&self, apps: [Assignment; N]) {
         let code_keys = vec![self.guests.public_key()];
-        self.node.apply(Assignments { code_keys, ..Assignments::all(apps) });
+        self.node.apply(Assignments {
+            code_keys,
+            ..Assignments::all(apps)
+        });
+    }
+
+    /// Waits until exactly so many instances are there.
+    pub async fn until_running(&self, instances: u32) {
+        let line =
+            format!("shoal_runtime_budget{{resource=\"instances\",what=\"used\"}} {instances}\n");
+        eventually(&format!("{instances} instances"), async || {
+            self.node.metrics().contains(&line)
+        })
+        .await;
     }
 
     /// Waits for a report of an app that is as wanted.
@@ -78,7 +96,11 @@ impl TestNode {
         let found = async {
             loop {
                 let changes = reports.changed().await;
-                if let Some(report) = changes.reports.into_iter().find(|r| r.app == *app && wanted(r)) {
+                if let Some(report) = changes
+                    .reports
+                    .into_iter()
+                    .find(|r| r.app == *app && wanted(r))
+                {
                     return report;
                 }
             }
@@ -100,7 +122,11 @@ pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
 }
 
 pub fn app_ref(name: &str) -> AppRef {
-    AppRef { namespace: "test".into(), name: name.into(), uid: format!("uid-of-{name}") }
+    AppRef {
+        namespace: "test".into(),
+        name: name.into(),
+        uid: format!("uid-of-{name}"),
+    }
 }
 
 /// An app of one guest, on a free port of the loopback, with the default limits.
@@ -135,5 +161,9 @@ pub fn component(name: &str, guest: &str, route: &str) -> ComponentSpec {
 }
 
 pub fn binding(label: &str) -> StoreBinding {
-    StoreBinding { label: label.into(), id: StoreId::random(), limits: ValueLimits::default() }
+    StoreBinding {
+        label: label.into(),
+        id: StoreId::random(),
+        limits: ValueLimits::default(),
+    }
 }

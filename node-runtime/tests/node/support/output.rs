@@ -19,7 +19,10 @@ impl Captured {
 
 impl OutputSink for Captured {
     fn line(&self, record: &OutputRecord<'_>) -> bool {
-        self.0.lock().unwrap().push(serde_json::to_value(record).unwrap());
+        self.0
+            .lock()
+            .unwrap()
+            .push(serde_json::to_value(record).unwrap());
         true
     }
 }
