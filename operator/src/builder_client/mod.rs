@@ -1,6 +1,7 @@
 //! Asks the builder, and brings its answers to the index.
 
 mod pull_secrets;
+mod wire;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,18 +11,19 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use shoal_crds::Reason;
-use shoal_plan::{AppKey, ComponentDescription, Description, Question, Refusal};
+use shoal_plan::{AppKey, Description, Question, Refusal};
 use shoal_protocol::client::ConnectError;
 use shoal_protocol::v1::builder_client::BuilderClient;
 use shoal_protocol::v1::{self, build_response};
 use shoal_protocol::{LiveIdentity, Role, client};
 use tokio::sync::Semaphore;
+use tonic::Status;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
 use tracing::{debug, info, warn};
 
 use crate::world::World;
 use pull_secrets::PullSecrets;
+use wire::{judge, plan_description, plan_refusal, timed};
 
 const RESOLVE_DEADLINE: Duration = Duration::from_secs(15);
 const BUILD_DEADLINE: Duration = Duration::from_secs(180);
@@ -358,56 +360,5 @@ impl Builder {
             self.world
                 .change(|index| index.built(digest, engine_keys, answer, now));
         }
-    }
-}
-
-fn timed<T>(message: T, deadline: Duration) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(deadline);
-    request
-}
-
-/// An error of the call itself. Only that nobody answers is not the App's business.
-fn judge<T>(status: &Status, slow: Reason, deadline: Duration) -> Outcome<T> {
-    let refusal = |reason: Reason, message: String| {
-        let reason = reason.to_string();
-        Outcome::Answer(Err(Refusal {
-            reason,
-            message,
-            retry_after_seconds: 10,
-        }))
-    };
-    match status.code() {
-        Code::DeadlineExceeded | Code::Cancelled => {
-            refusal(slow, format!("no answer within {} s", deadline.as_secs()))
-        }
-        Code::Unavailable | Code::Unknown | Code::Unauthenticated | Code::PermissionDenied => {
-            Outcome::Unavailable(status.message().to_owned())
-        }
-        _ => refusal(
-            Reason::BuilderUnavailable,
-            format!("the builder failed: {}", status.message()),
-        ),
-    }
-}
-
-fn plan_refusal(refusal: v1::Refusal) -> Refusal {
-    Refusal {
-        reason: refusal.reason,
-        message: refusal.message,
-        retry_after_seconds: refusal.retry_after_seconds,
-    }
-}
-
-fn plan_description(description: v1::Description) -> Description {
-    let component = |component: v1::ComponentDescription| ComponentDescription {
-        name: component.name,
-        digest: component.digest,
-        routes: component.routes,
-        env: component.env.into_iter().collect(),
-        key_value_stores: component.key_value_stores,
-    };
-    Description {
-        components: description.components.into_iter().map(component).collect(),
     }
 }
