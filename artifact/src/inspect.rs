@@ -32,6 +32,10 @@ pub fn inspect(subject: &str, wasm: &[u8]) -> Result<ComponentFacts, Refusal> {
             Reason::InvalidWasm,
             format!("{subject} is not valid WebAssembly: {error}"),
         ),
+        Problem::CutOff => Refusal::new(
+            Reason::InvalidWasm,
+            format!("{subject} is not valid WebAssembly: its end is missing"),
+        ),
         Problem::TooMany => Refusal::new(
             Reason::UnsupportedArtifact,
             format!(
@@ -76,6 +80,7 @@ fn check_magic(subject: &str, wasm: &[u8]) -> Result<(), Refusal> {
 
 enum Problem {
     Invalid(wasmparser::BinaryReaderError),
+    CutOff,
     TooMany,
 }
 
@@ -120,7 +125,7 @@ fn read(wasm: &[u8], facts: &mut ComponentFacts) -> Result<(), Problem> {
             | Payload::ComponentSection {
                 unchecked_range, ..
             } => {
-                rest = rest.get(unchecked_range.len()..).unwrap_or_default();
+                rest = rest.get(unchecked_range.len()..).ok_or(Problem::CutOff)?;
             }
             Payload::End(_) => return Ok(()),
             _ => {}
@@ -226,6 +231,14 @@ mod tests {
         assert_eq!(facts.exports, ["wasi:http/incoming-handler@0.2.3"]);
         assert!(facts.opens_key_value() && !facts.is_core_module);
         facts.check(SUBJECT).unwrap();
+    }
+
+    #[test]
+    fn a_component_that_is_cut_off_inside_a_part_that_is_skipped_is_not_valid() {
+        let whole = wat::parse_str(with_handler("")).unwrap();
+        let refusal = inspect(SUBJECT, &whole[..20]).unwrap_err();
+        assert_eq!(refusal.reason, Reason::InvalidWasm);
+        assert!(refusal.message.contains("its end is missing"), "{refusal:?}");
     }
 
     #[test]
