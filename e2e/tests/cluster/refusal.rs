@@ -1,7 +1,7 @@
 //! What cannot run says so: the exact condition, reason and name, and no ready endpoint.
 
 use serde_json::json;
-use shoal_e2e::{App, LONG, Namespace, cluster, delete, image, push_bytes, try_kubectl};
+use shoal_e2e::{App, LONG, Namespace, apply, cluster, delete, image, push_bytes, try_kubectl};
 
 use crate::parts::RegistryAway;
 
@@ -41,6 +41,11 @@ fn a_reference_that_is_none() {
 fn a_pull_secret_that_does_not_open_the_registry() {
     let namespace = Namespace::new("secret");
     let registry = cluster().private_registry();
+    let pool = json!({
+        "apiVersion": "shoal.dev/v1alpha1", "kind": "RuntimePool", "metadata": {"name": "default"},
+        "spec": {"registries": {"insecure": [cluster().registry(), registry]}},
+    });
+    apply(&pool.to_string());
     let created = try_kubectl(
         &[
             "-n",
