@@ -53,15 +53,4 @@ mod tests {
     async fn the_result_of_the_work_comes_back() {
         assert_eq!(shown("Working", async { 7 }).await, 7);
     }
-
-    #[tokio::test]
-    async fn work_goes_on_while_it_is_shown() {
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let timer = tokio::spawn(async move {
-            tokio::time::interval(PATIENCE * 2).tick().await;
-            sender.send(7)
-        });
-        assert_eq!(shown("Working", receiver).await, Ok(7));
-        assert_eq!(timer.await.unwrap(), Ok(()));
-    }
 }
