@@ -121,6 +121,15 @@ pub fn no_compiler_in_runtime() -> Result<Outcome> {
     }))
 }
 
+/// The apps that tests run, built.
+///
+/// # Errors
+/// There is no toolchain for WebAssembly, or one does not build.
+pub fn guests() -> Result<Outcome> {
+    shoal_guests::build_all(&workspace::root(), &mut |_| {})?;
+    Ok(Outcome::PASSED)
+}
+
 /// Files that are written by a command and committed.
 ///
 /// # Errors

@@ -65,6 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         run.stage("No compiler in the runtime", checks::no_compiler_in_runtime);
         run.stage("Generated files", checks::generated);
     }
+    run.stage("Guests for the tests", checks::guests);
     run.stage("Unit and property tests", || harness::workspace(filter));
     if arguments.skip_cluster {
         run.stage("Whole-cluster tests", || {
