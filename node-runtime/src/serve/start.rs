@@ -58,6 +58,7 @@ impl Start<'_> {
             id,
         });
         let response = self.response(&mut running, &exchange).await?;
+        another_turn(&mut running).await;
         let (parts, body) = response
             .map_err(|code| Refusal::GuestError(name(&code)))?
             .into_parts();
@@ -166,6 +167,21 @@ impl Start<'_> {
         run_out(body);
         Ok(ResponseBody::Whole(None))
     }
+}
+
+/// A guest whose turn was over when it had just responded is mostly about to end: then its response
+/// can be sent whole, or refused if it is not.
+async fn another_turn(running: &mut Option<Running>) {
+    poll_fn(|cx| {
+        if let Some(guest) = running
+            && let Poll::Ready(ended) = guest.guest.poll(cx)
+        {
+            guest.ended(&ended);
+            *running = None;
+        }
+        Poll::Ready(())
+    })
+    .await;
 }
 
 fn has_no_body(status: StatusCode) -> bool {

@@ -59,9 +59,10 @@ async fn a_broken_response_never_looks_whole_and_never_hangs() {
     let node = TestNode::start();
     let (hostile, hello) = both(&node).await;
     for path in ["/broken", "/broken/drop", "/broken/trap"] {
-        let answer = get(hostile, path).await;
-        let refused = answer.status == 502 || answer.status == 500;
-        assert!(refused || answer.broken, "{path}: {answer:?}");
+        if let Some(answer) = try_send(hostile, request("GET", path, &[]), "").await {
+            let refused = answer.status == 502 || answer.status == 500;
+            assert!(refused || answer.broken, "{path}: {answer:?}");
+        }
         assert_eq!(get(hello, "/").await.status, 200);
     }
     let long = get(hostile, "/broken/long").await;

@@ -64,19 +64,31 @@ pub async fn send(
     request: http::request::Builder,
     body: impl Into<Bytes>,
 ) -> Answer {
+    try_send(address, request, body)
+        .await
+        .expect("the connection was closed without an answer")
+}
+
+/// `None`: the connection was closed before a response had begun.
+pub async fn try_send(
+    address: SocketAddr,
+    request: http::request::Builder,
+    body: impl Into<Bytes>,
+) -> Option<Answer> {
     let request = request.body(Full::new(body.into())).unwrap();
     let exchange = async {
         let stream = TcpStream::connect(address).await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
-        let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
+        let (parts, body) = sender.send_request(request).await.ok()?.into_parts();
         let (body, broken) = read(body).await;
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
+        let (status, headers) = (parts.status, parts.headers);
+        Some(Answer {
+            status,
+            headers,
             body,
             broken,
-        }
+        })
     };
     timeout(LONG, exchange).await.expect("no answer")
 }

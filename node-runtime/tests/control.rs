@@ -1,0 +1,302 @@
+//! The control stream against an operator of the test's own, over mutual TLS.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use shoal_engine::EngineKey;
+use shoal_protocol::{
+    CertificateAuthority, ClientAuth, Identity, LiveIdentity, Role, Trust,
+    server::{self, Listener},
+    v1::{
+        self,
+        control_server::{Control as ControlService, ControlServer},
+        from_runtime, to_runtime,
+    },
+};
+use shoal_runtime::{
+    Code, CodeSource, Digest, FetchError, Node, NodeConfig,
+    control::{Control, ControlConfig},
+};
+use shoal_stores::{Embedded, embedded::EmbeddedOptions};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+const NODE: &str = "node1";
+const POD: &str = "11111111-2222-3333-4444-555555555555";
+
+/// Never gives any code: what these tests look at happens without.
+struct NoCode;
+
+#[async_trait]
+impl CodeSource for NoCode {
+    async fn fetch(&self, digest: &Digest, _: &EngineKey) -> Result<Code, FetchError> {
+        Err(FetchError::Denied(digest.clone()))
+    }
+}
+
+/// One replica: says what the test lets it say, and keeps what it hears.
+#[derive(Clone)]
+struct Operator {
+    epoch: u64,
+    say: Arc<Mutex<VecDeque<to_runtime::Message>>>,
+    heard: Arc<Mutex<Vec<from_runtime::Message>>>,
+}
+
+#[tonic::async_trait]
+impl ControlService for Operator {
+    type ConnectStream = ReceiverStream<Result<v1::ToRuntime, Status>>;
+
+    async fn connect(
+        &self,
+        request: Request<Streaming<v1::FromRuntime>>,
+    ) -> Result<Response<Self::ConnectStream>, Status> {
+        let mut inbound = request.into_inner();
+        let (sender, receiver) = mpsc::channel(16);
+        let this = self.clone();
+        tokio::spawn(async move {
+            let message = |message| v1::ToRuntime {
+                epoch: this.epoch,
+                message: Some(message),
+            };
+            let welcome = v1::Welcome {
+                protocol_version: 1,
+                leader: true,
+            };
+            let _ = sender
+                .send(Ok(message(to_runtime::Message::Welcome(welcome))))
+                .await;
+            let mut look = tokio::time::interval(Duration::from_millis(5));
+            loop {
+                tokio::select! {
+                    heard = inbound.message() => match heard {
+                        Ok(Some(v1::FromRuntime { message: Some(heard) })) => {
+                            this.heard.lock().unwrap().push(heard);
+                        }
+                        _ => return,
+                    },
+                    _ = look.tick() => {
+                        let next = this.say.lock().unwrap().pop_front();
+                        if let Some(next) = next {
+                            let _ = sender.send(Ok(message(next))).await;
+                        }
+                    }
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+impl Operator {
+    async fn serve(ca: &CertificateAuthority, epoch: u64) -> (Self, SocketAddr) {
+        let operator = Self {
+            epoch,
+            say: Arc::default(),
+            heard: Arc::default(),
+        };
+        let identity = part(ca, &Identity::new(Role::Operator, "", "", "").unwrap());
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let incoming = listener.incoming(&identity, ClientAuth::Required).unwrap();
+        let service = ControlServer::new(operator.clone());
+        tokio::spawn(
+            server::builder()
+                .add_service(service)
+                .serve_with_incoming(incoming),
+        );
+        (operator, address)
+    }
+
+    fn assign(&self, full: bool, set: Vec<v1::Assignment>) {
+        let assignments = v1::Assignments {
+            full,
+            set,
+            ..v1::Assignments::default()
+        };
+        self.say
+            .lock()
+            .unwrap()
+            .push_back(to_runtime::Message::Assignments(assignments));
+    }
+
+    fn reports(&self) -> Vec<v1::AppReport> {
+        let heard = self.heard.lock().unwrap();
+        let reports = heard.iter().filter_map(|message| match message {
+            from_runtime::Message::Report(report) => Some(report.apps.clone()),
+            _ => None,
+        });
+        reports.flatten().collect()
+    }
+
+    fn heard(&self, wanted: impl Fn(&from_runtime::Message) -> bool) -> bool {
+        self.heard.lock().unwrap().iter().any(wanted)
+    }
+}
+
+fn part(ca: &CertificateAuthority, identity: &Identity) -> LiveIdentity {
+    let live = LiveIdentity::new(Trust::from_pem(ca.certificate_pem()).unwrap());
+    let issued = ca.issue(identity).unwrap();
+    live.set_certificate(&issued.certificate_chain, &issued.key)
+        .unwrap();
+    live
+}
+
+fn assignment(name: &str, port: u32) -> v1::Assignment {
+    v1::Assignment {
+        app: Some(v1::AppRef {
+            namespace: "ns".into(),
+            name: name.into(),
+            uid: "u".into(),
+        }),
+        revision: "r".into(),
+        generation: "g".into(),
+        port,
+        components: vec![v1::Component {
+            name: "c".into(),
+            digest: format!("sha256:{}", "0".repeat(64)),
+            routes: vec!["/...".into()],
+            ..v1::Component::default()
+        }],
+        limits: Some(v1::Limits {
+            memory_bytes: 1,
+            instance_memory_bytes: 1,
+            concurrency: 1,
+            request_body_bytes: 1,
+            response_start_ms: 1,
+            idle_ms: 1,
+        }),
+        role: v1::assignment::Role::Serve.into(),
+    }
+}
+
+fn start(folder: &Path, ca: &CertificateAuthority, operator: SocketAddr) -> (Node, Control) {
+    let stores = Embedded::open(&folder.join("stores"), EmbeddedOptions::default()).unwrap();
+    let config = NodeConfig::new(folder.to_owned()).unwrap();
+    let node = Node::start(config, Arc::new(NoCode), Arc::new(stores)).unwrap();
+    let identity = part(
+        ca,
+        &Identity::new(Role::Runtime, "default", NODE, POD).unwrap(),
+    );
+    let config = ControlConfig {
+        operator: operator.to_string(),
+        pod_ips: vec!["10.0.0.1".parse().unwrap()],
+        state_dir: folder.to_owned(),
+    };
+    let control = Control::start(config, node.clone(), identity);
+    (node, control)
+}
+
+async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(tokio::time::Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_says_who_it_is_obeys_and_reports() {
+    let (folder, ca) = (
+        tempfile::tempdir().unwrap(),
+        CertificateAuthority::generate().unwrap(),
+    );
+    let (operator, address) = Operator::serve(&ca, 3).await;
+    let (node, control) = start(folder.path(), &ca, address);
+    eventually("hello", || {
+        operator.heard(|m| {
+            matches!(m, from_runtime::Message::Hello(hello)
+            if hello.engine_key == node.engine_key().to_string() && hello.pod_ips == ["10.0.0.1"])
+        })
+    })
+    .await;
+    eventually("a full report", || {
+        operator.heard(|m| matches!(m, from_runtime::Message::Report(report) if report.full))
+    })
+    .await;
+    eventually("heartbeats", || {
+        operator.heard(|m| matches!(m, from_runtime::Message::Heartbeat(_)))
+    })
+    .await;
+
+    operator.assign(true, vec![assignment("a", 10_000), assignment("bad", 80)]);
+    eventually("both apps are told of, each with its reason", || {
+        let reports = operator.reports();
+        let says = |name: &str, reason: &str, state: v1::app_report::State| {
+            reports.iter().any(|report| {
+                let app = report.app.clone().unwrap_or_default();
+                app.name == name && report.reason == reason && report.state() == state
+            })
+        };
+        says("a", "CodeUnavailable", v1::app_report::State::Fetching)
+            && says("bad", "InvalidAssignment", v1::app_report::State::Failed)
+    })
+    .await;
+
+    let drained = tokio::spawn(async move { control.drain(Duration::from_secs(20)).await });
+    eventually("draining", || {
+        operator.heard(|m| matches!(m, from_runtime::Message::Draining(_)))
+    })
+    .await;
+    assert!(
+        !drained.is_finished(),
+        "it serves on until the operator says that it may go"
+    );
+    operator
+        .say
+        .lock()
+        .unwrap()
+        .push_back(to_runtime::Message::Drained(v1::Drained {}));
+    tokio::time::timeout(Duration::from_secs(10), drained)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn the_next_process_takes_up_what_was_obeyed_with_no_operator_there() {
+    let (folder, ca) = (
+        tempfile::tempdir().unwrap(),
+        CertificateAuthority::generate().unwrap(),
+    );
+    let (operator, address) = Operator::serve(&ca, 3).await;
+    let (node, _control) = start(folder.path(), &ca, address);
+    operator.assign(true, vec![assignment("a", 10_000)]);
+    operator.assign(false, vec![assignment("b", 10_001)]);
+    let app = |name: &str| shoal_runtime::AppRef {
+        namespace: "ns".into(),
+        name: name.into(),
+        uid: "u".into(),
+    };
+    eventually("both run", || {
+        node.report(&app("a")).is_some() && node.report(&app("b")).is_some()
+    })
+    .await;
+    let kept = folder.path().join("assignments");
+    eventually("both are kept", || {
+        std::fs::read(&kept).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains('b'))
+    })
+    .await;
+    node.shutdown(Duration::from_secs(5)).await;
+    drop(node);
+
+    let nobody = "127.0.0.1:1".parse().unwrap();
+    let next = tempfile::tempdir().unwrap();
+    std::fs::copy(&kept, next.path().join("assignments")).unwrap();
+    let (node, control) = start(next.path(), &ca, nobody);
+    assert!(!control.is_restored(), "what is kept does not serve yet");
+    eventually("a runs again", || node.report(&app("a")).is_some()).await;
+}
