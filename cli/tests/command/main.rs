@@ -1,5 +1,12 @@
 //! The program as people run it, with real guests and a real registry.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
 mod plugin;
 mod push;
 mod registry;

@@ -76,7 +76,7 @@ fn another_pod_with_a_token_of_its_own_gets_nothing() {
     copy_bundle_to(namespace.name());
     let runtime = ["shoal-runtime"];
     apply(&pod(namespace.name(), "stranger", "default", &runtime));
-    wait_for_log(namespace.name(), "stranger", "service account");
+    wait_for_log(namespace.name(), "stranger", "is no part of Shoal");
     let status = try_kubectl(&["-n", namespace.name(), "logs", "stranger"], "").stdout;
     assert!(
         !status.contains("assignments"),
@@ -92,7 +92,7 @@ fn a_pod_that_borrows_a_parts_service_account_but_is_not_that_part_gets_nothing(
     ] {
         let name = format!("borrower-of-{account}");
         apply(&pod(SYSTEM, &name, account, &[program]));
-        wait_for_log(SYSTEM, &name, "controlled by");
+        wait_for_log(SYSTEM, &name, "has no controller");
         kubectl(&[
             "-n",
             SYSTEM,
