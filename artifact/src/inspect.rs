@@ -238,7 +238,10 @@ mod tests {
         let whole = wat::parse_str(with_handler("")).unwrap();
         let refusal = inspect(SUBJECT, &whole[..20]).unwrap_err();
         assert_eq!(refusal.reason, Reason::InvalidWasm);
-        assert!(refusal.message.contains("its end is missing"), "{refusal:?}");
+        assert!(
+            refusal.message.contains("its end is missing"),
+            "{refusal:?}"
+        );
     }
 
     #[test]

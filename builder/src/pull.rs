@@ -45,59 +45,71 @@ pub(crate) async fn pull(
     compiler: &Compiler,
 ) -> Result<Vec<Pulled>, Refusal> {
     let image = read_image(origin, digest).await?;
-    let config = match image.config_decides() {
-        true => Some(
-            origin
-                .small_blob(&image.config, limits::CONFIG_BYTES)
-                .await?,
-        ),
-        false => None,
-    };
-    let (plan, files) = match image.format(config.as_deref())? {
-        Format::Component(layer) => {
-            let source = WasmSource::Blob {
-                digest: layer.digest,
-                size: layer.size,
-            };
-            (AppPlan::single(source), Vec::new())
-        }
-        Format::Spin(locked) => {
-            let locked = origin.small_blob(&locked, limits::CONFIG_BYTES).await?;
-            (spin::locked::read(&locked, &image.layers)?, Vec::new())
-        }
-        Format::Container(layers) => container::read(origin, layers, cache).await?,
-    };
-    let files: HashMap<String, NamedTempFile> = files.into_iter().collect();
-    let mut pulled = Vec::new();
-    let mut bytes = 0;
+    let (plan, files) = read_plan(origin, &image, cache).await?;
+    let (mut pulled, mut bytes) = (Vec::new(), 0);
     for component in plan.components {
-        let subject = component.subject();
-        let file = match &component.wasm {
-            WasmSource::Blob { digest, size } => {
-                component_blob(origin, digest, *size, &subject, cache).await?
-            }
-            WasmSource::Inline(inline) => temporary(cache, inline)?,
-            // Two components may have the same source.
-            WasmSource::File(path) => match files.get(path) {
-                Some(file) => copy(file, cache).await.map_err(|error| storage(&error))?,
-                None => return Err(storage(&io::ErrorKind::NotFound.into())),
-            },
-        };
-        bytes += file
-            .as_file()
-            .metadata()
-            .map_err(|error| storage(&error))?
-            .len();
+        let file = component_file(origin, &component, &files, cache).await?;
+        let length = file.as_file().metadata().map(|metadata| metadata.len());
+        bytes += length.map_err(|error| storage(&error))?;
         if bytes > IMAGE_BYTES {
-            let message = format!(
-                "the image's components are larger than {} MiB",
-                IMAGE_BYTES >> 20
-            );
+            let bound = IMAGE_BYTES >> 20;
+            let message = format!("the image's components are larger than {bound} MiB");
             return Err(Refusal::new(Reason::UnsupportedArtifact, message));
         }
         pulled.push(look_into(component, file, cache, compiler).await?);
     }
     Ok(pulled)
+}
+
+/// Files of a container image, by their path in it.
+type Files = HashMap<String, NamedTempFile>;
+
+async fn read_plan(
+    origin: &Origin,
+    image: &ImageManifest,
+    cache: &Arc<Cache>,
+) -> Result<(AppPlan, Files), Refusal> {
+    let config = if image.config_decides() {
+        let bytes = origin.small_blob(&image.config, limits::CONFIG_BYTES).await;
+        Some(bytes?)
+    } else {
+        None
+    };
+    match image.format(config.as_deref())? {
+        Format::Component(layer) => {
+            let (digest, size) = (layer.digest, layer.size);
+            let plan = AppPlan::single(WasmSource::Blob { digest, size });
+            Ok((plan, Files::new()))
+        }
+        Format::Spin(locked) => {
+            let locked = origin.small_blob(&locked, limits::CONFIG_BYTES).await?;
+            let plan = spin::locked::read(&locked, &image.layers)?;
+            Ok((plan, Files::new()))
+        }
+        Format::Container(layers) => {
+            let (plan, files) = container::read(origin, layers, cache).await?;
+            Ok((plan, files.into_iter().collect()))
+        }
+    }
+}
+
+async fn component_file(
+    origin: &Origin,
+    component: &ComponentPlan,
+    files: &Files,
+    cache: &Cache,
+) -> Result<NamedTempFile, Refusal> {
+    match &component.wasm {
+        WasmSource::Blob { digest, size } => {
+            component_blob(origin, digest, *size, &component.subject(), cache).await
+        }
+        WasmSource::Inline(inline) => temporary(cache, inline),
+        // Two components may have the same source.
+        WasmSource::File(path) => match files.get(path) {
+            Some(file) => copy(file, cache).await.map_err(|error| storage(&error)),
+            None => Err(storage(&io::ErrorKind::NotFound.into())),
+        },
+    }
 }
 
 async fn read_image(origin: &Origin, digest: &Digest) -> Result<ImageManifest, Refusal> {

@@ -51,7 +51,6 @@ impl From<std::io::Error> for Failure {
 impl Failure {
     /// What a developer is told. `subject` names the component.
     pub fn refusal(&self, subject: &str, limits: &CompileLimits) -> Refusal {
-        let memory = limits.memory_bytes >> 20;
         match self {
             Self::Timeout => Refusal::new(
                 Reason::CompileTimeout,
@@ -61,73 +60,77 @@ impl Failure {
                 ),
             )
             .retry_after(RETRY),
-            Self::OutputTooLarge => Refusal::new(
-                Reason::CompileLimitExceeded,
-                format!(
-                    "the code of {subject} is larger than {} MiB",
-                    limits.output_bytes >> 20
-                ),
-            ),
-            Self::Io(error) => Refusal::new(
-                Reason::BuilderUnavailable,
-                format!("the builder could not compile {subject}: {error}"),
-            )
-            .retry_after(RETRY_SOON),
-            Self::Closed => {
-                Refusal::new(Reason::BuilderUnavailable, "the builder is shutting down")
-                    .retry_after(RETRY_SOON)
+            Self::OutputTooLarge => exceeded(format!(
+                "the code of {subject} is larger than {} MiB",
+                limits.output_bytes >> 20
+            )),
+            Self::Io(error) => {
+                unavailable(format!("the builder could not compile {subject}: {error}"))
             }
-            Self::Ended { status, stderr } => match (status.code(), status.signal()) {
-                (Some(exit), _) if exit == i32::from(code::INVALID) => Refusal::new(
-                    Reason::InvalidWasm,
-                    format!("{subject} is not valid WebAssembly: {}", one_line(stderr)),
-                ),
-                (Some(exit), _) if exit == i32::from(code::MEMORY) => {
-                    too_much_memory(subject, memory)
-                }
-                (Some(exit), _) if exit == i32::from(code::NO_SANDBOX) => Refusal::new(
-                    Reason::BuilderUnavailable,
-                    format!(
-                        "the builder cannot confine its compiler: {}",
-                        one_line(stderr)
-                    ),
-                )
-                .retry_after(RETRY),
-                (_, Some(libc::SIGXCPU)) => Refusal::new(
-                    Reason::CompileLimitExceeded,
-                    format!(
-                        "compiling {subject} took more than {} s of processor time",
-                        limits.cpu_seconds
-                    ),
-                ),
-                // Rust's own words when an allocation fails.
-                (_, Some(libc::SIGABRT)) if stderr.contains("memory allocation of") => {
-                    too_much_memory(subject, memory)
-                }
-                (_, Some(libc::SIGKILL)) => Refusal::new(
-                    Reason::CompilerCrashed,
-                    format!(
-                        "the compiler was killed while it worked on {subject}; the builder may be \
-                         short of memory"
-                    ),
-                )
-                .retry_after(RETRY),
-                _ => Refusal::new(
-                    Reason::CompilerCrashed,
-                    format!(
-                        "the compiler crashed on {subject} ({status}): {}",
-                        one_line(stderr)
-                    ),
-                )
-                .retry_after(RETRY),
+            Self::Closed => unavailable("the builder is shutting down".into()),
+            Self::Ended { status, stderr } => match status.code().map(u8::try_from) {
+                Some(Ok(exit)) => exited(exit, stderr, subject, limits),
+                _ => killed(*status, stderr, subject, limits),
             },
         }
     }
 }
 
-fn too_much_memory(subject: &str, mebibytes: u64) -> Refusal {
-    let message = format!("compiling {subject} took more than {mebibytes} MiB of memory");
+/// It ended by itself.
+fn exited(exit: u8, stderr: &str, subject: &str, limits: &CompileLimits) -> Refusal {
+    let said = one_line(stderr);
+    match exit {
+        code::INVALID => Refusal::new(
+            Reason::InvalidWasm,
+            format!("{subject} is not valid WebAssembly: {said}"),
+        ),
+        code::MEMORY => too_much_memory(subject, limits),
+        code::NO_SANDBOX => unavailable(format!("the builder cannot confine its compiler: {said}")),
+        _ => crashed(format!(
+            "the compiler crashed on {subject} (exit code {exit}): {said}"
+        )),
+    }
+}
+
+/// A signal ended it.
+fn killed(status: ExitStatus, stderr: &str, subject: &str, limits: &CompileLimits) -> Refusal {
+    match status.signal() {
+        Some(libc::SIGXCPU) => exceeded(format!(
+            "compiling {subject} took more than {} s of processor time",
+            limits.cpu_seconds
+        )),
+        // Rust's own words when an allocation fails.
+        Some(libc::SIGABRT) if stderr.contains("memory allocation of") => {
+            too_much_memory(subject, limits)
+        }
+        Some(libc::SIGKILL) => crashed(format!(
+            "the compiler was killed while it worked on {subject}; the builder may be short of \
+             memory"
+        )),
+        _ => crashed(format!(
+            "the compiler crashed on {subject} ({status}): {}",
+            one_line(stderr)
+        )),
+    }
+}
+
+fn exceeded(message: String) -> Refusal {
     Refusal::new(Reason::CompileLimitExceeded, message)
+}
+
+fn crashed(message: String) -> Refusal {
+    Refusal::new(Reason::CompilerCrashed, message).retry_after(RETRY)
+}
+
+fn unavailable(message: String) -> Refusal {
+    Refusal::new(Reason::BuilderUnavailable, message).retry_after(RETRY_SOON)
+}
+
+fn too_much_memory(subject: &str, limits: &CompileLimits) -> Refusal {
+    exceeded(format!(
+        "compiling {subject} took more than {} MiB of memory",
+        limits.memory_bytes >> 20
+    ))
 }
 
 /// The child's words in one line, without what a terminal or a log would act upon.
