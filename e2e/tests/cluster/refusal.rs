@@ -106,7 +106,7 @@ fn bytes_that_are_no_webassembly() {
         namespace.app("garbage", &reference),
         "Built",
         "InvalidWasm",
-        &["garbage"],
+        &["first bytes"],
     );
 }
 
@@ -123,7 +123,7 @@ fn a_module_that_is_cut_off() {
         namespace.app("cut", &reference),
         "Built",
         "InvalidWasm",
-        &["cut"],
+        &["its end is missing"],
     );
 }
 
