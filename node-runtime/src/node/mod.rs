@@ -243,6 +243,16 @@ impl Inner {
         let name = assignment.app.clone();
         let app = App::new(Arc::clone(&self.context), name.clone());
         self.metrics.add(&app);
+        // Known from here on, not only when its task first runs.
+        self.reports.set(AppReport {
+            app: name.clone(),
+            generation: assignment.generation.clone(),
+            serving_revision: None,
+            state: State::Fetching,
+            reason: Some(Reason::Fetching),
+            message: String::new(),
+            address: None,
+        });
         let (wanted, receiver) = watch::channel(Wanted::Assignment(Arc::new(assignment)));
         let actor = Actor {
             app,

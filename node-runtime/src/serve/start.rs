@@ -59,6 +59,7 @@ impl Start<'_> {
         });
         let response = self.response(&mut running, &exchange).await?;
         another_turn(&mut running).await;
+        self.check_body(&exchange)?;
         let (parts, body) = response
             .map_err(|code| Refusal::GuestError(name(&code)))?
             .into_parts();
@@ -108,10 +109,8 @@ impl Start<'_> {
                 guest.ended(ended);
                 *running = None;
             }
-            // Whatever the guest makes of it, as long as nothing has been sent.
-            if exchange.is_body_too_large() {
-                let limit = self.revision.limits.request_body;
-                return Poll::Ready(Err(Refusal::BodyTooLarge { limit }));
+            if let Err(refusal) = self.check_body(exchange) {
+                return Poll::Ready(Err(refusal));
             }
             if let Some(response) = exchange.take_response() {
                 return Poll::Ready(Ok(response));
@@ -125,6 +124,16 @@ impl Start<'_> {
             }
         })
         .await
+    }
+
+    /// A request that is too large is refused whatever the guest makes of it, as long as nothing has
+    /// been sent.
+    fn check_body(&self, exchange: &Exchange) -> Result<(), Refusal> {
+        let limit = self.revision.limits.request_body;
+        match exchange.is_body_too_large() {
+            true => Err(Refusal::BodyTooLarge { limit }),
+            false => Ok(()),
+        }
     }
 
     fn body(
