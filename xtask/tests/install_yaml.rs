@@ -1,5 +1,12 @@
 //! What `manifests/install.yaml` promises, checked on its objects.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
 use serde::Deserialize as _;
 use serde_yaml::Value;
 
