@@ -118,7 +118,7 @@ impl Metrics {
         all.merge(&self.gone);
         apps.iter()
             .for_each(|app| all.merge(app.metrics.durations()));
-        let bounds = BUCKETS.iter().copied().chain([f64::MAX]);
+        let bounds = BUCKETS.iter().copied().chain([f64::INFINITY]);
         let counts = all
             .buckets
             .iter()

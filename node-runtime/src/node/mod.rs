@@ -274,11 +274,11 @@ impl Inner {
             generation,
             message,
         } = invalid;
-        tracing::warn!(%app, message, "the assignment is not valid");
-        let before = apps
-            .contains_key(&app)
-            .then(|| self.reports.get(&app))
-            .flatten();
+        let known = self.reports.get(&app);
+        if known.as_ref().is_none_or(|known| known.message != message) {
+            tracing::warn!(%app, message, "the assignment is not valid");
+        }
+        let before = known.filter(|_| apps.contains_key(&app));
         self.reports.set(AppReport {
             app,
             generation,
