@@ -35,7 +35,7 @@
 //!
 //! # Without Kubernetes
 //! [`local`] has the pieces of `--assignments FILE`: [`local::LocalBuilder`] starts the builder as a
-//! child process and is a [`CodeSource`]; [`local::plan`] makes an [`Assignment`] of an App's spec.
+//! child process and is a [`CodeSource`]; [`local::assignment`] makes an [`Assignment`] of an App's spec.
 
 mod app;
 pub mod assignment;

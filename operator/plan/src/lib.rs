@@ -16,7 +16,7 @@
 //! ```
 //!
 //! The caller's side of the contract:
-//! 1. Feed the complete initial lists of every watch before the first [`plan`].
+//! 1. Feed the complete initial lists of every watch before the first [`plan()`].
 //! 2. Call [`Index::lead`] when this replica becomes the leader, then plan every key that
 //!    [`Index::take_dirty`] gives, again and again. Standbys feed their index all the same, and do not plan.
 //! 3. After a round of plans write [`Index::ports_to_reserve`], if any, and report it with
