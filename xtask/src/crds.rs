@@ -1,4 +1,4 @@
-//! `cargo xtask crds`: `manifests/crds.yaml` from the types.
+//! `cargo xtask crds`: what is written from the types in `crds/`.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -8,45 +8,74 @@ use anyhow::{Context as _, Result};
 use crate::step::step;
 use crate::{process, workspace};
 
-/// Write manifests/crds.yaml from the types in crds/.
+/// Write what comes from the types in crds/: manifests/crds.yaml and docs/reference/conditions.md.
 #[derive(clap::Args)]
 pub struct Arguments {}
+
+/// A file that an example of the crate that has the types prints. This program stays light without them.
+#[derive(Clone, Copy)]
+pub struct Generated {
+    example: &'static str,
+    path: &'static str,
+}
+
+/// Every such file.
+pub const ALL: [Generated; 2] = [
+    Generated {
+        example: "crds",
+        path: "manifests/crds.yaml",
+    },
+    Generated {
+        example: "conditions",
+        path: "docs/reference/conditions.md",
+    },
+];
 
 /// `cargo xtask crds`.
 ///
 /// # Errors
-/// The generator does not build, or the file cannot be written.
+/// The generator does not build, or a file cannot be written.
 pub fn run(_: &Arguments) -> Result<ExitCode> {
-    step("Write manifests/crds.yaml", |step| {
-        let fresh = generate()?;
-        if std::fs::read_to_string(file()).is_ok_and(|committed| committed == fresh) {
-            step.say("unchanged");
-            return Ok(());
-        }
-        std::fs::write(file(), fresh).with_context(|| format!("cannot write {}", file().display()))
-    })?;
+    for generated in ALL {
+        step(&format!("Write {}", generated.path), |step| {
+            if generated.is_up_to_date()? {
+                step.say("unchanged");
+                return Ok(());
+            }
+            let file = generated.file();
+            std::fs::write(&file, generated.fresh()?)
+                .with_context(|| format!("cannot write {}", file.display()))
+        })?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The file.
-pub fn file() -> PathBuf {
-    workspace::root().join("manifests/crds.yaml")
-}
+impl Generated {
+    /// The file.
+    pub fn file(self) -> PathBuf {
+        workspace::root().join(self.path)
+    }
 
-/// What is to be in it. A program of the crate that has the types: this one stays light without them.
-///
-/// # Errors
-/// As [`run`].
-pub fn generate() -> Result<String> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(workspace::root());
-    cargo.args([
-        "run",
-        "--quiet",
-        "--package",
-        "shoal-crds",
-        "--example",
-        "crds",
-    ]);
-    process::output(&mut cargo, None)
+    /// Whether it holds what it is to hold.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub fn is_up_to_date(self) -> Result<bool> {
+        let committed = std::fs::read_to_string(self.file()).unwrap_or_default();
+        Ok(committed == self.fresh()?)
+    }
+
+    fn fresh(self) -> Result<String> {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.current_dir(workspace::root());
+        cargo.args([
+            "run",
+            "--quiet",
+            "--package",
+            "shoal-crds",
+            "--example",
+            self.example,
+        ]);
+        process::output(&mut cargo, None)
+    }
 }
