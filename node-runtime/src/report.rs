@@ -123,7 +123,9 @@ impl ReportHub {
 
     pub(crate) fn remove(&self, app: &AppRef) {
         let mut state = self.state.lock();
-        state.apps.remove(app);
+        if state.apps.remove(app).is_none() {
+            return;
+        }
         let next = state.next();
         state.removed.insert(next, app.clone());
         while state.removed.len() > REMOVALS {
@@ -131,6 +133,11 @@ impl ReportHub {
         }
         drop(state);
         self.changed.send_replace(next);
+    }
+
+    /// Every app that is reported.
+    pub(crate) fn apps(&self) -> Vec<AppRef> {
+        self.state.lock().apps.keys().cloned().collect()
     }
 
     pub(crate) fn get(&self, app: &AppRef) -> Option<AppReport> {

@@ -11,6 +11,7 @@ mod wire;
 
 use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use shoal_crds::Reason;
 use shoal_protocol::{LiveIdentity, v1};
 use tokio::{
     sync::{mpsc, watch},
@@ -18,7 +19,7 @@ use tokio::{
 };
 
 use self::{desired::Desired, epochs::Epochs, kept::Kept, replicas::Replica};
-use crate::{Node, assignment::AppRef, report::State};
+use crate::{Node, assignment::AppRef};
 
 /// How a node finds its operator, and what it says of itself.
 #[derive(Clone, Debug)]
@@ -90,7 +91,7 @@ impl Control {
     /// Whether all that was kept from before serves again, or failed for a reason that is told.
     pub fn is_restored(&self) -> bool {
         let settled = |app: &AppRef| match self.node.report(app) {
-            Some(report) => report.state != State::Fetching || report.address.is_some(),
+            Some(report) => report.reason != Some(Reason::Fetching),
             // The operator took it away meanwhile.
             None => true,
         };

@@ -7,7 +7,7 @@ mod guard;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use bind::BindError;
@@ -28,6 +28,7 @@ pub(crate) struct Listener {
     port: u16,
     address: SocketAddr,
     stop: CancellationToken,
+    accepting: JoinHandle<()>,
 }
 
 impl Listener {
@@ -46,12 +47,19 @@ impl Listener {
             .map_err(|error| BindError::new(assignment.port, &error))?;
         let stop = CancellationToken::new();
         let accepting = accept::run(socket, Arc::clone(app), serving.clone(), stop.clone());
-        tokio::spawn(accepting);
         Ok(Self {
             port: assignment.port,
             address,
             stop,
+            accepting: tokio::spawn(accepting),
         })
+    }
+
+    /// Closes the port, and returns when it is closed. Connections end after their requests.
+    pub(crate) async fn close(mut self) {
+        self.stop.cancel();
+        // Fails only where the task panicked, and then its socket is closed as well.
+        let _ = (&mut self.accepting).await;
     }
 
     /// The port that was asked for.

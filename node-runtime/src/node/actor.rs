@@ -1,20 +1,19 @@
 //! One app's life on the node: prepared beside what serves, then swapped in.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
 use shoal_crds::Reason;
 use tokio::sync::watch;
 
-use super::backoff::Backoff;
+use super::{apps::Apps, backoff::Backoff};
 use crate::{
     app::{App, Revision},
     assignment::{Assignment, Role},
     code::{CodeCache, CodeError, Prepared},
     listener::{Listener, Serving},
-    metrics::Metrics,
     report::{AppReport, ReportHub, State},
 };
 
@@ -40,10 +39,10 @@ impl Wanted {
 
 /// Carries out what is wanted of one app, one thing after the other.
 pub(super) struct Actor {
+    pub(super) apps: Weak<Apps>,
     pub(super) app: Arc<App>,
     pub(super) code: Arc<CodeCache>,
     pub(super) reports: Arc<ReportHub>,
-    pub(super) metrics: Arc<Metrics>,
     pub(super) serving: Serving,
     pub(super) linger: Duration,
     pub(super) listener: Option<Listener>,
@@ -78,19 +77,33 @@ impl Actor {
                 }
                 Wanted::Nothing => {
                     self.app.draining.store(true, Ordering::Relaxed);
-                    tokio::time::sleep(self.linger).await;
-                    break;
+                    tokio::select! {
+                        () = tokio::time::sleep(self.linger) => {}
+                        changed = wanted.changed() => match changed {
+                            Ok(()) => continue,
+                            Err(_) => break,
+                        },
+                    }
+                    self.close().await;
+                    let retired = self
+                        .apps
+                        .upgrade()
+                        .is_none_or(|a| a.retire(&self.app, &wanted));
+                    if retired {
+                        return;
+                    }
                 }
                 Wanted::Closed => break,
             }
         }
-        // Closes the port; requests that are being answered go on.
-        self.listener = None;
-        self.metrics.remove(&self.app);
-        // Without this the app and its components would keep each other.
-        let served = self.app.serving.swap(None);
-        drop(served);
-        self.reports.remove(self.app.name());
+        self.close().await;
+    }
+
+    /// Closes the port; requests that are being answered go on.
+    async fn close(&mut self) {
+        if let Some(listener) = self.listener.take() {
+            listener.close().await;
+        }
     }
 
     /// Tries until the app is as assigned, or cannot be.
@@ -132,7 +145,7 @@ impl Actor {
                 let kept = self.code.keep(&component.digest).await;
                 kept.map_err(|error| problem(&component.name, &error))?;
             }
-            self.listener = None;
+            self.close().await;
             self.app.serving.store(None);
             self.report(assignment, State::Standby, None, String::new());
             return Ok(());

@@ -10,7 +10,7 @@ use std::{
 };
 
 use shoal_crds::Reason;
-use shoal_runtime::{Assignments, Role, State};
+use shoal_runtime::{Assignments, InvalidAssignment, Role, State};
 
 use crate::support::{TestNode, app, app_ref, client::*, component, eventually};
 
@@ -248,4 +248,51 @@ async fn what_is_not_listed_is_stopped_unless_it_is_to_be_kept() {
     assert_eq!(names, ["a".to_owned(), "c".to_owned()].into());
     assert_eq!(get(a, "/").await.status, 200);
     assert_eq!(get(c, "/").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_app_that_is_wanted_again_while_it_leaves_stays() {
+    let node = TestNode::with(|config| config.linger = Duration::from_millis(300));
+    let [address] = node.serve([app("a", "hello")]).await;
+    for _ in 0..3 {
+        node.apply([]);
+        let [same] = node.serve([app("a", "hello")]).await;
+        assert_eq!(same, address);
+        assert_eq!(get(address, "/").await.status, 200);
+    }
+    node.apply([]);
+    let mut reports = node.node.reports();
+    eventually("it is gone", async || reports.all().is_empty()).await;
+    let [_] = node.serve([app("a", "hello")]).await;
+}
+
+#[tokio::test]
+async fn what_was_not_valid_and_is_put_right_is_ready_again() {
+    let node = TestNode::start();
+    let [address] = node.serve([app("a", "hello-v1")]).await;
+    let invalid = InvalidAssignment {
+        app: app_ref("a"),
+        generation: "invalid".into(),
+        message: "the test says so".into(),
+    };
+    let set = vec![Err(invalid)];
+    node.node.apply(Assignments {
+        full: true,
+        set,
+        ..Assignments::default()
+    });
+    let report = node
+        .until(&app_ref("a"), |r| r.state == State::Failed)
+        .await;
+    assert_eq!(
+        (report.generation.as_str(), report.address),
+        ("invalid", Some(address))
+    );
+    assert_eq!(
+        report.serving_revision.as_deref(),
+        Some("revision-of-hello-v1")
+    );
+    assert_eq!(get(address, "/").await.text(), "v1", "what serves goes on");
+    let [same] = node.serve([app("a", "hello-v1")]).await;
+    assert_eq!(same, address);
 }
