@@ -1,11 +1,11 @@
 //! Building Shoal's programs.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::SystemTime;
 
 use anyhow::{Result, ensure};
 
+use crate::cargo::cargo;
 use crate::process;
 use crate::step::step;
 use crate::workspace;
@@ -70,7 +70,7 @@ pub fn parts() -> Result<Vec<PathBuf>> {
         .collect())
 }
 
-/// Builds what runs on people's machines, and gives the file.
+/// Builds what runs on people's machines (and with it [`OTHERS`]), and gives the file.
 ///
 /// # Errors
 /// As [`parts`].
@@ -86,8 +86,8 @@ fn build(programs: &[Program]) -> Result<()> {
         .map(|program| modified(&program.path()))
         .collect();
     step(&format!("Build {}", names.join(", ")), |step| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(workspace::root()).arg("build");
+        let mut cargo = cargo();
+        cargo.arg("build");
         for program in programs {
             cargo.args(["--package", program.package, "--bin", program.name]);
         }

@@ -1,10 +1,11 @@
 //! `cargo xtask crds`: what is written from the types in `crds/`.
 
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
+use crate::cargo::cargo;
 use crate::step::step;
 use crate::{process, workspace};
 
@@ -66,8 +67,7 @@ impl Generated {
     }
 
     fn fresh(self) -> Result<String> {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(workspace::root());
+        let mut cargo = cargo();
         cargo.args([
             "run",
             "--quiet",

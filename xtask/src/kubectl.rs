@@ -12,6 +12,9 @@ use crate::process;
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(250);
 
+/// Who owns the fields that are applied from here.
+const MANAGER: &str = "shoal-xtask";
+
 /// kubectl, and which cluster it is to talk to.
 #[derive(Debug, Clone)]
 pub struct Kubectl {
@@ -84,7 +87,7 @@ impl Kubectl {
         let arguments = [
             "apply",
             "--server-side",
-            "--field-manager=shoal-xtask",
+            &format!("--field-manager={MANAGER}"),
             "--force-conflicts",
             "--filename=-",
         ];
@@ -96,13 +99,18 @@ impl Kubectl {
             .collect())
     }
 
-    /// `kind/name generation` of every object of `manifest` that exists.
+    /// `kind/name`, UID, generation and when [`Self::apply`] last changed it, of every object of
+    /// `manifest` that exists. Not the resource version: controllers write status at any time.
     fn versions(&self, manifest: &str) -> Vec<String> {
-        let template = "{range .items[*]}{.kind}/{.metadata.name} {.metadata.uid} {.metadata.resourceVersion}{\"\\n\"}{end}";
-        let output = format!("jsonpath={template}");
+        let output = format!(
+            "jsonpath={{range .items[*]}}{{.kind}}/{{.metadata.name}} {{.metadata.uid}} \
+             {{.metadata.generation}} \
+             {{.metadata.managedFields[?(@.manager==\"{MANAGER}\")].time}}{{\"\\n\"}}{{end}}"
+        );
         let arguments = [
             "get",
             "--ignore-not-found",
+            "--show-managed-fields",
             "--filename=-",
             "--output",
             &output,

@@ -2,6 +2,7 @@
 
 mod answer;
 mod binaries;
+mod cargo;
 mod cluster;
 mod crds;
 mod down;

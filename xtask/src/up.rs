@@ -48,16 +48,15 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 fn on_local_cluster() -> Result<()> {
     // Before minutes of building: whether this machine can run a cluster at all.
     shoal_cluster::requirements::check()?;
-    let shoal = binaries::cli()?;
-    guests::build()?;
     let image = image::make()?;
+    guests::build()?;
     let cluster = local::up()?;
     local::load(&cluster, &image)?;
     let kubectl = local::kubectl(&cluster);
     install::install(&kubectl, &image.reference)?;
     let registry = cluster.registry();
     example::allow_registry(&kubectl, &registry)?;
-    example::push(&shoal, &registry)?;
+    example::push(&binaries::CLI.path(), &registry)?;
     let manifest = example::deploy(&kubectl, &registry)?;
     let url = example::url();
     let answer = step(&format!("curl {url} on node2"), |step| {

@@ -122,7 +122,7 @@ impl Cluster {
     pub fn curl_command(&self, node: Option<u8>) -> Result<Command> {
         let mut curl = self.node(node.unwrap_or(1))?.command("curl");
         // A proxy of the machine's environment knows nothing of the cluster.
-        curl.args(["--noproxy", "*"]);
+        curl.args(["--noproxy", "*", "--no-progress-meter"]);
         Ok(curl)
     }
 

@@ -1,10 +1,9 @@
 //! Checks that read the sources and run nothing of them.
 
-use std::process::Command;
-
 use anyhow::Result;
 
-use super::Outcome;
+use super::{Outcome, harness};
+use crate::cargo::cargo;
 use crate::{crds, process, workspace};
 
 /// One run of cargo that has to succeed.
@@ -23,12 +22,34 @@ const COMPILERS: [&str; 3] = [
     "wasmtime-internal-cranelift ",
 ];
 
+/// The example is a workspace of its own.
+const EXAMPLE: &str = "--manifest-path=examples/guestbook/Cargo.toml";
+/// Its folder stays as a user finds it.
+const EXAMPLE_TARGET: &str = "--target-dir=target/example";
+
 /// In this order: what is quick and often wrong comes first.
 pub const ALL: &[Check] = &[
     Check {
         name: "Formatting",
         log: "fmt",
         arguments: &["fmt", "--all", "--check"],
+        environment: &[],
+    },
+    Check {
+        name: "Formatting of the guests",
+        log: "fmt-guests",
+        arguments: &[
+            "fmt",
+            "--all",
+            "--check",
+            "--manifest-path=e2e/guests/Cargo.toml",
+        ],
+        environment: &[],
+    },
+    Check {
+        name: "Formatting of the example",
+        log: "fmt-example",
+        arguments: &["fmt", "--check", EXAMPLE],
         environment: &[],
     },
     Check {
@@ -65,6 +86,20 @@ pub const ALL: &[Check] = &[
         environment: &[],
     },
     Check {
+        name: "Clippy, the example",
+        log: "clippy-example",
+        arguments: &[
+            "clippy",
+            EXAMPLE,
+            EXAMPLE_TARGET,
+            "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+        environment: &[],
+    },
+    Check {
         name: "Documentation",
         log: "doc",
         arguments: &[
@@ -84,8 +119,8 @@ impl Check {
     /// Cargo cannot be started.
     pub fn run(&self) -> Result<Outcome> {
         let log = process::log_file(&format!("test-{}", self.log))?;
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(workspace::root()).args(self.arguments);
+        let mut cargo = cargo();
+        cargo.args(self.arguments);
         cargo.envs(self.environment.iter().copied());
         let passed = process::run_to(&log, &mut cargo)?;
         Ok(Outcome::check(passed, || {
@@ -100,8 +135,7 @@ impl Check {
 /// # Errors
 /// Cargo cannot say what the runtime is made of.
 pub fn no_compiler_in_runtime() -> Result<Outcome> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(workspace::root());
+    let mut cargo = cargo();
     cargo.args([
         "tree",
         "--package",
@@ -119,6 +153,16 @@ pub fn no_compiler_in_runtime() -> Result<Outcome> {
     Ok(Outcome::check(found.is_empty(), || {
         format!("shoal-runtime holds {}", found.join(", "))
     }))
+}
+
+/// The example's own tests, which need no WebAssembly.
+///
+/// # Errors
+/// Cargo cannot be started.
+pub fn example() -> Result<Outcome> {
+    let mut cargo = cargo();
+    cargo.args(["test", EXAMPLE, EXAMPLE_TARGET]);
+    harness::run("test-example", &mut cargo)
 }
 
 /// The apps that tests run, built.

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::Outcome;
+use crate::cargo::cargo;
 use crate::{process, workspace};
 
 /// The version whose `deny.toml` format this repository has.
@@ -69,7 +70,7 @@ fn installed() -> Result<PathBuf> {
     if found.is_ok_and(|version| version.trim() == format!("cargo-deny {VERSION}")) {
         return Ok(program);
     }
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = cargo();
     cargo.args([
         "install",
         "cargo-deny",

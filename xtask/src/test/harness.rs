@@ -5,7 +5,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::{Outcome, Totals};
-use crate::{process, workspace};
+use crate::cargo::cargo;
+use crate::process;
 
 /// Lines that are shown of failing tests.
 const SHOWN: usize = 200;
@@ -23,8 +24,8 @@ pub fn workspace(filter: Option<&str>) -> Result<Outcome> {
 
 /// `cargo test`, to be completed.
 pub fn test() -> Command {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(workspace::root()).arg("test");
+    let mut cargo = cargo();
+    cargo.arg("test");
     cargo
 }
 

@@ -66,6 +66,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         run.stage("Generated files", checks::generated);
     }
     run.stage("Guests for the tests", checks::guests);
+    if filter.is_none() {
+        run.stage("Tests of the example", checks::example);
+    }
     run.stage("Unit and property tests", || harness::workspace(filter));
     if arguments.skip_cluster {
         run.stage("Whole-cluster tests", || {

@@ -44,7 +44,6 @@ pub fn stages(run: &mut Run, filter: Option<&str>) {
 
 fn prepare() -> Result<(Cluster, String)> {
     guests::build()?;
-    binaries::cli()?;
     up::for_tests()
 }
 
