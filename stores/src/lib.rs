@@ -5,13 +5,15 @@
 pub mod embedded;
 pub mod key_value;
 mod limits;
+pub mod redis;
 pub mod remote;
 pub mod server;
 mod store_id;
 mod wire;
 
+pub use self::redis::{Redis, RedisOptions};
 pub use embedded::Embedded;
-pub use key_value::{KeyValue, KeyValueError, ValueLimits};
+pub use key_value::{KeyValue, KeyValueError, Usage, ValueLimits};
 pub use limits::{MAX_BYTES_PER_CALL, MAX_KEYS_PER_CALL, MAX_PAGE_BYTES, MAX_PAGE_KEYS};
 pub use remote::Remote;
 pub use store_id::{InvalidStoreId, StoreId};
