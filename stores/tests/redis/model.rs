@@ -1,0 +1,233 @@
+//! The Redis backend against a map in memory that does what the trait promises.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use shoal_stores::{KeyValue, KeyValueError, StoreId, Usage, ValueLimits, key_value::Swap};
+
+use crate::redis_server::RedisServer;
+
+const LIMITS: ValueLimits = ValueLimits {
+    key_bytes: 12,
+    value_bytes: 20,
+};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Set(Vec<(String, Vec<u8>)>),
+    Delete(Vec<String>),
+    Get(Vec<String>),
+    Exists(String),
+    List {
+        page: u32,
+    },
+    Increment(String, i64),
+    Swap {
+        key: String,
+        expect_current: bool,
+        value: Vec<u8>,
+    },
+    Forget,
+}
+
+fn key() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just(String::new()),
+        "[ab]{1,3}",
+        prop::sample::select(vec![
+            "a\0",
+            "\0",
+            "a/b",
+            "../a",
+            "a%",
+            "_",
+            "*",
+            "?",
+            "[a]",
+            "é",
+            "e\u{301}",
+            "É",
+            "A",
+            " a",
+            "a ",
+            "'; --",
+            "\u{10ffff}",
+            "a very long key that is over its limit",
+        ])
+        .prop_map(str::to_owned),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        any::<i64>().prop_map(|number| number.to_string().into_bytes()),
+        (-20i64..20).prop_map(|number| number.to_string().into_bytes()),
+        prop::collection::vec(any::<u8>(), 0..24),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => prop::collection::vec((key(), value()), 0..4).prop_map(Step::Set),
+        2 => prop::collection::vec(key(), 0..4).prop_map(Step::Delete),
+        3 => prop::collection::vec(key(), 0..4).prop_map(Step::Get),
+        1 => key().prop_map(Step::Exists),
+        2 => (1u32..6).prop_map(|page| Step::List { page }),
+        3 => (key(), prop_oneof![any::<i64>(), -3i64..3])
+            .prop_map(|(key, delta)| Step::Increment(key, delta)),
+        3 => (key(), any::<bool>(), value())
+            .prop_map(|(key, expect_current, value)| Step::Swap { key, expect_current, value }),
+        1 => Just(Step::Forget),
+    ]
+}
+
+type Model = BTreeMap<String, Vec<u8>>;
+
+fn may_write(key: &str, value: &[u8]) -> bool {
+    (1..=12).contains(&key.len()) && value.len() <= 20
+}
+
+/// Every key of a Store, a page at a time.
+async fn all_keys(stores: &dyn KeyValue, store: StoreId, page: u32) -> Vec<String> {
+    let (mut keys, mut after) = (Vec::new(), None);
+    loop {
+        let found = stores.list_keys(store, after, page).await.unwrap();
+        assert!(found.keys.len() <= page as usize);
+        assert!(!found.more || !found.keys.is_empty());
+        after = found.keys.last().cloned();
+        keys.extend(found.keys);
+        if !found.more {
+            return keys;
+        }
+    }
+}
+
+async fn take(stores: &dyn KeyValue, store: StoreId, model: &mut Model, step: Step) {
+    match step {
+        Step::Set(pairs) => {
+            let allowed = pairs.iter().all(|(key, value)| may_write(key, value));
+            let sent = pairs
+                .iter()
+                .map(|(k, v)| (k.clone(), Bytes::from(v.clone())))
+                .collect();
+            let result = stores.set(store, sent, LIMITS).await;
+            assert_eq!(result.is_ok(), allowed, "{result:?}");
+            if allowed {
+                model.extend(pairs);
+            }
+        }
+        Step::Delete(keys) => {
+            keys.iter().for_each(|key| drop(model.remove(key)));
+            stores.delete(store, keys).await.unwrap();
+        }
+        Step::Get(keys) => {
+            let expected: Vec<_> = keys
+                .iter()
+                .map(|key| model.get(key).cloned().map(Bytes::from))
+                .collect();
+            assert_eq!(stores.get(store, keys).await.unwrap(), expected);
+        }
+        Step::Exists(key) => {
+            let expected = model.contains_key(&key);
+            assert_eq!(stores.exists(store, key).await.unwrap(), expected);
+        }
+        Step::List { page } => {
+            let expected: Vec<_> = model.keys().cloned().collect();
+            assert_eq!(all_keys(stores, store, page).await, expected);
+        }
+        Step::Increment(key, delta) => {
+            let old = match model.get(&key) {
+                None => Some(0),
+                Some(value) => std::str::from_utf8(value).ok().and_then(|v| v.parse().ok()),
+            };
+            let new = old.and_then(|old: i64| old.checked_add(delta));
+            let result = stores.increment(store, key.clone(), delta, LIMITS).await;
+            match new {
+                _ if key.is_empty() || key.len() > 12 => {
+                    assert!(matches!(result, Err(KeyValueError::LimitExceeded(_))));
+                }
+                None => assert_eq!(result, Err(KeyValueError::NotAnInteger)),
+                Some(new) => {
+                    assert_eq!(result, Ok(new));
+                    model.insert(key, new.to_string().into_bytes());
+                }
+            }
+        }
+        Step::Swap {
+            key,
+            expect_current,
+            value,
+        } => {
+            let current = model.get(&key).cloned().map(Bytes::from);
+            let expected = if expect_current {
+                current.clone()
+            } else {
+                Some(Bytes::from_static(b"no such"))
+            };
+            let sent = Bytes::from(value.clone());
+            let result = stores
+                .compare_and_swap(store, key.clone(), expected.clone(), sent, LIMITS)
+                .await;
+            if !may_write(&key, &value) {
+                assert!(matches!(result, Err(KeyValueError::LimitExceeded(_))));
+            } else if expected == current {
+                assert_eq!(result, Ok(Swap::Done));
+                model.insert(key, value);
+            } else {
+                assert_eq!(result, Ok(Swap::Lost { current }));
+            }
+        }
+        Step::Forget => {}
+    }
+}
+
+/// The model's own count of what it holds.
+fn usage(model: &Model) -> Usage {
+    Usage {
+        keys: model.len() as u64,
+        bytes: model
+            .iter()
+            .map(|(key, value)| (key.len() + value.len()) as u64)
+            .sum(),
+    }
+}
+
+#[test]
+fn every_sequence_of_calls_does_what_the_trait_promises() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let Some(server) = runtime.block_on(RedisServer::start(&[])) else {
+        return;
+    };
+    let stores = runtime.block_on(async { server.stores() });
+    let config = ProptestConfig {
+        cases: 96,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(steps in prop::collection::vec((any::<bool>(), step()), 1..40))| {
+        runtime.block_on(async {
+            // Two Stores on one server: what is done to one never shows in the other.
+            let ids = [StoreId::random(), StoreId::random()];
+            let mut models = [Model::new(), Model::new()];
+            for (second, step) in steps {
+                if matches!(step, Step::Forget) {
+                    server.admin(&["SCRIPT", "FLUSH"]).await;
+                }
+                let index = usize::from(second);
+                take(&stores, ids[index], &mut models[index], step).await;
+            }
+            for (id, model) in ids.into_iter().zip(&models) {
+                let expected: Vec<_> = model.keys().cloned().collect();
+                assert_eq!(all_keys(&stores, id, 1000).await, expected);
+                assert_eq!(stores.usage(id).await.unwrap(), usage(model));
+                // Nothing stays of a Store that was emptied.
+                stores.delete(id, expected).await.unwrap();
+            }
+            assert_eq!(server.admin(&["DBSIZE"]).await, redis::Value::Int(0));
+        });
+    });
+}
