@@ -93,6 +93,15 @@ pub struct KeyPage {
     pub more: bool,
 }
 
+/// What a Store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Keys.
+    pub keys: u64,
+    /// Bytes of keys and values, without what the backend adds to them.
+    pub bytes: u64,
+}
+
 /// What became of a compare-and-swap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Swap {
