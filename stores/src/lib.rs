@@ -2,9 +2,12 @@
 //!
 //! Everything is keyed by the [`StoreId`] of a `Store` object, never by a name that a tenant chose.
 
+mod counter;
 pub mod embedded;
 pub mod key_value;
 mod limits;
+pub mod memory;
+pub mod postgres;
 pub mod redis;
 pub mod remote;
 pub mod server;
@@ -15,5 +18,7 @@ pub use self::redis::{Redis, RedisOptions};
 pub use embedded::Embedded;
 pub use key_value::{KeyValue, KeyValueError, Usage, ValueLimits};
 pub use limits::{MAX_BYTES_PER_CALL, MAX_KEYS_PER_CALL, MAX_PAGE_BYTES, MAX_PAGE_KEYS};
+pub use memory::Memory;
+pub use postgres::Postgres;
 pub use remote::Remote;
 pub use store_id::{InvalidStoreId, StoreId};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
-use crate::{KeyValueError, StoreId, ValueLimits, key_value::Swap, limits};
+use crate::{KeyValueError, StoreId, ValueLimits, counter, key_value::Swap};
 
 /// What a caller wants written.
 #[derive(Debug)]
@@ -121,19 +121,11 @@ fn increment(
     delta: i64,
     limits: ValueLimits,
 ) -> rusqlite::Result<Outcome> {
-    let old = match value_of(connection, store, key)? {
-        None => Some(0),
-        Some(value) => std::str::from_utf8(&value)
-            .ok()
-            .and_then(|text| text.parse::<i64>().ok()),
+    let held = value_of(connection, store, key)?;
+    let new = match counter::add(held.as_deref(), delta, limits) {
+        Ok(new) => new,
+        Err(refusal) => return Ok(Err(refusal)),
     };
-    let Some(new) = old.and_then(|old| old.checked_add(delta)) else {
-        return Ok(Err(KeyValueError::NotAnInteger));
-    };
-    let text = new.to_string();
-    if let Err(refusal) = limits::check_value(text.len(), limits) {
-        return Ok(Err(refusal));
-    }
-    put(connection, store, key, text.as_bytes())?;
+    put(connection, store, key, new.to_string().as_bytes())?;
     Ok(Ok(Written::Number(new)))
 }

@@ -27,7 +27,7 @@ pub(crate) enum Fault {
 }
 
 /// Codes of a server's errors. In a script, older servers put their own words before the code.
-const CODES: [(&str, Fault); 17] = {
+const CODES: [(&str, Fault); 19] = {
     use Fault::{Elsewhere, LockedOut, NotYet, Refused};
     [
         ("LOADING", NotYet("it is starting")),
@@ -46,6 +46,14 @@ const CODES: [(&str, Fault); 17] = {
         (
             "without any password configured",
             LockedOut("it refuses our credentials"),
+        ),
+        (
+            "ACL failure in script",
+            Refused("it does not permit this operation"),
+        ),
+        (
+            "can't run this command",
+            Refused("it does not permit this operation"),
         ),
         ("NOPERM", Refused("it does not permit this operation")),
         ("OOM", Refused("it is out of memory")),
@@ -184,6 +192,10 @@ mod tests {
             ),
             (
                 "NOPERM User alice has no permissions to run the 'hset' command",
+                "it does not permit this operation",
+            ),
+            (
+                "ERR ACL failure in script: User alice has no permissions to run the 'hset' command",
                 "it does not permit this operation",
             ),
             ("BUSY Redis is busy running a script.", "it is busy"),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::join_all;
 use shoal_stores::{
-    KeyValue, KeyValueError, MAX_BYTES_PER_CALL, MAX_PAGE_BYTES, MAX_PAGE_KEYS, StoreId, Usage,
-    ValueLimits, key_value::Swap,
+    KeyValue, KeyValueError, MAX_PAGE_BYTES, MAX_PAGE_KEYS, StoreId, Usage, ValueLimits,
+    key_value::Swap,
 };
 
-use crate::{get, limits, redis_server::RedisServer, set};
+use crate::{assert_consistent, get, limits, redis_server::RedisServer, set};
 
 #[tokio::test]
 async fn a_large_store_is_listed_in_pages_in_byte_order() {
@@ -90,98 +90,65 @@ async fn a_page_of_long_keys_ends_where_its_bytes_do() {
 }
 
 #[tokio::test]
-async fn what_is_too_much_for_one_call_is_refused_by_name() {
-    let Some(server) = RedisServer::start(&[]).await else {
-        return;
-    };
-    let stores = server.stores();
-    let store = StoreId::random();
-    let roomy = ValueLimits {
-        key_bytes: 1024,
-        value_bytes: MAX_BYTES_PER_CALL as u64,
-    };
-    let large = Bytes::from(vec![7; MAX_BYTES_PER_CALL - 1]);
-    for key in ["a", "b"] {
-        let pairs = vec![(key.to_owned(), large.clone())];
-        stores.set(store, pairs, roomy).await.unwrap();
-    }
-    assert_eq!(get(&stores, store, "a").await.unwrap().unwrap(), large);
-    let both = vec!["a".to_owned(), "b".to_owned()];
-    let error = stores.get(store, both).await.unwrap_err();
-    assert!(matches!(error, KeyValueError::LimitExceeded(_)), "{error}");
-    assert!(error.to_string().contains("16777216"), "{error}");
-
-    let many = stores.get(store, vec!["a".into(); 1001]).await.unwrap_err();
-    assert!(many.to_string().contains("1000"), "{many}");
-    let long = stores
-        .set(store, vec![("k".repeat(1025), Bytes::new())], limits())
-        .await;
-    assert!(long.unwrap_err().to_string().contains("1024"));
-    let large = Bytes::from(vec![0; 1024 * 1024 + 1]);
-    let error = stores
-        .set(store, vec![("k".into(), large)], limits())
-        .await
-        .unwrap_err();
-    assert!(error.to_string().contains("1048576"), "{error}");
-
-    let short = ValueLimits {
-        key_bytes: 10,
-        value_bytes: 1,
-    };
-    set(&stores, store, "n", "9").await.unwrap();
-    let error = stores.increment(store, "n".into(), 1, short).await;
-    assert!(matches!(error, Err(KeyValueError::LimitExceeded(_))));
-    assert_eq!(get(&stores, store, "n").await.unwrap().unwrap(), "9");
-    let error = stores.increment(store, "new".into(), 10, short).await;
-    assert!(matches!(error, Err(KeyValueError::LimitExceeded(_))));
-    assert_eq!(get(&stores, store, "new").await.unwrap(), None);
-    let keys = stores.list_keys(store, None, 10).await.unwrap().keys;
-    assert_eq!(keys, ["a", "b", "n"]);
-}
-
-#[tokio::test]
-async fn sums_are_exact_where_a_double_is_not() {
+async fn what_is_counted_is_what_is_there() {
     let Some(server) = RedisServer::start(&[]).await else {
         return;
     };
     let stores = server.stores();
     let store = StoreId::random();
     let add = |key: &str, delta| stores.increment(store, key.to_owned(), delta, limits());
-    assert_eq!(add("n", 1 << 53).await, Ok(1 << 53));
-    assert_eq!(add("n", 1).await, Ok((1 << 53) + 1));
-    assert_eq!(add("max", i64::MAX).await, Ok(i64::MAX));
-    assert_eq!(add("max", 1).await, Err(KeyValueError::NotAnInteger));
-    assert_eq!(add("max", 0).await, Ok(i64::MAX));
-    assert_eq!(add("max", i64::MIN).await, Ok(-1));
-    assert_eq!(add("max", i64::MIN).await, Err(KeyValueError::NotAnInteger));
-    // Every spelling that the other backends take.
-    for (text, sum) in [("+007", 8), ("-0", 1), ("00", 1), ("-0001", 0)] {
-        set(&stores, store, "text", text).await.unwrap();
-        assert_eq!(add("text", 1).await, Ok(sum), "{text}");
+    let swap = |key: &str, expected: Option<&'static str>, value: &'static str| {
+        stores.compare_and_swap(
+            store,
+            key.to_owned(),
+            expected.map(Bytes::from),
+            Bytes::from(value),
+            limits(),
+        )
+    };
+    for round in 0..3 {
+        let pairs = [("a", "twice"), ("empty", ""), ("a", "1"), ("b", "+007")];
+        let pairs = pairs.map(|(key, value)| (key.to_owned(), Bytes::from(value)));
+        stores.set(store, pairs.to_vec(), limits()).await.unwrap();
+        assert_consistent(&stores, store).await;
+        add("a", 1000).await.unwrap();
+        add("b", 1).await.unwrap();
+        let new = format!("new-{round}");
+        add(&new, i64::MIN).await.unwrap();
+        add(&new, i64::MAX).await.unwrap();
+        assert_consistent(&stores, store).await;
+        set(&stores, store, "long", "+09223372036854775807")
+            .await
+            .unwrap();
+        assert_eq!(add("long", 1).await, Err(KeyValueError::NotAnInteger));
+        let kept = get(&stores, store, "long").await.unwrap().unwrap();
+        assert_eq!(
+            kept, "+09223372036854775807",
+            "what was refused changes nothing"
+        );
+        let short = ValueLimits {
+            value_bytes: 1,
+            ..limits()
+        };
+        for key in ["absent", "b"] {
+            let error = stores.increment(store, key.into(), 10, short).await;
+            assert!(matches!(error, Err(KeyValueError::LimitExceeded(_))));
+        }
+        assert_consistent(&stores, store).await;
+        swap("swapped", None, "value").await.unwrap();
+        swap("swapped", Some("value"), "").await.unwrap();
+        swap("empty", Some(""), "no longer").await.unwrap();
+        swap("empty", None, "lost").await.unwrap();
+        assert_consistent(&stores, store).await;
+        let keys = ["a", "a", "nothing", "empty", "swapped", "swapped"];
+        let some = keys[..2 + round].iter().map(|key| (*key).to_owned());
+        stores.delete(store, some.collect()).await.unwrap();
+        assert_consistent(&stores, store).await;
     }
-    for text in [
-        "",
-        " 1",
-        "1 ",
-        "1.0",
-        "0x1",
-        "1e3",
-        "--1",
-        "+",
-        "1\0",
-        "9223372036854775808",
-    ] {
-        set(&stores, store, "text", text).await.unwrap();
-        assert_eq!(add("text", 1).await, Err(KeyValueError::NotAnInteger));
-        let kept = get(&stores, store, "text").await.unwrap().unwrap();
-        assert_eq!(kept, text, "a value that is no integer stays");
-    }
-    set(&stores, store, "text", "+09223372036854775807")
-        .await
-        .unwrap();
-    assert_eq!(add("text", 1).await, Err(KeyValueError::NotAnInteger));
-    let kept = get(&stores, store, "text").await.unwrap().unwrap();
-    assert_eq!(kept, "+09223372036854775807");
+    let all = stores.list_keys(store, None, 100).await.unwrap().keys;
+    stores.delete(store, all).await.unwrap();
+    assert_eq!(stores.usage(store).await.unwrap(), Usage::default());
+    assert_eq!(server.admin(&["DBSIZE"]).await, redis::Value::Int(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

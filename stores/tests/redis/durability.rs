@@ -9,7 +9,7 @@ use futures::future::join_all;
 use shoal_stores::{KeyValue, Redis, StoreId};
 
 use crate::{
-    limits,
+    assert_consistent, limits,
     redis_server::{RedisServer, until},
     set,
 };
@@ -86,23 +86,4 @@ async fn killing_the_server_loses_no_acknowledged_write() {
         assert_consistent(&stores, store).await;
     }
     println!("{written} acknowledged writes, none lost");
-}
-
-/// What is listed is what is there, and what is counted.
-async fn assert_consistent(stores: &Redis, store: StoreId) {
-    let (mut keys, mut bytes, mut after) = (0, 0, None);
-    loop {
-        let page = stores.list_keys(store, after, 1000).await.unwrap();
-        let values = stores.get(store, page.keys.clone()).await.unwrap();
-        for (key, value) in page.keys.iter().zip(values) {
-            keys += 1;
-            bytes += (key.len() + value.unwrap().len()) as u64;
-        }
-        after = page.keys.last().cloned();
-        if !page.more {
-            break;
-        }
-    }
-    let usage = stores.usage(store).await.unwrap();
-    assert_eq!((usage.keys, usage.bytes), (keys, bytes));
 }

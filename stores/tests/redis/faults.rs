@@ -22,12 +22,17 @@ async fn assert_all_fail(stores: &Redis, store: StoreId, reason: &str) {
 }
 
 async fn assert_writes_fail(stores: &Redis, store: StoreId, reason: &str) {
-    let key = || "key".to_owned();
     assert_eq!(set(stores, store, "key", "new").await, unavailable(reason));
-    let sum = stores.increment(store, key(), 1, limits()).await;
+    let sum = stores.increment(store, "number".into(), 1, limits()).await;
     assert_eq!(sum, unavailable(reason));
     let swap = stores
-        .compare_and_swap(store, key(), Some("old".into()), "new".into(), limits())
+        .compare_and_swap(
+            store,
+            "key".into(),
+            Some("old".into()),
+            "new".into(),
+            limits(),
+        )
         .await;
     assert_eq!(swap, unavailable(reason));
 }

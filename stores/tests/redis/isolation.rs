@@ -82,6 +82,9 @@ async fn assert_isolated(owner: &Redis, victim: StoreId, stores: &Redis, attacke
             )
             .await;
         assert_eq!(swap, Ok(Swap::Lost { current: None }), "swapped {name:?}");
+    }
+    // Writing under every name touches only the attacker's own.
+    for name in names.iter().filter(|name| !name.is_empty()) {
         set(stores, attacker, name, "7").await.unwrap();
         let sum = stores.increment(attacker, name.clone(), 1, limits()).await;
         assert_eq!(sum, Ok(8));

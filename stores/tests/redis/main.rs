@@ -12,7 +12,6 @@ mod contract;
 mod durability;
 mod faults;
 mod isolation;
-mod model;
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
 mod rotation;
@@ -40,4 +39,23 @@ async fn get(stores: &Redis, store: StoreId, key: &str) -> Result<Option<Bytes>,
 
 fn unavailable<T>(reason: &str) -> Result<T, KeyValueError> {
     Err(KeyValueError::Unavailable(reason.to_owned()))
+}
+
+/// What is listed is what is there, and what is counted.
+async fn assert_consistent(stores: &Redis, store: StoreId) {
+    let (mut keys, mut bytes, mut after) = (0, 0, None);
+    loop {
+        let page = stores.list_keys(store, after, 1000).await.unwrap();
+        let values = stores.get(store, page.keys.clone()).await.unwrap();
+        for (key, value) in page.keys.iter().zip(values) {
+            keys += 1;
+            bytes += (key.len() + value.unwrap().len()) as u64;
+        }
+        after = page.keys.last().cloned();
+        if !page.more {
+            break;
+        }
+    }
+    let usage = stores.usage(store).await.unwrap();
+    assert_eq!((usage.keys, usage.bytes), (keys, bytes));
 }

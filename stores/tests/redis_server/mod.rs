@@ -30,12 +30,21 @@ impl RedisServer {
     /// A server with `arguments` beside its defaults (no snapshots, no files). `None`, and said so, where
     /// there is no `redis-server`.
     pub async fn start(arguments: &[&str]) -> Option<Self> {
+        let test = std::thread::current();
+        Self::try_start(arguments)
+            .await
+            .inspect_err(|why| eprintln!("SKIPPED: {}: {why}", test.name().unwrap_or("a test")))
+            .ok()
+    }
+
+    /// As [`start`](Self::start).
+    ///
+    /// # Errors
+    /// There is no `redis-server` here.
+    pub async fn try_start(arguments: &[&str]) -> Result<Self, String> {
         let there = Command::new("redis-server").arg("--version").output();
         if !there.is_ok_and(|output| output.status.success()) {
-            let test = std::thread::current();
-            let name = test.name().unwrap_or("a test").to_owned();
-            eprintln!("SKIPPED: {name}: redis-server is not installed");
-            return None;
+            return Err("redis-server is not installed".to_owned());
         }
         let mut server = Self {
             child: None,
@@ -47,7 +56,7 @@ impl RedisServer {
         for _ in 0..5 {
             server.port = free_port();
             if server.spawn().await {
-                return Some(server);
+                return Ok(server);
             }
         }
         panic!("no redis-server starts: {}", server.log());
