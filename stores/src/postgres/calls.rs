@@ -10,6 +10,7 @@ use tokio::{
 
 use super::{
     fault::{Again, Fault},
+    finish::Finish,
     health::Health,
     operation::{Answer, Operation},
     options::Settings,
@@ -85,18 +86,15 @@ impl Calls {
             return Err(Fault::late(None).for_guests());
         };
         let calls = self.clone();
-        let call = tokio::spawn(async move {
+        let call = Finish::new(async move {
             let result = calls.repeat(store, &operation, until).await;
             drop(held);
             result
         });
         match call.await {
-            Ok(Ok(Answer::Refused(refusal))) => Err(refusal),
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(fault)) => Err(fault.for_guests()),
-            Err(_) => Err(KeyValueError::Unavailable(
-                "the operation failed".to_owned(),
-            )),
+            Ok(Answer::Refused(refusal)) => Err(refusal),
+            Ok(answer) => Ok(answer),
+            Err(fault) => Err(fault.for_guests()),
         }
     }
 

@@ -8,6 +8,7 @@
 mod calls;
 mod connector;
 mod fault;
+mod finish;
 mod health;
 mod lease;
 mod operation;
