@@ -30,6 +30,8 @@ async fn cluster() -> Option<Vec<RedisServer>> {
             "1000",
             "--appendonly",
             "yes",
+            "--appendfsync",
+            "always",
         ])
         .await?;
         server
