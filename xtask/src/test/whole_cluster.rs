@@ -7,7 +7,8 @@ use shoal_cluster::progress::Terminal;
 use shoal_cluster::{Cluster, requirements};
 
 use super::{Outcome, Run, harness, installation};
-use crate::{binaries, guests, process, up};
+use crate::binaries::{self, Profile};
+use crate::{guests, process, up};
 
 /// Context of the local cluster's kubeconfig.
 const CONTEXT: &str = "shoal";
@@ -44,13 +45,13 @@ pub fn stages(run: &mut Run, filter: Option<&str>) {
 
 fn prepare() -> Result<(Cluster, String)> {
     guests::build()?;
-    up::for_tests()
+    up::for_tests(Profile::Dev)
 }
 
 fn tests(filter: Option<&str>) -> Result<Outcome> {
     let mut cargo = harness::test();
     cargo.args(["--package", "shoal-e2e", "--test", "cluster"]);
-    cargo.env("SHOAL_BIN", binaries::CLI.path());
+    cargo.env("SHOAL_BIN", binaries::CLI.path(Profile::Dev));
     cargo.args(filter);
     // Some tests take parts of the cluster away.
     cargo.args(["--", "--test-threads=1"]);
