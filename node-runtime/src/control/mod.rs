@@ -56,7 +56,7 @@ impl Control {
             let assignments = desired.all();
             let apps = assignments.apps();
             node.apply(assignments);
-            settling.told(apps, Instant::now().into_std());
+            settling.told(apps, true, Instant::now().into_std());
         }
         let (enrolled, asking) = (identity.clone(), Arc::clone(&settling));
         tokio::spawn(async move {
@@ -151,11 +151,10 @@ impl Obedience {
                 Some(v1::to_runtime::Message::Assignments(assignments)) if obeyed => {
                     let changes = self.desired.apply(assignments);
                     // Only after it is applied: what has no report is no longer wanted.
-                    let told = changes.full.then(|| changes.apps());
+                    let (apps, full) = (changes.apps(), changes.full);
                     self.node.apply(changes);
-                    if let Some(apps) = told {
-                        self.settling.told(apps, Instant::now().into_std());
-                    }
+                    let now = Instant::now().into_std();
+                    self.settling.told(apps, full, now);
                     self.kept.write(&self.desired);
                 }
                 Some(v1::to_runtime::Message::Assignments(_)) => {

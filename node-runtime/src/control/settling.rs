@@ -18,6 +18,9 @@ use crate::assignment::AppRef;
 pub struct Patience {
     /// For an operator that says what the node is to run, once the node can speak to one.
     pub operator: Duration,
+    /// For more of what it is to run, once it was told of something: an operator may still be
+    /// planning.
+    pub more: Duration,
     /// For the apps that it was told of.
     pub apps: Duration,
 }
@@ -26,6 +29,7 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             operator: Duration::from_secs(30),
+            more: Duration::from_secs(2),
             apps: Duration::from_secs(60),
         }
     }
@@ -42,7 +46,7 @@ enum State {
     Alone,
     /// It may be told since then.
     Asking(Instant),
-    /// It was told of these.
+    /// It was told of these, first then.
     Told(Instant, BTreeSet<AppRef>),
 }
 
@@ -62,11 +66,19 @@ impl Settling {
         }
     }
 
-    /// All that the node is to run; the first word counts.
-    pub(super) fn told(&self, apps: impl IntoIterator<Item = AppRef>, now: Instant) {
+    /// The node is to run these; `full`: and nothing else. What comes much later is no start.
+    pub(super) fn told(&self, apps: impl IntoIterator<Item = AppRef>, full: bool, now: Instant) {
         let mut state = self.state.lock();
-        if !matches!(*state, State::Told(..)) {
-            *state = State::Told(now, apps.into_iter().collect());
+        match &mut *state {
+            State::Told(since, known) => {
+                if now.saturating_duration_since(*since) < self.patience.more {
+                    known.extend(apps);
+                }
+            }
+            State::Alone | State::Asking(_) if full => {
+                *state = State::Told(now, apps.into_iter().collect());
+            }
+            State::Alone | State::Asking(_) => {}
         }
     }
 
@@ -78,7 +90,9 @@ impl Settling {
             State::Alone => false,
             State::Asking(since) => waited(since) >= self.patience.operator,
             State::Told(since, apps) => {
-                waited(since) >= self.patience.apps || apps.iter().all(settled)
+                let waited = waited(since);
+                waited >= self.patience.apps
+                    || waited >= self.patience.more && apps.iter().all(settled)
             }
         }
     }
@@ -98,14 +112,19 @@ mod tests {
 
     #[test]
     fn a_node_waits_for_its_first_apps_and_for_none_of_the_later_ones() {
-        let (settling, now) = (Settling::new(Patience::default()), Instant::now());
+        let (patience, now) = (Patience::default(), Instant::now());
+        let settling = Settling::new(patience);
         assert!(!settling.is_over(now, |_| true), "it could not ask yet");
         settling.ask(now);
         assert!(!settling.is_over(now, |_| true));
-        settling.told([app("a"), app("b")], now);
-        settling.told([app("c")], now);
-        assert!(!settling.is_over(now, |a| *a == app("a")));
-        assert!(settling.is_over(now, |a| *a != app("c")));
+        settling.told([app("a")], true, now);
+        settling.told([app("b")], false, now + patience.more / 2);
+        assert!(!settling.is_over(now, |_| true), "more may follow");
+        let later = now + patience.more;
+        settling.told([app("c")], true, later);
+        assert!(!settling.is_over(later, |a| *a != app("a")));
+        assert!(!settling.is_over(later, |a| *a != app("b")));
+        assert!(settling.is_over(later, |a| *a != app("c")));
     }
 
     #[test]
@@ -114,8 +133,8 @@ mod tests {
         let settling = Settling::new(patience);
         settling.ask(now);
         assert!(settling.is_over(now + patience.operator, |_| false));
-        settling.told([app("a")], now);
-        assert!(!settling.is_over(now, |_| false));
+        settling.told([app("a")], true, now);
+        assert!(!settling.is_over(now + patience.more, |_| false));
         assert!(settling.is_over(now + patience.apps, |_| false));
     }
 }
