@@ -6,8 +6,9 @@ use crate::{KeyValueError, ValueLimits};
 
 /// Most keys or pairs of one call.
 pub const MAX_KEYS_PER_CALL: usize = 1000;
-/// Most bytes of keys and values that one call carries, either way.
-pub const MAX_BYTES_PER_CALL: usize = 16 * 1024 * 1024;
+/// Most bytes of keys and values that one call carries, either way: as much as a guest can give in one
+/// call.
+pub const MAX_BYTES_PER_CALL: usize = 8 * 1024 * 1024;
 /// Most keys of one page of a listing.
 pub const MAX_PAGE_KEYS: u32 = 1000;
 /// Most bytes of the keys of one page.
@@ -109,6 +110,6 @@ mod tests {
         assert!(check_pairs(&[("a".into(), half.clone())], limits).is_ok());
         let error =
             check_pairs(&[("a".into(), half.clone()), ("b".into(), half)], limits).unwrap_err();
-        assert!(error.to_string().contains("16777216"), "{error}");
+        assert!(error.to_string().contains("8388608"), "{error}");
     }
 }

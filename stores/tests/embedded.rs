@@ -220,17 +220,19 @@ async fn stores_are_found_again_whatever_number_of_files_is_asked_for() {
 
 #[tokio::test]
 async fn a_missing_file_is_never_replaced_by_an_empty_one() {
-    let folder = tempfile::tempdir().unwrap();
-    drop(open(&folder));
-    fs::remove_file(folder.path().join("kv-2.db")).unwrap();
-    let error = Embedded::open(folder.path(), EmbeddedOptions::default())
-        .err()
-        .unwrap();
-    assert!(
-        matches!(&error, OpenError::Missing { path } if path.ends_with("kv-2.db")),
-        "{error}"
-    );
-    assert!(!folder.path().join("kv-2.db").exists());
+    for name in ["kv-2.db", "kv-0.db"] {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(&folder));
+        fs::remove_file(folder.path().join(name)).unwrap();
+        let error = Embedded::open(folder.path(), EmbeddedOptions::default())
+            .err()
+            .unwrap();
+        assert!(
+            matches!(&error, OpenError::Missing { path } if path.ends_with(name)),
+            "{error}"
+        );
+        assert!(!folder.path().join(name).exists());
+    }
 }
 
 #[tokio::test]

@@ -118,6 +118,29 @@ async fn limits_hold_on_both_sides_and_a_full_call_fits_in_a_message() {
     assert!(matches!(error, KeyValueError::LimitExceeded(_)), "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_large_answers_wait_for_each_other_and_all_come() {
+    let store = StoreId::random();
+    let served = Served::start(&[("pod-a", &[store])]);
+    let remote = std::sync::Arc::new(served.runtime("pod-a"));
+    let roomy = ValueLimits {
+        key_bytes: 1024,
+        value_bytes: MAX_BYTES_PER_CALL as u64,
+    };
+    let value = Bytes::from(vec![1; MAX_BYTES_PER_CALL / 8]);
+    let pair = vec![("k".to_owned(), value.clone())];
+    remote.set(store, pair, roomy).await.unwrap();
+    let reads: Vec<_> = (0..20)
+        .map(|_| {
+            let remote = remote.clone();
+            tokio::spawn(async move { remote.get(store, vec!["k".to_owned()]).await })
+        })
+        .collect();
+    for read in reads {
+        assert_eq!(read.await.unwrap().unwrap(), [Some(value.clone())]);
+    }
+}
+
 #[tokio::test]
 async fn a_store_that_is_away_fails_calls_within_the_deadline_and_without_its_address() {
     let ca = CertificateAuthority::generate().unwrap();

@@ -148,4 +148,13 @@ impl Assignments {
             ..Self::default()
         }
     }
+
+    /// Apps that are to run, also those that cannot.
+    pub(crate) fn apps(&self) -> Vec<AppRef> {
+        let name = |set: &Result<Assignment, InvalidAssignment>| match set {
+            Ok(assignment) => assignment.app.clone(),
+            Err(invalid) => invalid.app.clone(),
+        };
+        self.set.iter().map(name).collect()
+    }
 }

@@ -148,6 +148,11 @@ impl Embedded {
         Ok(())
     }
 
+    /// Whether all its threads are there. One that is gone does not come back in this process.
+    pub fn is_alive(&self) -> bool {
+        self.shards.iter().all(Shard::is_alive)
+    }
+
     fn shard(&self, store: StoreId) -> Result<&Shard, KeyValueError> {
         // The last bytes of a UUID are random in every version that is made today.
         let [.., a, b, c, d] = *store.as_bytes();

@@ -1,6 +1,7 @@
 //! The gRPC service in front of a backend: who may call, for which Store, and how much.
 
 mod operations;
+mod responses;
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,9 +13,10 @@ use shoal_protocol::{
 };
 use tonic::{Code, Request, Response, Status};
 
-pub use self::operations::Operations;
+use self::responses::Responses;
+pub use self::{operations::Operations, responses::Holding};
 use crate::{
-    KeyValue, KeyValueError, StoreId,
+    KeyValue, KeyValueError, MAX_BYTES_PER_CALL, MAX_PAGE_BYTES, StoreId,
     key_value::Swap,
     wire::{self, MAX_MESSAGE_BYTES},
 };
@@ -23,13 +25,14 @@ use crate::{
 const GRANT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The service, to add to a tonic server whose connections are those of `shoal_protocol::server`.
-pub type Service = key_value_server::KeyValueServer<Server>;
+pub type Service = Holding<key_value_server::KeyValueServer<Server>>;
 
 /// Answers runtimes from one backend, for the Stores that are granted to their pods.
 pub struct Server {
     stores: Arc<dyn KeyValue>,
     grants: Arc<Grants>,
     operations: Arc<Operations>,
+    responses: Responses,
 }
 
 impl Server {
@@ -39,13 +42,17 @@ impl Server {
         grants: Arc<Grants>,
         operations: Arc<Operations>,
     ) -> Service {
-        key_value_server::KeyValueServer::new(Self {
+        let service = key_value_server::KeyValueServer::new(Self {
             stores,
             grants,
             operations,
-        })
-        .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES)
+            responses: Responses::default(),
+        });
+        Holding(
+            service
+                .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                .max_encoding_message_size(MAX_MESSAGE_BYTES),
+        )
     }
 
     /// The Store that a request names, if its caller may open it.
@@ -71,17 +78,17 @@ impl Server {
         Ok(store)
     }
 
-    async fn counted<T>(
+    async fn counted<T, A: Into<Response<T>>>(
         &self,
         operation: operations::Name,
-        work: impl Future<Output = Result<T, Status>>,
+        work: impl Future<Output = Result<A, Status>>,
     ) -> Result<Response<T>, Status> {
         let result = work.await;
         self.operations.count(
             operation,
             result.as_ref().map_or_else(Status::code, |_| Code::Ok),
         );
-        result.map(Response::new)
+        result.map(Into::into)
     }
 }
 
@@ -93,9 +100,10 @@ impl key_value_server::KeyValue for Server {
     ) -> Result<Response<v1::ValuesResponse>, Status> {
         let work = async {
             let store = self.store(&request, &request.get_ref().store_id).await?;
+            let room = self.responses.room(MAX_BYTES_PER_CALL).await?;
             let values = self.stores.get(store, request.into_inner().keys).await?;
             let values = values.into_iter().map(wire::value_to_wire).collect();
-            Ok(v1::ValuesResponse { values })
+            Ok(room.hold(v1::ValuesResponse { values }))
         };
         self.counted(operations::Name::Get, work).await
     }
@@ -156,11 +164,12 @@ impl key_value_server::KeyValue for Server {
             let store = self.store(&request, &request.get_ref().store_id).await?;
             let v1::ListKeysRequest { after, limit, .. } = request.into_inner();
             let after = (!after.is_empty()).then_some(after);
+            let room = self.responses.room(MAX_PAGE_BYTES).await?;
             let page = self.stores.list_keys(store, after, limit).await?;
-            Ok(v1::ListKeysResponse {
+            Ok(room.hold(v1::ListKeysResponse {
                 keys: page.keys,
                 more: page.more,
-            })
+            }))
         };
         self.counted(operations::Name::ListKeys, work).await
     }
@@ -193,11 +202,14 @@ impl key_value_server::KeyValue for Server {
                 .ok_or_else(|| Status::invalid_argument("`expected` is missing"))?;
             let expected = wire::value_from_wire(expected);
             let limits = wire::limits_from_wire(request.limits);
+            // It may have to answer with the value that is there, which was within the same limit.
+            let largest = usize::try_from(limits.value_bytes).unwrap_or(usize::MAX);
+            let room = self.responses.room(largest).await?;
             let swap = self
                 .stores
                 .compare_and_swap(store, request.key, expected, request.value, limits)
                 .await?;
-            Ok(match swap {
+            Ok(room.hold(match swap {
                 Swap::Done => v1::CompareAndSwapResponse {
                     swapped: true,
                     current: None,
@@ -206,7 +218,7 @@ impl key_value_server::KeyValue for Server {
                     swapped: false,
                     current: Some(wire::value_to_wire(current)),
                 },
-            })
+            }))
         };
         self.counted(operations::Name::CompareAndSwap, work).await
     }

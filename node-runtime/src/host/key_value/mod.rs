@@ -53,9 +53,11 @@ impl From<KeyValueError> for Failure {
 }
 
 fn view(state: &mut InstanceState) -> KeyValueView<'_> {
+    state.make_room();
     let operations = Operations {
         component: &state.component,
         stores: &*state.stores,
+        limiter: &mut state.limiter,
     };
     KeyValueView {
         table: &mut state.table,
