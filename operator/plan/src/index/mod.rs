@@ -15,6 +15,7 @@ mod report;
 mod runtimes;
 mod services;
 mod slices;
+mod standing;
 mod stores;
 mod version;
 mod watched;
@@ -37,9 +38,10 @@ pub(crate) use nodes::NodeFacts;
 pub(crate) use placements::Placements;
 pub use pods::RuntimePod;
 pub use report::{AppReport, Hello, ReportState};
-pub(crate) use runtimes::{Runtimes, Standing};
+pub(crate) use runtimes::Runtimes;
 pub(crate) use services::ServiceEntry;
 pub(crate) use slices::{SliceEntry, Slices};
+pub(crate) use standing::Standing;
 pub(crate) use stores::Stores;
 pub use watched::Watched;
 
@@ -64,7 +66,7 @@ pub struct Index {
 
 impl Index {
     /// An index that knows nothing yet. `started`: when this process began to listen for runtimes; those that are
-    /// not heard within 5 s of it are taken for gone.
+    /// not heard yet stay as they are until something speaks against them.
     pub fn new(started: Timestamp) -> Self {
         Self {
             apps: BTreeMap::new(),
@@ -173,8 +175,8 @@ impl Index {
     /// What a pod may open and fetch.
     pub fn pod_grants(&self, pod: &str) -> PodGrants {
         let mut grants = PodGrants::default();
-        let mut keys = self.runtimes.apps_reported_by(pod);
-        keys.extend(self.placements.told(pod));
+        // What the pod itself says is no reason to give it anything.
+        let mut keys = self.placements.told(pod);
         keys.extend(self.slices.services_naming(pod));
         for key in keys {
             let Some(entry) = self.apps.get(&key).filter(|entry| entry.app.is_some()) else {

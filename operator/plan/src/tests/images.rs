@@ -235,8 +235,7 @@ fn code_is_made_for_the_engines_that_run() {
     let runtime = world.runtime("node3");
     runtime.engine = "engine-2".to_owned();
     let uid = runtime.pod.uid.to_string();
-    let now = world.now;
-    world.runtimes[&uid].connect(&mut world.index, now);
+    world.runtimes[&uid].connect(&mut world.index);
     world.settle();
     let asked: Vec<_> = world.builder.asked.iter().collect();
     assert!(

@@ -203,10 +203,14 @@ impl World {
         panic!("the world plans without end: {:?}", self.rechecks);
     }
 
-    /// Another operator takes over: a new index from the same objects.
+    /// Another operator takes over: a new index from the same objects. Runtimes that live are heard, and the others
+    /// do not answer when they are asked.
     pub(super) fn restart(&mut self) {
         self.restart_unheard();
         self.hear_all();
+        for runtime in self.runtimes.values().filter(|runtime| !runtime.alive) {
+            self.index.runtime_lost(&runtime.pod.uid);
+        }
         self.settle();
     }
 
@@ -226,8 +230,14 @@ impl World {
     /// Every runtime connects and reports.
     pub(super) fn hear_all(&mut self) {
         for runtime in self.runtimes.values().filter(|runtime| runtime.alive) {
-            runtime.connect(&mut self.index, self.now);
+            runtime.connect(&mut self.index);
         }
+    }
+
+    /// The runtime of a node connects and reports.
+    pub(super) fn hear(&mut self, node: &str) {
+        let runtime = self.runtimes.values().find(|r| r.pod.node == node).unwrap();
+        runtime.connect(&mut self.index);
     }
 
     /// What was written since, and forgets it.

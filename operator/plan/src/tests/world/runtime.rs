@@ -35,6 +35,7 @@ impl FakeRuntime {
                 ips: ips.iter().map(|ip| ip.parse().unwrap()).collect(),
                 deleting: false,
                 ended: false,
+                ready: true,
                 created,
             },
             alive: true,
@@ -47,13 +48,12 @@ impl FakeRuntime {
         }
     }
 
-    pub(in crate::tests) fn connect(&self, index: &mut Index, now: Timestamp) {
+    pub(in crate::tests) fn connect(&self, index: &mut Index) {
         index.runtime_hello(
             &self.pod.uid,
             Hello {
                 engine_key: self.engine.clone(),
             },
-            now,
         );
         index.runtime_report(
             &self.pod.uid,
@@ -139,7 +139,7 @@ impl World {
         let number = u8::try_from(self.runtimes.len() + 1).unwrap();
         let runtime = FakeRuntime::new(pod, node, number, self.now);
         self.index.apply_runtime_pod(runtime.pod.clone());
-        runtime.connect(&mut self.index, self.now);
+        runtime.connect(&mut self.index);
         self.runtimes.insert(runtime.pod.uid.to_string(), runtime);
     }
 
@@ -170,9 +170,8 @@ impl World {
     pub(in crate::tests) fn revive(&mut self, node: &str) {
         self.runtime(node).alive = true;
         self.runtime(node).draining = false;
-        let now = self.now;
         let uid = self.runtime(node).pod.uid.to_string();
-        self.runtimes[&uid].connect(&mut self.index, now);
+        self.runtimes[&uid].connect(&mut self.index);
         let all = self.index.node_assignments(&uid);
         let runtime = self.runtimes.get_mut(&uid).unwrap();
         let named: BTreeSet<AppRef> = all
@@ -182,7 +181,7 @@ impl World {
             .chain(all.keep.iter().cloned())
             .collect();
         runtime.apps.retain(|app, _| named.contains(app));
-        runtime.connect(&mut self.index, now);
+        runtime.connect(&mut self.index);
     }
 
     /// What a slow runtime was fetching is there.
