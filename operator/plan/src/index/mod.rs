@@ -11,12 +11,14 @@ mod namespaces;
 mod nodes;
 mod placements;
 mod pods;
+mod rejections;
 mod report;
 mod runtimes;
 mod services;
 mod slices;
 mod standing;
 mod stores;
+mod unreadable;
 mod version;
 mod watched;
 
@@ -31,12 +33,14 @@ use crate::{
 };
 
 pub(crate) use apps::{AppEntry, holder};
-pub(crate) use builds::{Answer, Builds, Refused};
+pub use builds::Built;
+pub(crate) use builds::{Again, Answer, Build, BuildKey, Builds, Refused};
 pub(crate) use fleet::{Fleet, FleetNode};
 pub(crate) use memory::{Drain, Memory};
 pub(crate) use nodes::NodeFacts;
 pub(crate) use placements::Placements;
 pub use pods::RuntimePod;
+pub(crate) use rejections::{Refusable, Rejection, Rejections};
 pub use report::{AppReport, Hello, ReportState};
 pub(crate) use runtimes::Runtimes;
 pub(crate) use services::ServiceEntry;
@@ -49,6 +53,7 @@ pub use watched::Watched;
 #[derive(Debug)]
 pub struct Index {
     pub(crate) apps: BTreeMap<AppKey, AppEntry>,
+    pub(crate) unreadable: unreadable::Unreadable,
     pub(crate) services: services::Services,
     pub(crate) slices: Slices,
     pub(crate) stores: Stores,
@@ -70,6 +75,7 @@ impl Index {
     pub fn new(started: Timestamp) -> Self {
         Self {
             apps: BTreeMap::new(),
+            unreadable: unreadable::Unreadable::default(),
             services: services::Services::default(),
             slices: Slices::default(),
             stores: Stores::default(),
@@ -99,6 +105,7 @@ impl Index {
                 let app = entry.app.as_deref()?;
                 Some((holder(key, app), self.recorded_port(key, app)?))
             })
+            .chain(self.ports_of_unreadable())
             .collect();
         for (holder, port) in claims {
             self.ports.claim(port, holder, now);
@@ -154,6 +161,7 @@ impl Index {
         keys.extend(self.placements.told(pod));
         keys.extend(self.slices.services_naming(pod));
         for key in keys {
+            all.keep.extend(self.unreadable.app_ref(&key));
             let Some(entry) = self.apps.get(&key) else {
                 continue;
             };
@@ -179,6 +187,9 @@ impl Index {
         let mut keys = self.placements.told(pod);
         keys.extend(self.slices.services_naming(pod));
         for key in keys {
+            if self.unreadable.contains(&key) {
+                grants.store_ids.extend(self.stores.ids_of(&key));
+            }
             let Some(entry) = self.apps.get(&key).filter(|entry| entry.app.is_some()) else {
                 continue;
             };

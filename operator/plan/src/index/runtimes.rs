@@ -8,10 +8,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{AppReport, Hello, Index, RuntimePod};
-use crate::{AppKey, AppRef, ObjectKey};
-
-/// More apps than a node can have, its ports being as many as they are: what a runtime says beyond is no report.
-const MOST_REPORTS: usize = 32_768;
+use crate::{AppKey, AppRef, ObjectKey, PORTS};
 
 #[derive(Debug, Default)]
 pub(super) struct Session {
@@ -142,7 +139,8 @@ impl Runtimes {
         }
         for report in reports.into_iter().map(AppReport::bounded) {
             let known = session.reports.contains_key(&report.app);
-            if !known && session.reports.len() >= MOST_REPORTS {
+            // A node has no more apps than there are ports: what a runtime says beyond is no report.
+            if !known && session.reports.len() >= PORTS {
                 continue;
             }
             if session.reports.get(&report.app) != Some(&report) {

@@ -289,11 +289,17 @@ fn served(report: &AppReport, assignment: &Assignment, is_wanted: bool) -> Serve
     }
 }
 
+/// Whether the report's own reason says why the App is not served as wanted: that of a state which is over does not.
+fn speaks(served: Served, report: &AppReport) -> bool {
+    let failed = matches!(served, Served::Failed | Served::FormerFailed);
+    !report.reason.is_empty() && (failed || report.state == ReportState::Fetching)
+}
+
 fn why(served: Served, report: Option<&AppReport>) -> (Option<String>, String) {
     let bounded = |text: &str, length: usize| text.chars().take(length).collect::<String>();
     match (served, report) {
         (Served::Current | Served::Unheard, _) => (None, String::new()),
-        (Served::Failed | Served::FormerFailed, Some(report)) if !report.reason.is_empty() => (
+        (_, Some(report)) if speaks(served, report) => (
             Some(bounded(&report.reason, 128)),
             bounded(&report.message, 1024),
         ),

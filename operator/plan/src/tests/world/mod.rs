@@ -119,8 +119,13 @@ impl World {
             }
         }
         for write in planned.writes.clone() {
-            self.writes.push(write.action.clone());
-            self.api.execute(write.action, self.now, &mut self.index);
+            let action = write.action;
+            if self
+                .api
+                .execute(app, action.clone(), self.now, &mut self.index)
+            {
+                self.writes.push(action);
+            }
         }
         for question in planned.ask.clone() {
             self.answer(&question);
@@ -139,12 +144,14 @@ impl World {
                 self.index.resolved(app, image, answer, self.now);
             }
             Question::Build {
+                image,
                 digest,
                 engine_keys,
                 ..
             } => {
-                let answer = self.builder.build(digest);
-                self.index.built(digest, engine_keys, answer, self.now);
+                let answer = self.builder.build(image, digest, engine_keys);
+                self.index
+                    .built(image, digest, engine_keys, answer, self.now);
             }
         }
     }

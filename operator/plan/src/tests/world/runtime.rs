@@ -22,6 +22,8 @@ pub(in crate::tests) struct FakeRuntime {
     pub(in crate::tests) broken: BTreeSet<String>,
     /// It is slow: assignments stay `Fetching`.
     pub(in crate::tests) slow: bool,
+    /// It gets no code.
+    lacks_code: bool,
 }
 
 impl FakeRuntime {
@@ -45,6 +47,7 @@ impl FakeRuntime {
             assigned: BTreeMap::new(),
             broken: BTreeSet::new(),
             slow: false,
+            lacks_code: false,
         }
     }
 
@@ -102,6 +105,8 @@ impl FakeRuntime {
     fn take(&self, assignment: &Assignment, before: String) -> AppReport {
         let (state, serving_revision, reason) = if self.broken.contains(&assignment.revision) {
             (ReportState::Failed, before, "LinkFailed")
+        } else if self.lacks_code {
+            (ReportState::Fetching, before, "CodeUnavailable")
         } else if self.slow && before != assignment.revision {
             (ReportState::Fetching, before, "")
         } else {
@@ -113,7 +118,7 @@ impl FakeRuntime {
             serving_revision,
             state,
             reason: reason.to_owned(),
-            message: "it does not link".to_owned(),
+            message: "as it is".to_owned(),
         }
     }
 }
@@ -182,6 +187,25 @@ impl World {
             .collect();
         runtime.apps.retain(|app, _| named.contains(app));
         runtime.connect(&mut self.index);
+    }
+
+    /// A runtime does not get the code of its apps, or does again; what it serves it goes on serving.
+    pub(in crate::tests) fn lacks_code(&mut self, node: &str, lacks: bool) {
+        let runtime = self.runtime(node);
+        runtime.lacks_code = lacks;
+        let assigned = runtime.assigned.values();
+        let reports: Vec<AppReport> = assigned
+            .map(|one| {
+                let known = runtime.apps.get(&one.app);
+                let before = known.map(|report| report.serving_revision.clone());
+                runtime.take(one, before.unwrap_or_default())
+            })
+            .collect();
+        for report in &reports {
+            runtime.apps.insert(report.app.clone(), report.clone());
+        }
+        let uid = runtime.pod.uid.clone();
+        self.index.runtime_report(&uid, false, reports, &[]);
     }
 
     /// What a slow runtime was fetching is there.
