@@ -53,7 +53,10 @@ pub async fn follow_guarded<K>(
 
 fn unguarded<K>(change: Change<DeserializeGuard<K>>) -> Change<K> {
     match change {
-        Change::Apply(object) => readable(object).map_or_else(Change::Unreadable, Change::Apply),
+        Change::Apply(object) => match readable(object) {
+            Ok(object) => Change::Apply(object),
+            Err(metadata) => Change::Unreadable(*metadata),
+        },
         Change::Delete(object) => match object.0 {
             Ok(object) => Change::Delete(object),
             Err(invalid) => Change::Gone(invalid.metadata),
@@ -63,7 +66,7 @@ fn unguarded<K>(change: Change<DeserializeGuard<K>>) -> Change<K> {
             for object in objects {
                 match readable(object) {
                     Ok(object) => read.push(object),
-                    Err(metadata) => left.push(metadata),
+                    Err(metadata) => left.push(*metadata),
                 }
             }
             Change::Reset(read, left)
@@ -73,7 +76,7 @@ fn unguarded<K>(change: Change<DeserializeGuard<K>>) -> Change<K> {
     }
 }
 
-fn readable<K>(object: DeserializeGuard<K>) -> Result<K, ObjectMeta> {
+fn readable<K>(object: DeserializeGuard<K>) -> Result<K, Box<ObjectMeta>> {
     object.0.map_err(|invalid| {
         warn!(
             namespace = invalid.metadata.namespace.as_deref().unwrap_or_default(),
@@ -81,7 +84,7 @@ fn readable<K>(object: DeserializeGuard<K>) -> Result<K, ObjectMeta> {
             error = invalid.error,
             "an object cannot be read and is left as it is"
         );
-        invalid.metadata
+        Box::new(invalid.metadata)
     })
 }
 
@@ -174,16 +177,16 @@ mod tests {
 
     #[test]
     fn an_object_that_cannot_be_read_is_told_by_its_metadata() {
-        let name = |metadata: ObjectMeta| metadata.name.unwrap_or_default();
+        let name = |metadata: &ObjectMeta| metadata.name.clone().unwrap_or_default();
         let listed = vec![app("hello", "a:1".into()), unreadable()];
         let Change::Reset(read, left) = unguarded(Change::Reset(listed, Vec::new())) else {
             panic!("a list is a list");
         };
         assert_eq!(read.len(), 1);
-        assert_eq!(left.into_iter().map(name).collect::<Vec<_>>(), ["odd"]);
+        assert_eq!(left.iter().map(name).collect::<Vec<_>>(), ["odd"]);
         let changed = unguarded(Change::Apply(unreadable()));
-        assert!(matches!(changed, Change::Unreadable(metadata) if name(metadata) == "odd"));
+        assert!(matches!(changed, Change::Unreadable(metadata) if name(&metadata) == "odd"));
         let gone = unguarded(Change::Delete(unreadable()));
-        assert!(matches!(gone, Change::Gone(metadata) if name(metadata) == "odd"));
+        assert!(matches!(gone, Change::Gone(metadata) if name(&metadata) == "odd"));
     }
 }
