@@ -8,7 +8,7 @@ use shoal_plan::{
 use shoal_protocol::v1;
 
 /// Most apps that one report may name: there are no more ports.
-const APPS: usize = 22_768;
+const APPS: usize = shoal_plan::PORTS;
 /// Longest name, hash or reason.
 const WORD_BYTES: usize = 256;
 const MESSAGE_BYTES: usize = 2048;

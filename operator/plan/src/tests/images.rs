@@ -235,8 +235,7 @@ fn code_is_made_for_the_engines_that_run() {
     let runtime = world.runtime("node3");
     runtime.engine = "engine-2".to_owned();
     let uid = runtime.pod.uid.to_string();
-    let now = world.now;
-    world.runtimes[&uid].connect(&mut world.index, now);
+    world.runtimes[&uid].connect(&mut world.index);
     world.settle();
     let asked: Vec<_> = world.builder.asked.iter().collect();
     assert!(
@@ -327,4 +326,116 @@ fn an_app_that_never_ran_is_told_to_nobody() {
         "{plan:?}"
     );
     assert!(plan.instructions.is_empty());
+}
+
+#[test]
+fn a_digest_of_another_repository_is_another_image() {
+    for answer in [
+        Ok(crate::Description {
+            components: vec![component("theirs", &[])],
+        }),
+        Err(refusal("UnsupportedArtifact", 0)),
+    ] {
+        let mut world = World::new(1);
+        world.ready_app("hello");
+        world
+            .builder
+            .pretend("evil.example/x", "hello", answer.clone());
+        world.app("evil", "evil.example/x");
+        world.advance(30);
+        world.ready_app("other");
+        assert!(world.is_ready("hello") && world.is_ready("other"));
+        let assigned = world.runtime("node1").assigned.clone();
+        let of = |name: &str| {
+            let mut found = assigned.iter().filter(|(app, _)| app.name == name);
+            found
+                .next()
+                .map(|(_, one)| one.components[0].digest.clone())
+        };
+        assert_ne!(
+            of("evil"),
+            of("hello"),
+            "it runs what its own repository holds"
+        );
+        let expected = if answer.is_ok() { "True" } else { "False" };
+        assert!(world.says("evil", "Built").starts_with(expected));
+        world.touch_everything();
+        world.advance(30);
+        assert_eq!(world.says("hello", "Built"), "True/BuildSucceeded");
+    }
+}
+
+#[test]
+fn only_code_that_was_really_made_counts_as_built() {
+    let mut world = World::new(1);
+    let unknown = "engine-1".to_owned();
+    world.builder.unknown_engines.insert(unknown);
+    world.builder.image("hello:1", vec![component("", &[])]);
+    world.app("hello", "hello:1");
+    world.advance(5);
+    assert_eq!(world.says("hello", "Built"), "Unknown/Building");
+    assert!(world.runtime("node1").assigned.is_empty());
+    world.builder.take_builds();
+    world.advance(3600);
+    let asked = world.builder.take_builds().len();
+    assert!((10..25).contains(&asked), "later and later: {asked}");
+    world.builder.unknown_engines.clear();
+    world.advance(301);
+    assert!(world.is_ready("hello"));
+    world.builder.take_builds();
+    world.advance(3600);
+    assert_eq!(world.builder.take_builds().len(), 0);
+}
+
+#[test]
+fn a_builder_of_an_older_version_leaves_what_runs_as_it_is() {
+    let mut world = World::new(2);
+    world.ready_app("hello");
+    world.builder.unknown_engines.insert("engine-1".to_owned());
+    world.restart();
+    world.advance(600);
+    assert_eq!(world.written(), []);
+    assert!(world.is_ready("hello"));
+    assert_eq!(world.ready_nodes("hello").len(), 2);
+}
+
+#[test]
+fn code_that_a_runtime_misses_is_asked_for_again_later_and_later() {
+    let mut world = World::new(2);
+    world.ready_app("hello");
+    world.builder.take_builds();
+    world.lacks_code("node1", true);
+    world.settle();
+    let engines = std::collections::BTreeSet::from(["engine-1".to_owned()]);
+    assert_eq!(world.builder.take_builds(), [engines]);
+    world.advance(9);
+    assert_eq!(world.builder.take_builds().len(), 0);
+    world.advance(1);
+    assert_eq!(world.builder.take_builds().len(), 1);
+    world.advance(3600);
+    let asked = world.builder.take_builds().len();
+    assert!((10..20).contains(&asked), "{asked}");
+    world.lacks_code("node1", false);
+    world.settle();
+    world.advance(3600);
+    assert_eq!(world.builder.take_builds().len(), 0);
+    assert!(world.is_ready("hello"));
+    assert_eq!(world.ready_nodes("hello").len(), 2);
+}
+
+#[test]
+fn a_new_pull_secret_is_tried_at_once() {
+    let mut world = World::new(1);
+    let unauthorized = refusal("ImagePullUnauthorized", 60);
+    world.builder.refuse_resolve("hello:1", unauthorized);
+    world.app("hello", "hello:1");
+    world.advance(1000);
+    world.builder.image("hello:1", vec![component("", &[])]);
+    world.edit("hello", |app| {
+        app.spec.image_pull_secrets = vec![shoal_crds::LocalObjectReference {
+            name: "pull".to_owned(),
+        }];
+    });
+    world.advance(5);
+    assert!(world.is_ready("hello"));
 }
