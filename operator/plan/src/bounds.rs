@@ -1,21 +1,15 @@
-//! What one app may hold. A runtime refuses an assignment past one of these bounds: it is said here first, as a
-//! condition of the App, and nothing is sent.
+//! What one app may hold, by the bounds of artifacts, of which none is wider than what a runtime takes. What is put
+//! together of several images, or comes from the App itself, was not held against them yet.
 
 use std::collections::{BTreeMap, HashSet};
 
-use shoal_artifact::{Route, RouteTable, limits};
+use shoal_artifact::{
+    Route, RouteTable,
+    limits::{self, COMPONENT_NAME_BYTES, COMPONENTS, ENV_BYTES, ENV_NAME_BYTES},
+};
 use shoal_crds::Reason;
 
 use crate::revision::{ContentComponent, Fault};
-
-/// Components of an app.
-const COMPONENTS: usize = 64;
-/// A component's name, in bytes.
-const NAME_BYTES: usize = 253;
-/// A variable's name, in bytes.
-const ENV_NAME_BYTES: usize = 256;
-/// Environment of a component, in bytes.
-const ENV_BYTES: usize = 1 << 20;
 
 /// Whether the runtimes take an app of these components.
 ///
@@ -89,12 +83,12 @@ fn too_much(message: String) -> Fault {
 
 fn check_name(name: &str) -> Result<(), Fault> {
     let odd = |c: char| c.is_control() || c.is_whitespace() || c == '/';
-    if (1..=NAME_BYTES).contains(&name.len()) && !name.contains(odd) {
+    if (1..=COMPONENT_NAME_BYTES).contains(&name.len()) && !name.contains(odd) {
         return Ok(());
     }
     let shown = name.chars().take(64).collect::<String>();
     Err(too_much(format!(
-        "component `{shown}`: a name has 1 to {NAME_BYTES} bytes, and no space, `/` or control character"
+        "component `{shown}`: a name has 1 to {COMPONENT_NAME_BYTES} bytes, and no space, `/` or control character"
     )))
 }
 

@@ -128,6 +128,7 @@ fn feed<K: Watched + Observe>(world: &World, change: Change<K>) {
             world.change(|index| index.leave::<K>(&key, &uid));
         }
         Change::Gone(metadata) => {
+            K::forget_named(ObjectKey::of(&metadata), world);
             world.change(|index| index.delete_by_metadata::<K>(&metadata));
         }
         Change::Reset(mut objects, left) => {
