@@ -5,11 +5,7 @@ use shoal_crds::{Condition, ConditionStatus, ConditionType, Reason};
 use super::{Facts, NodeFact, Served, Verdict, time};
 
 /// Reasons of nodes that no further try mends.
-const FINAL: [Reason; 3] = [
-    Reason::LinkFailed,
-    Reason::InvalidAssignment,
-    Reason::BadSignature,
-];
+const FINAL: [Reason; 2] = [Reason::LinkFailed, Reason::InvalidAssignment];
 
 /// The conditions of an App.
 pub(super) struct Conditions {
