@@ -11,7 +11,8 @@ mod store_id;
 mod wire;
 
 pub use embedded::Embedded;
-pub use key_value::{KeyValue, KeyValueError, ValueLimits};
+pub use key_value::{KeyValue, KeyValueError, StoreLimits};
 pub use limits::{MAX_BYTES_PER_CALL, MAX_KEYS_PER_CALL, MAX_PAGE_BYTES, MAX_PAGE_KEYS};
 pub use remote::Remote;
 pub use store_id::{InvalidStoreId, StoreId};
+pub use wire::limits_from_wire;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use shoal_protocol::v1;
 use tonic::{Code, Status, metadata::MetadataValue};
 
-use crate::{KeyValueError, ValueLimits, limits::MAX_BYTES_PER_CALL};
+use crate::{KeyValueError, StoreLimits, limits::MAX_BYTES_PER_CALL};
 
 /// Largest message either way: what one call carries, and room for its framing.
 pub(crate) const MAX_MESSAGE_BYTES: usize = MAX_BYTES_PER_CALL + 1024 * 1024;
@@ -48,18 +48,28 @@ pub(crate) fn error(status: &Status) -> KeyValueError {
     }
 }
 
-pub(crate) fn limits_to_wire(limits: ValueLimits) -> v1::StoreLimits {
+pub(crate) fn limits_to_wire(limits: StoreLimits) -> v1::StoreLimits {
     v1::StoreLimits {
         key_bytes: limits.key_bytes,
         value_bytes: limits.value_bytes,
+        keys: limits.keys.unwrap_or(0),
+        bytes: limits.bytes.unwrap_or(0),
     }
 }
 
-pub(crate) fn limits_from_wire(limits: Option<v1::StoreLimits>) -> ValueLimits {
-    limits.map_or_else(ValueLimits::default, |limits| ValueLimits {
-        key_bytes: limits.key_bytes,
-        value_bytes: limits.value_bytes,
-    })
+/// The limits that a message gives; where it says nothing, the defaults.
+pub fn limits_from_wire(limits: Option<v1::StoreLimits>) -> StoreLimits {
+    let default = StoreLimits::default();
+    let Some(limits) = limits else {
+        return default;
+    };
+    let given = |value: u64| (value != 0).then_some(value);
+    StoreLimits {
+        key_bytes: given(limits.key_bytes).unwrap_or(default.key_bytes),
+        value_bytes: given(limits.value_bytes).unwrap_or(default.value_bytes),
+        keys: given(limits.keys),
+        bytes: given(limits.bytes),
+    }
 }
 
 pub(crate) fn value_to_wire(value: Option<Bytes>) -> v1::Value {

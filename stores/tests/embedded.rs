@@ -11,13 +11,13 @@ use std::{fs, sync::Arc, time::Instant};
 use bytes::Bytes;
 use futures::future::join_all;
 use shoal_stores::{
-    Embedded, KeyValue, KeyValueError, MAX_BYTES_PER_CALL, MAX_PAGE_KEYS, StoreId, ValueLimits,
+    Embedded, KeyValue, KeyValueError, MAX_BYTES_PER_CALL, MAX_PAGE_KEYS, StoreId, StoreLimits,
     embedded::{EmbeddedOptions, OpenError},
     key_value::Swap,
 };
 
-fn limits() -> ValueLimits {
-    ValueLimits::default()
+fn limits() -> StoreLimits {
+    StoreLimits::default()
 }
 
 fn open(folder: &tempfile::TempDir) -> Arc<Embedded> {
@@ -165,7 +165,7 @@ async fn what_is_too_much_for_one_call_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let stores = open(&folder);
     let store = StoreId::random();
-    let roomy = ValueLimits {
+    let roomy = StoreLimits {
         key_bytes: 1024,
         value_bytes: MAX_BYTES_PER_CALL as u64,
     };

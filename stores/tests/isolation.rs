@@ -11,7 +11,7 @@ mod served;
 use bytes::Bytes;
 use served::Served;
 use shoal_stores::{
-    Embedded, KeyValue, KeyValueError, StoreId, ValueLimits, embedded::EmbeddedOptions,
+    Embedded, KeyValue, KeyValueError, StoreId, StoreLimits, embedded::EmbeddedOptions,
     key_value::Swap,
 };
 
@@ -77,7 +77,7 @@ async fn assert_isolated(
     stores: &dyn KeyValue,
     attacker: StoreId,
 ) {
-    let limits = ValueLimits::default();
+    let limits = StoreLimits::default();
     let pairs = KEYS.map(|key| (key.to_owned(), Bytes::from_static(SECRET.as_bytes())));
     owner.set(victim, pairs.to_vec(), limits).await.unwrap();
 
@@ -181,7 +181,7 @@ async fn a_neighbours_keys_are_out_of_reach_through_the_service() {
 async fn a_pod_opens_only_what_is_granted_to_it() {
     let (mine, other) = (StoreId::random(), StoreId::random());
     let served = Served::start(&[("pod-a", &[mine]), ("pod-b", &[other])]);
-    let limits = ValueLimits::default();
+    let limits = StoreLimits::default();
     let pair = || vec![("key".to_owned(), Bytes::from_static(SECRET.as_bytes()))];
     served
         .runtime("pod-b")

@@ -11,12 +11,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use proptest::prelude::*;
 use shoal_stores::{
-    Embedded, KeyValue, KeyValueError, StoreId, ValueLimits,
+    Embedded, KeyValue, KeyValueError, StoreId, StoreLimits,
     embedded::{Durability, EmbeddedOptions},
     key_value::Swap,
 };
 
-const LIMITS: ValueLimits = ValueLimits {
+const LIMITS: StoreLimits = StoreLimits {
     key_bytes: 12,
     value_bytes: 20,
 };

@@ -14,11 +14,11 @@ use bytes::Bytes;
 use served::{Served, identity};
 use shoal_protocol::{CertificateAuthority, Role};
 use shoal_stores::{
-    KeyValue, KeyValueError, MAX_BYTES_PER_CALL, Remote, StoreId, ValueLimits, key_value::Swap,
+    KeyValue, KeyValueError, MAX_BYTES_PER_CALL, Remote, StoreId, StoreLimits, key_value::Swap,
 };
 
-fn limits() -> ValueLimits {
-    ValueLimits::default()
+fn limits() -> StoreLimits {
+    StoreLimits::default()
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn limits_hold_on_both_sides_and_a_full_call_fits_in_a_message() {
     let store = StoreId::random();
     let served = Served::start(&[("pod-a", &[store])]);
     let remote = served.runtime("pod-a");
-    let roomy = ValueLimits {
+    let roomy = StoreLimits {
         key_bytes: 1024,
         value_bytes: MAX_BYTES_PER_CALL as u64,
     };
@@ -103,7 +103,7 @@ async fn limits_hold_on_both_sides_and_a_full_call_fits_in_a_message() {
         .set(store, vec![("k".repeat(1025), Bytes::new())], roomy)
         .await;
     assert!(matches!(error, Err(KeyValueError::LimitExceeded(_))));
-    let text_limit = ValueLimits {
+    let text_limit = StoreLimits {
         key_bytes: 10,
         value_bytes: 1,
     };
@@ -123,7 +123,7 @@ async fn many_large_answers_wait_for_each_other_and_all_come() {
     let store = StoreId::random();
     let served = Served::start(&[("pod-a", &[store])]);
     let remote = std::sync::Arc::new(served.runtime("pod-a"));
-    let roomy = ValueLimits {
+    let roomy = StoreLimits {
         key_bytes: 1024,
         value_bytes: MAX_BYTES_PER_CALL as u64,
     };

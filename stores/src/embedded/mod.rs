@@ -31,7 +31,7 @@ use self::{
     write::{Write, Written},
 };
 use crate::{
-    KeyValue, KeyValueError, StoreId, ValueLimits,
+    KeyValue, KeyValueError, StoreId, StoreLimits,
     key_value::{KeyPage, Swap},
     limits::{self, MAX_PAGE_KEYS},
 };
@@ -195,7 +195,7 @@ impl KeyValue for Embedded {
         &self,
         store: StoreId,
         pairs: Vec<(String, Bytes)>,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<(), KeyValueError> {
         limits::check_pairs(&pairs, limits)?;
         self.write(store, Write::Set(pairs)).await.map(|_| ())
@@ -233,7 +233,7 @@ impl KeyValue for Embedded {
         store: StoreId,
         key: String,
         delta: i64,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<i64, KeyValueError> {
         limits::check_key(&key, limits)?;
         match self
@@ -251,7 +251,7 @@ impl KeyValue for Embedded {
         key: String,
         expected: Option<Bytes>,
         value: Bytes,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<Swap, KeyValueError> {
         limits::check_key(&key, limits)?;
         limits::check_value(value.len(), limits)?;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
-use crate::{KeyValueError, StoreId, ValueLimits, key_value::Swap, limits};
+use crate::{KeyValueError, StoreId, StoreLimits, key_value::Swap, limits};
 
 /// What a caller wants written.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(crate) enum Write {
     Increment {
         key: String,
         delta: i64,
-        limits: ValueLimits,
+        limits: StoreLimits,
     },
     Swap {
         key: String,
@@ -119,7 +119,7 @@ fn increment(
     store: StoreId,
     key: &str,
     delta: i64,
-    limits: ValueLimits,
+    limits: StoreLimits,
 ) -> rusqlite::Result<Outcome> {
     let old = match value_of(connection, store, key)? {
         None => Some(0),

@@ -14,7 +14,7 @@ use shoal_protocol::{
 
 use self::calls::{Calls, Repeat};
 use crate::{
-    KeyValue, KeyValueError, StoreId, ValueLimits,
+    KeyValue, KeyValueError, StoreId, StoreLimits,
     key_value::{KeyPage, Swap},
     limits::{self, MAX_PAGE_KEYS},
     wire::{self, limits_to_wire, value_from_wire, value_to_wire},
@@ -57,6 +57,7 @@ impl KeyValue for Remote {
         let request = v1::KeysRequest {
             store_id: store.to_string(),
             keys,
+            in_memory: false,
         };
         let answer = self
             .calls
@@ -74,7 +75,7 @@ impl KeyValue for Remote {
         &self,
         store: StoreId,
         pairs: Vec<(String, Bytes)>,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<(), KeyValueError> {
         limits::check_pairs(&pairs, limits)?;
         let request = v1::SetRequest {
@@ -84,6 +85,7 @@ impl KeyValue for Remote {
                 .map(|(key, value)| v1::Pair { key, value })
                 .collect(),
             limits: Some(limits_to_wire(limits)),
+            in_memory: false,
         };
         self.calls
             .run(Repeat::Unsent, request, |mut client, request| async move {
@@ -98,6 +100,7 @@ impl KeyValue for Remote {
         let request = v1::KeysRequest {
             store_id: store.to_string(),
             keys,
+            in_memory: false,
         };
         self.calls
             .run(Repeat::Unsent, request, |mut client, request| async move {
@@ -112,6 +115,7 @@ impl KeyValue for Remote {
         let request = v1::KeysRequest {
             store_id: store.to_string(),
             keys: vec![key],
+            in_memory: false,
         };
         let answer = self
             .calls
@@ -136,6 +140,7 @@ impl KeyValue for Remote {
             store_id: store.to_string(),
             after: after.unwrap_or_default(),
             limit: limit.min(MAX_PAGE_KEYS),
+            in_memory: false,
         };
         let answer = self
             .calls
@@ -154,7 +159,7 @@ impl KeyValue for Remote {
         store: StoreId,
         key: String,
         delta: i64,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<i64, KeyValueError> {
         limits::check_key(&key, limits)?;
         let request = v1::IncrementRequest {
@@ -162,6 +167,7 @@ impl KeyValue for Remote {
             key,
             delta,
             limits: Some(limits_to_wire(limits)),
+            in_memory: false,
         };
         self.calls
             .run(Repeat::Unsent, request, |mut client, request| async move {
@@ -177,7 +183,7 @@ impl KeyValue for Remote {
         key: String,
         expected: Option<Bytes>,
         value: Bytes,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<Swap, KeyValueError> {
         limits::check_key(&key, limits)?;
         limits::check_value(value.len(), limits)?;
@@ -188,6 +194,7 @@ impl KeyValue for Remote {
             expected: Some(value_to_wire(expected)),
             value,
             limits: Some(wire::limits_to_wire(limits)),
+            in_memory: false,
         };
         let answer = self
             .calls

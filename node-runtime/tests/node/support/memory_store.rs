@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use shoal_stores::{
-    KeyValue, KeyValueError, StoreId, ValueLimits,
+    KeyValue, KeyValueError, StoreId, StoreLimits,
     key_value::{KeyPage, Swap},
 };
 
@@ -61,7 +61,7 @@ impl KeyValue for MemoryStore {
         &self,
         store: StoreId,
         pairs: Vec<(String, Bytes)>,
-        _: ValueLimits,
+        _: StoreLimits,
     ) -> Result<(), KeyValueError> {
         self.wait().await;
         let pairs = pairs.into_iter().map(|(key, value)| ((store, key), value));
@@ -110,7 +110,7 @@ impl KeyValue for MemoryStore {
         store: StoreId,
         key: String,
         delta: i64,
-        _: ValueLimits,
+        _: StoreLimits,
     ) -> Result<i64, KeyValueError> {
         let mut values = self.values.lock().unwrap();
         let now = match values.get(&(store, key.clone())) {
@@ -131,7 +131,7 @@ impl KeyValue for MemoryStore {
         key: String,
         expected: Option<Bytes>,
         value: Bytes,
-        _: ValueLimits,
+        _: StoreLimits,
     ) -> Result<Swap, KeyValueError> {
         let mut values = self.values.lock().unwrap();
         let current = values.get(&(store, key.clone())).cloned();
