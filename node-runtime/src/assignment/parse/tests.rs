@@ -15,6 +15,7 @@ fn good() -> v1::Assignment {
             digest: format!("sha256:{}", "0".repeat(64)),
             routes: vec!["/...".into()],
             env: [("A".to_owned(), "b".to_owned())].into(),
+            variables: Default::default(),
             stores: vec![v1::StoreBinding {
                 label: "default".into(),
                 interface: "KeyValue".into(),
