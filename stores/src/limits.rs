@@ -82,6 +82,8 @@ mod tests {
     const LIMITS: StoreLimits = StoreLimits {
         key_bytes: 4,
         value_bytes: 5,
+        keys: None,
+        bytes: None,
     };
 
     #[test]
@@ -105,6 +107,7 @@ mod tests {
         let limits = StoreLimits {
             key_bytes: 10,
             value_bytes: u64::MAX,
+            ..StoreLimits::default()
         };
         let half = Bytes::from(vec![0; MAX_BYTES_PER_CALL / 2]);
         assert!(check_pairs(&[("a".into(), half.clone())], limits).is_ok());

@@ -19,6 +19,8 @@ use shoal_stores::{
 const LIMITS: StoreLimits = StoreLimits {
     key_bytes: 12,
     value_bytes: 20,
+    keys: None,
+    bytes: None,
 };
 
 #[derive(Clone, Debug)]
