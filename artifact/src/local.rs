@@ -15,8 +15,8 @@ use crate::{Reason, Refusal, WasmSource, inspect, limits, spin, write};
 pub fn read(path: &Path) -> Result<write::Artifact, Refusal> {
     let manifest = manifest_path(path)?;
     let Some(manifest) = manifest else {
-        let bytes = read_file(path, "the component")?;
-        return write::component(bytes);
+        let subject = format!("`{}`", path.display());
+        return write::component_of(&subject, read_file(path, &subject)?);
     };
     let text = read_bounded(&manifest, limits::CONFIG_BYTES)?
         .ok_or_else(|| refuse(format!("`{}` is larger than 4 MiB", manifest.display())))?;
@@ -145,6 +145,10 @@ mod tests {
         let missing = read(&folder.path().join("none.wasm")).unwrap_err();
         assert_eq!(missing.reason, Reason::ImageNotFound);
         assert!(missing.message.contains("none.wasm"));
+        let text = folder.path().join("text.wasm");
+        fs::write(&text, "(component)").unwrap();
+        let refusal = read(&text).unwrap_err();
+        assert!(refusal.message.contains("text.wasm"), "{refusal}");
         assert!(
             read(folder.path())
                 .unwrap_err()

@@ -73,9 +73,9 @@ impl AppPlan {
             return unsupported("the app has no components".into());
         }
         if self.components.len() > limits::COMPONENTS {
+            let (count, bound) = (self.components.len(), limits::COMPONENTS);
             return unsupported(format!(
-                "the app has more than {} components",
-                limits::COMPONENTS
+                "the app has {count} components; at most {bound} are served"
             ));
         }
         let mut names = HashSet::new();
@@ -98,8 +98,9 @@ impl AppPlan {
                     .map(move |route| (route.clone(), &component.name))
             })
         };
-        if routes().count() > limits::ROUTES {
-            let message = format!("the app has more than {} routes", limits::ROUTES);
+        let (count, bound) = (routes().count(), limits::ROUTES);
+        if count > bound {
+            let message = format!("the app has {count} routes; at most {bound} are served");
             return Err(Refusal::new(Reason::InvalidRoute, message));
         }
         let Err(duplicate) = RouteTable::new(routes()) else {
@@ -126,9 +127,14 @@ impl ComponentPlan {
     fn check(&self) -> Result<(), Refusal> {
         let subject = self.subject();
         let unsupported = |message: String| Err(Refusal::new(Reason::UnsupportedArtifact, message));
-        if self.name.len() > limits::NAME_BYTES || self.name.chars().any(char::is_control) {
+        if self.name.len() > limits::COMPONENT_NAME_BYTES {
+            let bound = limits::COMPONENT_NAME_BYTES;
+            return unsupported(format!("{subject} has a name longer than {bound} bytes"));
+        }
+        let is_wrong = |c: char| c.is_control() || c.is_whitespace() || c == '/';
+        if self.name.contains(is_wrong) {
             return unsupported(format!(
-                "{subject} has a name that is too long or unprintable"
+                "{subject} has a name with a space, a `/` or a control character"
             ));
         }
         if self.routes.is_empty() {
@@ -138,19 +144,7 @@ impl ComponentPlan {
             );
             return Err(Refusal::new(Reason::UnsupportedFeature, message));
         }
-        if self.env.len() > limits::ENV_ENTRIES {
-            let bound = limits::ENV_ENTRIES;
-            return unsupported(format!(
-                "{subject} has more than {bound} environment variables"
-            ));
-        }
-        for (name, value) in &self.env {
-            if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-                return unsupported(format!(
-                    "{subject} has an invalid environment variable `{name}`"
-                ));
-            }
-        }
+        self.check_env()?;
         let labels = self.key_value_stores.as_deref().unwrap_or_default();
         if labels.len() > limits::LABELS {
             let bound = limits::LABELS;
@@ -162,6 +156,41 @@ impl ComponentPlan {
                 "{subject} has a key-value store `{label}`: a label is of letters, digits, `-` and `_`"
             )),
         }
+    }
+
+    fn check_env(&self) -> Result<(), Refusal> {
+        let subject = self.subject();
+        let unsupported = |message: String| Err(Refusal::new(Reason::UnsupportedArtifact, message));
+        if self.env.len() > limits::ENV_ENTRIES {
+            let bound = limits::ENV_ENTRIES;
+            return unsupported(format!(
+                "{subject} has more than {bound} environment variables"
+            ));
+        }
+        let mut bytes = 0;
+        for (name, value) in &self.env {
+            if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+                return unsupported(format!(
+                    "{subject} has an invalid environment variable `{name}`"
+                ));
+            }
+            if name.len() > limits::ENV_NAME_BYTES {
+                let bound = limits::ENV_NAME_BYTES;
+                return unsupported(format!(
+                    "{subject} has an environment variable with a name longer than {bound} bytes: \
+                     `{name}`"
+                ));
+            }
+            bytes += name.len() + value.len();
+        }
+        if bytes > limits::ENV_BYTES {
+            let bound = limits::ENV_BYTES >> 10;
+            return unsupported(format!(
+                "{subject} has an environment of {} KiB; at most {bound} KiB are served",
+                bytes.div_ceil(1024)
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -233,5 +262,37 @@ mod tests {
             let refusal = refused(components);
             assert!(refusal.message.contains(word), "{refusal}");
         }
+    }
+
+    /// What a runtime refuses by `node-runtime/src/assignment/bounds.rs` is refused here already.
+    #[test]
+    fn what_no_runtime_would_take_is_refused_by_the_limit() {
+        let many = |count: usize| {
+            let one = |at| component(&format!("c{at}"), &format!("/c{at}"));
+            (0..count).map(one).collect::<Vec<_>>()
+        };
+        let mut routes = component("a", "/");
+        let route = |at| format!("/r{at}").parse().unwrap();
+        routes.routes = (0..=limits::ROUTES).map(route).collect();
+        let with = |name: String, value: String| {
+            let mut component = component("a", "/");
+            component.env.insert(name, value);
+            vec![component]
+        };
+        for (components, word) in [
+            (many(65), "65 components; at most 64"),
+            (vec![routes], "1025 routes; at most 1024"),
+            (vec![component("a b", "/")], "a space, a `/`"),
+            (vec![component("a/b", "/")], "a space, a `/`"),
+            (vec![component(&"a".repeat(254), "/")], "253 bytes"),
+            (with("A".repeat(257), String::new()), "256 bytes"),
+            (with("A".into(), "x".repeat(1 << 20)), "at most 1024 KiB"),
+        ] {
+            let refusal = refused(components);
+            assert!(refusal.message.contains(word), "{refusal}");
+        }
+        let name = String::new();
+        let components = many(64);
+        AppPlan { name, components }.checked().unwrap();
     }
 }

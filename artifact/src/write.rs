@@ -84,7 +84,12 @@ impl Artifact {
 /// # Errors
 /// The bytes are no WebAssembly.
 pub fn component(wasm: Vec<u8>) -> Result<Artifact, Refusal> {
-    let facts = inspect("the component", &wasm)?;
+    component_of("the component", wasm)
+}
+
+/// The same; `subject` names the component in messages.
+pub(crate) fn component_of(subject: &str, wasm: Vec<u8>) -> Result<Artifact, Refusal> {
+    let facts = inspect(subject, &wasm)?;
     let layer = Blob::new(WASM_LAYER, wasm);
     let os = if facts.is_core_module {
         "wasip1"

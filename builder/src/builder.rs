@@ -1,16 +1,20 @@
 //! Resolve, build, fetch: what `shoal-builder` serves, and what `shoal up` calls in process.
 
+mod pulls;
 mod work;
 
 use std::sync::Arc;
 
 use futures::future::try_join_all;
-use shoal_artifact::{Digest, Refusal, plan};
+use shoal_artifact::{Digest, Refusal};
 use shoal_engine::EngineKey;
 
 use crate::{
-    OpenError, Options, Source, cache::Key, description::Description, metrics::Metrics,
-    pull::Origin,
+    OpenError, Options, Source,
+    cache::Key,
+    description::Description,
+    metrics::Metrics,
+    pull::{self, Origin},
 };
 use work::{CodeFailure, Described, Inner};
 
@@ -84,6 +88,28 @@ impl BuilderHandle {
         result
     }
 
+    /// Of the engines, those for which the code of every component is kept, and whole. What is
+    /// damaged is removed: the next [`BuilderHandle::build`] makes it again.
+    pub async fn served(
+        &self,
+        description: &Description,
+        engine_keys: &[EngineKey],
+    ) -> Vec<EngineKey> {
+        let components = description.components.iter();
+        let digests: Vec<Digest> = components.map(|one| one.digest.clone()).collect();
+        let (inner, engine_keys) = (self.inner.clone(), engine_keys.to_vec());
+        let work = move || {
+            let is_served = |engine_key: &EngineKey| {
+                digests.iter().all(|digest| {
+                    let key = Key::Code(digest.clone(), engine_key.clone());
+                    inner.cache.open_content(&key).is_some()
+                })
+            };
+            engine_keys.into_iter().filter(is_served).collect()
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_default()
+    }
+
     /// The signed code of a component for an engine; `None`: it was not built, or is no longer kept.
     pub async fn fetch(&self, digest: &Digest, engine_key: &EngineKey) -> Option<Code> {
         let inner = self.inner.clone();
@@ -119,12 +145,13 @@ impl BuilderHandle {
         engine_keys: &[EngineKey],
     ) -> Result<Description, Refusal> {
         let described = self.describe(source, digest, engine_keys).await?;
+        let image = &source.image;
         let work = described
             .description
             .components
             .iter()
             .flat_map(|component| {
-                let subject = plan::subject(&component.name);
+                let subject = pull::subject(image, &component.name);
                 engine_keys.iter().map(move |engine_key| {
                     self.compiled(
                         component.digest.clone(),

@@ -3,11 +3,16 @@
 //! Each is a file whose name says what it holds. Files appear whole (written elsewhere, then
 //! renamed) and are checked against their name when they are first opened, so whatever else is
 //! found in the folder is removed, never served. Past the bound, what was not used for longest
-//! goes first; what is in use, or granted to a runtime, stays.
+//! goes first: of what no runtime may need, then of what is granted to one. Such code is made again
+//! when a runtime asks for it and does not get it; an app that is new would have no other way. What
+//! is in use stays.
+//!
+//! Files that are being written take room of their own beside the cache.
 
 mod folder;
 mod index;
 mod key;
+mod temporary;
 
 use std::{
     collections::HashSet,
@@ -18,14 +23,14 @@ use std::{
     sync::Arc,
 };
 
-use parking_lot::Mutex;
-use sha2::{Digest as _, Sha256};
-use tempfile::NamedTempFile;
-
 pub use index::Pin;
 pub use key::Key;
+use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
+pub use temporary::Temporary;
 
 use index::Index;
+use temporary::Room;
 
 /// Says of a component digest (`sha256:<64 hex>`) that a runtime may need its code at any time.
 pub type Protection = Arc<dyn Fn(&str) -> bool + Send + Sync>;
@@ -36,6 +41,7 @@ pub struct Cache {
     bound: u64,
     protection: Protection,
     index: Arc<Mutex<Index>>,
+    room: Arc<Room>,
     /// Names of files that were compared with their name since this process started.
     checked: Mutex<HashSet<String>>,
 }
@@ -67,6 +73,19 @@ pub enum CacheError {
         /// What could be had by removing all that is not in use.
         free: u64,
     },
+    /// What is being written leaves no room.
+    #[error(
+        "too much is being pulled at once: {needed} bytes are needed, and of {bound} (a quarter of \
+         --cache-bytes) all but {free} are in use"
+    )]
+    Busy {
+        /// How many more were to be written.
+        needed: u64,
+        /// Room of all temporary files.
+        bound: u64,
+        /// What is left of it.
+        free: u64,
+    },
     /// The volume failed.
     #[error("the cache cannot be written: {0}")]
     Io(#[from] io::Error),
@@ -84,38 +103,36 @@ impl Cache {
             bound,
             protection,
             index,
+            room: Room::new(bound / 4),
             checked: Mutex::default(),
         };
         // The bound may be lower than it was.
-        if let Err(error) = cache.make_room(0) {
-            tracing::warn!(%error, "the cache is larger than its bound");
-        }
+        cache.evict(bound);
         Ok(cache)
     }
 
-    /// A file to write into, on the same volume. It is gone when it is dropped.
+    /// A file to write into, on the same volume.
     ///
     /// # Errors
     /// The volume is full or read-only.
-    pub fn temporary(&self) -> io::Result<NamedTempFile> {
-        NamedTempFile::new_in(self.folder.join(folder::TEMPORARY))
+    pub fn temporary(&self) -> io::Result<Temporary> {
+        Temporary::new(&self.folder.join(folder::TEMPORARY), &self.room)
+    }
+
+    /// Most bytes of all temporary files together: a quarter of what is kept.
+    pub fn temporary_bytes(&self) -> u64 {
+        self.room.bound
     }
 
     /// Keeps a file under a key. `sha256`: of its content. The file stays while the pin lives.
     ///
     /// # Errors
     /// There is no room, or the volume failed.
-    pub fn put(
-        &self,
-        key: &Key,
-        file: NamedTempFile,
-        sha256: &[u8; 32],
-    ) -> Result<Pin, CacheError> {
-        let size = file.as_file().metadata()?.len();
+    pub fn put(&self, key: &Key, file: Temporary, sha256: &[u8; 32]) -> Result<Pin, CacheError> {
+        let size = file.size()?;
         self.make_room(size)?;
         let name = key.file_name(sha256);
-        file.persist(self.folder.join(&name))
-            .map_err(|error| error.error)?;
+        file.persist(&self.folder.join(&name))?;
         let mut index = self.index.lock();
         let replaced = index.insert(key.name(), name.clone(), size);
         let pin = index.pin(&self.index, key.name());
@@ -190,23 +207,26 @@ impl Cache {
     }
 
     fn make_room(&self, needed: u64) -> Result<(), CacheError> {
-        let mut index = self.index.lock();
-        let (removed, left) = index.evict(self.bound.saturating_sub(needed), &*self.protection);
-        drop(index);
-        for name in removed {
-            tracing::debug!(file = name, "removed from the cache to make room");
-            self.checked.lock().remove(&name);
-            let _ = std::fs::remove_file(self.folder.join(name));
-        }
-        if left.saturating_add(needed) > self.bound {
-            let free = self.bound.saturating_sub(left);
+        // Known before anything goes: what does not fit in the end removes nothing.
+        let free = self.bound.saturating_sub(self.index.lock().held());
+        if needed > free {
             return Err(CacheError::Full {
                 needed,
                 bound: self.bound,
                 free,
             });
         }
+        self.evict(self.bound.saturating_sub(needed));
         Ok(())
+    }
+
+    fn evict(&self, bytes: u64) {
+        let removed = self.index.lock().evict(bytes, &*self.protection);
+        for name in removed {
+            tracing::debug!(file = name, "removed from the cache to make room");
+            self.checked.lock().remove(&name);
+            let _ = std::fs::remove_file(self.folder.join(name));
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod limits;
 mod outcome;
 mod process;
 pub mod sandbox;
+mod slots;
 
 use std::path::PathBuf;
 
@@ -37,7 +38,7 @@ pub enum Job {
     Compile(EngineKey),
 }
 
-/// Starts children, as many at once as there are processors.
+/// Starts children, as many at once as there are processors and memory for.
 #[derive(Debug)]
 pub struct Compiler {
     program: PathBuf,
@@ -49,12 +50,12 @@ pub struct Compiler {
 impl Compiler {
     /// `program`: what is started with [`CHILD_ARGUMENT`]; `None`: this executable itself.
     pub fn new(program: Option<PathBuf>, limits: CompileLimits, metrics: Metrics) -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let slots = slots::count(limits.memory_bytes);
         Self {
             // The link of the kernel, not the path: it holds also after the file was replaced.
             program: program.unwrap_or_else(|| PathBuf::from("/proc/self/exe")),
             limits,
-            slots: Semaphore::new(processors),
+            slots: Semaphore::new(slots),
             metrics,
         }
     }

@@ -19,7 +19,7 @@ pub struct Flags {
     /// Folder of the signing key and the cache
     #[arg(long, value_name = "FOLDER", default_value = "/var/lib/shoal")]
     pub data_dir: PathBuf,
-    /// Most bytes that the cache keeps
+    /// Most bytes that the cache keeps; what is being pulled takes up to a quarter more
     #[arg(long, value_name = "BYTES", default_value_t = 1536 << 20)]
     pub cache_bytes: u64,
     /// Most seconds that compiling a component may take

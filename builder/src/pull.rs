@@ -1,68 +1,77 @@
-//! From an image to files of its components, inspected and made components where they were none.
+//! From an image to files of its components, and what is in them.
 
 mod container;
+mod look;
 mod origin;
 
-use std::{
-    collections::HashMap,
-    fs::File,
-    io::{self, Read as _, Write as _},
-    sync::Arc,
-};
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
-use sha2::{Digest as _, Sha256};
-use shoal_artifact::{
-    AppPlan, ComponentFacts, ComponentPlan, Digest, Reason, Refusal, WasmSource, inspect, limits,
-    oci::{self, Format, ImageManifest, Manifest},
-    spin,
-};
-use tempfile::NamedTempFile;
-
+pub(crate) use look::look;
 pub(crate) use origin::Origin;
-
-use crate::{
-    cache::Cache,
-    compile::{Compiler, Job},
-    description::ComponentDescription,
+use shoal_artifact::{
+    AppPlan, ComponentPlan, Digest, Reason, Refusal, WasmSource, inspect, limits,
+    oci::{self, Format, ImageManifest, Manifest},
+    plan, spin,
 };
 
-/// All components of an image together, in bytes.
-const IMAGE_BYTES: u64 = 1 << 30;
+use crate::cache::{Cache, CacheError, Temporary};
 
-/// A component that was pulled.
+/// Other pulls end, and the volume may be mended.
+const RETRY_SOON: Duration = Duration::from_secs(15);
+
+/// An image's components as its registry gave them.
 #[derive(Debug)]
-pub(crate) struct Pulled {
-    pub(crate) description: ComponentDescription,
-    pub(crate) file: NamedTempFile,
-    pub(crate) sha256: [u8; 32],
+pub(crate) struct Fetched {
+    components: Vec<(ComponentPlan, Temporary)>,
 }
 
-/// Pulls the image of this manifest digest and looks into it.
-pub(crate) async fn pull(
+/// Gets all that is needed of the image of this manifest digest.
+pub(crate) async fn fetch(
     origin: &Origin,
+    image_name: &str,
     digest: &Digest,
     cache: &Arc<Cache>,
-    compiler: &Compiler,
-) -> Result<Vec<Pulled>, Refusal> {
+) -> Result<Fetched, Refusal> {
     let image = read_image(origin, digest).await?;
     let (plan, files) = read_plan(origin, &image, cache).await?;
-    let (mut pulled, mut bytes) = (Vec::new(), 0);
+    let (mut components, mut bytes) = (Vec::new(), 0_u64);
     for component in plan.components {
-        let file = component_file(origin, &component, &files, cache).await?;
-        let length = file.as_file().metadata().map(|metadata| metadata.len());
-        bytes += length.map_err(|error| storage(&error))?;
-        if bytes > IMAGE_BYTES {
-            let bound = IMAGE_BYTES >> 20;
-            let message = format!("the image's components are larger than {bound} MiB");
-            return Err(Refusal::new(Reason::UnsupportedArtifact, message));
+        let subject = subject(image_name, &component.name);
+        if let WasmSource::Blob { size, .. } = &component.wasm {
+            check_size(size.saturating_add(bytes), "components", cache)?;
         }
-        pulled.push(look_into(component, file, cache, compiler).await?);
+        let file = component_file(origin, &component, &subject, &files, cache).await?;
+        bytes += file.size().map_err(|error| storage(&error))?;
+        components.push((component, file));
     }
-    Ok(pulled)
+    Ok(Fetched { components })
+}
+
+/// How messages name a component: by its name, else by the image whose only one it is.
+pub(crate) fn subject(image: &str, name: &str) -> String {
+    if name.is_empty() {
+        let path = image.strip_prefix("file:").unwrap_or(image);
+        format!("the component of `{path}`")
+    } else {
+        plan::subject(name)
+    }
+}
+
+/// Refuses an image that never fits, whatever else is pulled.
+fn check_size(bytes: u64, what: &str, cache: &Cache) -> Result<(), Refusal> {
+    let bound = cache.temporary_bytes();
+    if bytes <= bound {
+        return Ok(());
+    }
+    let message = format!(
+        "the image's {what} are larger than {} MiB together, a quarter of the builder's --cache-bytes",
+        bound >> 20
+    );
+    Err(Refusal::new(Reason::UnsupportedArtifact, message))
 }
 
 /// Files of a container image, by their path in it.
-type Files = HashMap<String, NamedTempFile>;
+type Files = HashMap<String, Temporary>;
 
 async fn read_plan(
     origin: &Origin,
@@ -96,17 +105,18 @@ async fn read_plan(
 async fn component_file(
     origin: &Origin,
     component: &ComponentPlan,
+    subject: &str,
     files: &Files,
     cache: &Cache,
-) -> Result<NamedTempFile, Refusal> {
+) -> Result<Temporary, Refusal> {
     match &component.wasm {
         WasmSource::Blob { digest, size } => {
-            component_blob(origin, digest, *size, &component.subject(), cache).await
+            component_blob(origin, digest, *size, subject, cache).await
         }
         WasmSource::Inline(inline) => temporary(cache, inline),
         // Two components may have the same source.
         WasmSource::File(path) => match files.get(path) {
-            Some(file) => copy(file, cache).await.map_err(|error| storage(&error)),
+            Some(file) => copy(file, cache).await.map_err(|error| no_room(&error)),
             None => Err(storage(&io::ErrorKind::NotFound.into())),
         },
     }
@@ -132,85 +142,18 @@ async fn component_blob(
     size: u64,
     subject: &str,
     cache: &Cache,
-) -> Result<NamedTempFile, Refusal> {
+) -> Result<Temporary, Refusal> {
     if size > limits::COMPONENT_BYTES {
         return Err(inspect::too_large(subject));
     }
-    let file = temporary(cache, &[])?;
-    origin.blob(digest, size, &file).await?;
+    let mut file = temporary(cache, &[])?;
+    origin.blob(digest, size, &mut file).await?;
     Ok(file)
 }
 
-/// Inspects a component; makes it one where it is a core module.
-async fn look_into(
-    plan: ComponentPlan,
-    file: NamedTempFile,
-    cache: &Cache,
-    compiler: &Compiler,
-) -> Result<Pulled, Refusal> {
-    let subject = plan.subject();
-    let (mut facts, mut file, mut sha256) = inspect_file(subject.clone(), file).await?;
-    if facts.is_core_module {
-        let output = temporary(cache, &[])?;
-        let reopen = |file: &NamedTempFile| {
-            file.reopen()
-                .map(tokio::fs::File::from_std)
-                .map_err(|error| storage(&error))
-        };
-        compiler
-            .run(&Job::Componentise, reopen(&file)?, reopen(&output)?)
-            .await
-            .map_err(|failure| failure.refusal(&subject, compiler.limits()))?;
-        (facts, file, sha256) = inspect_file(subject.clone(), output).await?;
-    }
-    facts.check(&subject)?;
-    let stores = plan.key_value_stores.unwrap_or_else(|| {
-        // What the manifest says nothing about is what Spin and Shoal call the first store.
-        facts
-            .opens_key_value()
-            .then(|| "default".to_owned())
-            .into_iter()
-            .collect()
-    });
-    let description = ComponentDescription {
-        name: plan.name,
-        digest: Digest::from_sha256(&sha256),
-        routes: plan.routes,
-        env: plan.env,
-        key_value_stores: stores,
-        imports: facts.imports,
-    };
-    Ok(Pulled {
-        description,
-        file,
-        sha256,
-    })
-}
-
-/// Reads a file whole, off the asynchronous threads.
-async fn inspect_file(
-    subject: String,
-    file: NamedTempFile,
-) -> Result<(ComponentFacts, NamedTempFile, [u8; 32]), Refusal> {
-    let work = move || {
-        let mut bytes = Vec::new();
-        let read = file.reopen().and_then(|reader: File| {
-            reader
-                .take(limits::COMPONENT_BYTES + 1)
-                .read_to_end(&mut bytes)
-        });
-        read.map_err(|error| storage(&error))?;
-        let facts = inspect(&subject, &bytes)?;
-        Ok((facts, file, Sha256::digest(&bytes).into()))
-    };
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
-        let message = "the component could not be read: the reader gave up on it";
-        Err(Refusal::new(Reason::InvalidWasm, message))
-    })
-}
-
-async fn copy(file: &NamedTempFile, cache: &Cache) -> io::Result<NamedTempFile> {
-    let copy = cache.temporary()?;
+async fn copy(file: &Temporary, cache: &Cache) -> Result<Temporary, CacheError> {
+    let mut copy = cache.temporary()?;
+    copy.reserve(file.size()?)?;
     let mut from = tokio::fs::File::from_std(file.reopen()?);
     let mut to = tokio::fs::File::from_std(copy.reopen()?);
     tokio::io::copy(&mut from, &mut to).await?;
@@ -218,17 +161,26 @@ async fn copy(file: &NamedTempFile, cache: &Cache) -> io::Result<NamedTempFile> 
     Ok(copy)
 }
 
-fn temporary(cache: &Cache, content: &[u8]) -> Result<NamedTempFile, Refusal> {
+fn temporary(cache: &Cache, content: &[u8]) -> Result<Temporary, Refusal> {
     let mut file = cache.temporary().map_err(|error| storage(&error))?;
-    file.write_all(content).map_err(|error| storage(&error))?;
+    file.append(content).map_err(|error| no_room(&error))?;
     Ok(file)
 }
 
+/// What was pulled or made cannot be kept.
+pub(crate) fn no_room(error: &CacheError) -> Refusal {
+    Refusal::new(
+        Reason::BuilderUnavailable,
+        format!("the builder cannot keep the app: {error}"),
+    )
+    .retry_after(RETRY_SOON)
+}
+
 /// The builder's own volume failed.
-pub(crate) fn storage(error: &std::io::Error) -> Refusal {
+pub(crate) fn storage(error: &io::Error) -> Refusal {
     Refusal::new(
         Reason::BuilderUnavailable,
         format!("the builder's volume failed: {error}"),
     )
-    .retry_after(std::time::Duration::from_secs(15))
+    .retry_after(RETRY_SOON)
 }

@@ -7,6 +7,8 @@ mod challenge;
 mod clients;
 mod credentials;
 mod error;
+mod follow;
+mod pace;
 mod reference;
 mod session;
 

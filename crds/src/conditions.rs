@@ -183,6 +183,8 @@ words! {
         ServiceNameTaken,
         /// The API server refused the App's Service; the message says why.
         ServiceRejected,
+        /// The API server refused the App's EndpointSlices; the message says why.
+        EndpointsRejected,
         /// A selector was removed from the App's Service.
         SelectorRemoved,
         /// The pool has no free port.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::{
-    LONG, Outcome, apply, delete,
+    LONG, Outcome, SHORT, apply, delete,
     http::{self, Answer},
     json, try_kubectl, until,
 };
@@ -184,9 +184,21 @@ impl App {
         format!("http://{}.{}{path}", self.name, self.namespace)
     }
 
-    /// GET from a node, by the Service's name.
+    /// GET from a node, by the Service's name. Asks again while there is no connection: an App is Ready
+    /// when its endpoints are written, and each node's kube-proxy follows in its own time.
+    ///
+    /// # Panics
+    /// There is none for long.
     pub fn get(&self, node: u8, path: &str) -> Answer {
-        http::get(node, &self.url(path))
+        let url = self.url(path);
+        until(&format!("a connection to {url}"), SHORT, || {
+            let answer = http::get(node, &url);
+            if answer.is_refused() {
+                Err(answer)
+            } else {
+                Ok(answer)
+            }
+        })
     }
 
     /// GET of every replica by its own address: answers in the order of the nodes.

@@ -11,6 +11,13 @@ pub struct Answer {
     pub body: String,
 }
 
+impl Answer {
+    /// Whether nobody took the connection.
+    pub fn is_refused(&self) -> bool {
+        self.status == 0 && self.body.contains("curl: (7)")
+    }
+}
+
 /// Between body and status in curl's output; no guest prints it.
 const MARK: &str = "\n--status--";
 

@@ -21,7 +21,7 @@ mod process;
 mod wait;
 
 pub use app::{App, condition};
-pub use audit::Writes;
+pub use audit::{Writes, settled};
 pub use http::{Answer, get, request};
 pub use image::{image, push_bytes};
 pub use kubectl::{Outcome, apply, cluster, delete, json, kubectl, try_kubectl};

@@ -54,7 +54,8 @@ fn program() -> PathBuf {
 
 impl Load {
     /// Starts asking every target, each in a loop of its own, from a node; returns once each has
-    /// answered once.
+    /// answered once. What failed before is not counted: kube-proxy follows a new Service in its
+    /// own time.
     ///
     /// # Panics
     /// The client cannot be started.

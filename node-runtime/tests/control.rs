@@ -28,7 +28,7 @@ use shoal_protocol::{
 };
 use shoal_runtime::{
     Code, CodeSource, Digest, FetchError, Node, NodeConfig,
-    control::{Control, ControlConfig},
+    control::{Control, ControlConfig, Patience},
 };
 use shoal_stores::{Embedded, embedded::EmbeddedOptions};
 use tokio::sync::mpsc;
@@ -195,6 +195,7 @@ fn start(folder: &Path, ca: &CertificateAuthority, operator: SocketAddr) -> (Nod
         operator: operator.to_string(),
         pod_ips: vec!["10.0.0.1".parse().unwrap()],
         state_dir: folder.to_owned(),
+        patience: Patience::default(),
     };
     let control = Control::start(config, node.clone(), identity);
     (node, control)
@@ -297,6 +298,33 @@ async fn the_next_process_takes_up_what_was_obeyed_with_no_operator_there() {
     let next = tempfile::tempdir().unwrap();
     std::fs::copy(&kept, next.path().join("assignments")).unwrap();
     let (node, control) = start(next.path(), &ca, nobody);
-    assert!(!control.is_restored(), "what is kept does not serve yet");
+    assert!(!control.is_settled(), "what is kept does not serve yet");
     eventually("a runs again", || node.report(&app("a")).is_some()).await;
+    eventually("and why it cannot be served is known", || {
+        control.is_settled()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_node_that_kept_nothing_is_ready_when_its_first_apps_are() {
+    let (folder, ca) = (
+        tempfile::tempdir().unwrap(),
+        CertificateAuthority::generate().unwrap(),
+    );
+    let (operator, address) = Operator::serve(&ca, 3).await;
+    let (_node, control) = start(folder.path(), &ca, address);
+    eventually("it is connected", || {
+        operator.heard(|m| matches!(m, from_runtime::Message::Report(report) if report.full))
+    })
+    .await;
+    assert!(!control.is_settled(), "nobody said what it is to run");
+    operator.assign(true, vec![assignment("a", 10_000), assignment("bad", 80)]);
+    eventually("each of them has its outcome", || control.is_settled()).await;
+    let reports = operator.reports();
+    assert!(
+        reports
+            .iter()
+            .all(|report| report.state() != v1::app_report::State::Ready)
+    );
 }

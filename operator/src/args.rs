@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
+use shoal_crds::ByteQuantity;
 use shoal_protocol::flags::LogFlags;
 
 /// The operator of Shoal: watches Apps, plans, writes, and streams assignments to the nodes' runtimes.
@@ -29,9 +30,9 @@ pub struct Args {
     #[arg(long, env = "SHOAL_IMAGE")]
     pub image: Option<String>,
 
-    /// Memory limit of a runtime pod.
+    /// Memory limit of a runtime pod, as `512Mi` or `2Gi`.
     #[arg(long, default_value = "1Gi")]
-    pub runtime_memory: String,
+    pub runtime_memory: ByteQuantity,
 
     /// Where the builder is dialled.
     #[arg(long, default_value = "shoal-builder.shoal-system.svc:9443")]

@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
-use shoal_crds::{DEFAULT_POOL, FIELD_MANAGER};
+use shoal_crds::{ByteQuantity, DEFAULT_POOL, FIELD_MANAGER};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -28,8 +28,8 @@ const USER: u32 = 65532;
 pub struct RuntimeSettings {
     /// Image of all parts.
     pub image: String,
-    /// Memory limit of a runtime pod, as a Kubernetes quantity.
-    pub memory: String,
+    /// Memory limit of a runtime pod.
+    pub memory: ByteQuantity,
     /// Namespace of the installation.
     pub namespace: String,
 }
@@ -129,8 +129,20 @@ fn contains(live: &Value, wanted: &Value) -> bool {
                     .zip(wanted)
                     .all(|(live, wanted)| contains(live, wanted))
         }
-        _ => live == wanted,
+        _ => live == wanted || same_size(live, wanted),
     }
+}
+
+/// Whether these are two spellings of one size: the API server writes `2048Mi` as `2Gi`.
+fn same_size(live: &Value, wanted: &Value) -> bool {
+    let bytes = |value: &Value| {
+        value
+            .as_str()?
+            .parse()
+            .ok()
+            .map(|q: ByteQuantity| q.bytes())
+    };
+    bytes(live).is_some_and(|live| Some(live) == bytes(wanted))
 }
 
 /// Elements of a list that the API server merges by name.
@@ -220,7 +232,7 @@ fn container(settings: &RuntimeSettings) -> Value {
         "ports": [{"name": "metrics", "containerPort": 9090, "protocol": "TCP"}],
         "resources": {
             "requests": {"cpu": "50m", "memory": "64Mi"},
-            "limits": {"memory": settings.memory},
+            "limits": {"memory": settings.memory.to_string()},
         },
         "securityContext": {
             "allowPrivilegeEscalation": false,
@@ -252,7 +264,7 @@ mod tests {
     fn wanted() -> Value {
         let settings = RuntimeSettings {
             image: "shoal.dev/shoal:0.1.0".into(),
-            memory: "1Gi".into(),
+            memory: "2048Mi".parse().unwrap(),
             namespace: "shoal-system".into(),
         };
         daemon_set(&settings, "uid-1")
@@ -275,6 +287,17 @@ mod tests {
         live["spec"]["template"]["spec"]["containers"][0]["terminationMessagePath"] = json!("/dev");
         assert!(contains(&live, &wanted()));
         live["spec"]["template"]["spec"]["containers"][0]["image"] = json!("other");
+        assert!(!contains(&live, &wanted()));
+    }
+
+    #[test]
+    fn another_spelling_of_the_memory_is_no_difference() {
+        let mut live = wanted();
+        let memory = &mut live["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"];
+        memory["memory"] = json!("2Gi");
+        assert!(contains(&live, &wanted()));
+        let memory = &mut live["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"];
+        memory["memory"] = json!("3Gi");
         assert!(!contains(&live, &wanted()));
     }
 

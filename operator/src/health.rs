@@ -11,16 +11,22 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use jiff::Timestamp;
 use parking_lot::Mutex;
+use shoal_plan::Index;
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
+use crate::world::World;
+
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Signs of life of the process's loops.
 #[derive(Default)]
 pub struct Health {
     loops: Mutex<BTreeMap<&'static str, (Instant, Duration)>>,
     warm: AtomicBool,
+    heard: AtomicBool,
 }
 
 impl Health {
@@ -47,6 +53,33 @@ impl Health {
     /// Whether all first lists are in.
     pub fn is_warm(&self) -> bool {
         self.warm.load(Ordering::Acquire)
+    }
+
+    fn look_for_reports(&self, world: &World, now: Timestamp) -> bool {
+        let heard =
+            |index: &mut Index| index.unheard_pods(now).is_empty() || now >= index.heard_by();
+        let done = self.is_warm() && world.with(heard);
+        self.heard.fetch_or(done, Ordering::AcqRel);
+        done
+    }
+
+    /// Why this replica cannot take over yet; `None`: it can.
+    fn unready(&self) -> Option<&'static str> {
+        if !self.is_warm() {
+            Some("waiting for the first lists from the API server")
+        } else if !self.heard.load(Ordering::Acquire) {
+            Some("waiting for the runtimes' reports")
+        } else {
+            None
+        }
+    }
+}
+
+/// Counts this replica as ready once the runtimes that were there when it started have reported, or had the time to:
+/// until then a rollout leaves the replicas that know them alone. It stays ready from then on.
+pub async fn follow_reports(health: Arc<Health>, world: Arc<World>) {
+    while !health.look_for_reports(&world, Timestamp::now()) {
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
@@ -94,13 +127,9 @@ async fn healthz(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 }
 
 async fn readyz(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
-    if admin.health.is_warm() {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "waiting for the first lists from the API server\n",
-        )
+    match admin.health.unready() {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }
 
@@ -116,5 +145,54 @@ mod tests {
         assert!(health.stuck(Instant::now()).is_empty());
         let later = Instant::now() + Duration::from_secs(11);
         assert_eq!(health.stuck(later), ["planner"]);
+    }
+
+    fn pod(world: &World, uid: &str) {
+        let pod: k8s_openapi::api::core::v1::Pod = serde_json::from_value(serde_json::json!({
+            "metadata": {
+                "name": uid, "uid": uid, "namespace": shoal_crds::SYSTEM_NAMESPACE,
+                "labels": {"shoal.dev/pool": shoal_crds::DEFAULT_POOL},
+            },
+            "spec": {"nodeName": "node1", "containers": []},
+        }))
+        .unwrap();
+        world.change(|index| index.apply(pod));
+    }
+
+    fn report(world: &World, uid: &str) {
+        let hello = shoal_plan::Hello {
+            engine_key: "engine".into(),
+        };
+        world.change(|index| index.runtime_hello(uid, hello));
+        world.change(|index| index.runtime_report(uid, true, Vec::new(), &[]));
+    }
+
+    #[test]
+    fn a_replica_is_ready_when_the_runtimes_have_reported() {
+        let now = Timestamp::now();
+        let (health, world) = (Health::default(), World::new(now));
+        pod(&world, "a");
+        pod(&world, "b");
+        assert!(!health.look_for_reports(&world, now));
+        assert!(health.unready().is_some_and(|why| why.contains("lists")));
+        health.set_warm();
+        report(&world, "a");
+        assert!(!health.look_for_reports(&world, now));
+        assert!(health.unready().is_some_and(|why| why.contains("reports")));
+        report(&world, "b");
+        assert!(health.look_for_reports(&world, now));
+        assert_eq!(health.unready(), None);
+    }
+
+    #[test]
+    fn a_replica_does_not_wait_for_ever_to_be_ready() {
+        let now = Timestamp::now();
+        let (health, world) = (Health::default(), World::new(now));
+        pod(&world, "a");
+        health.set_warm();
+        assert!(!health.look_for_reports(&world, now));
+        let later = now + jiff::SignedDuration::from_mins(2);
+        assert!(health.look_for_reports(&world, later));
+        assert_eq!(health.unready(), None);
     }
 }

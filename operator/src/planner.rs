@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use shoal_plan::{AppEvent, AppKey, EventType, Plan, plan};
+use shoal_plan::{AppEvent, AppKey, EventType, Index, Plan, plan};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 
@@ -26,8 +26,6 @@ use crate::write::execute::{ApiServer, TIMEOUT};
 
 /// Apps that are planned before what was planned is handed out.
 const CHUNK: usize = 32;
-/// How long runtimes have to make themselves heard after a start.
-const SETTLE: SignedDuration = SignedDuration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -55,8 +53,6 @@ pub struct Planner {
     pub health: Arc<Health>,
     /// Counters.
     pub metrics: Arc<Metrics>,
-    /// When this process began to listen for runtimes.
-    pub started: Timestamp,
 }
 
 /// What is remembered while this replica leads.
@@ -97,14 +93,16 @@ impl Planner {
         }
     }
 
-    /// Begins to lead, once the world is known and runtimes had the time to be heard: what they report is what keeps
-    /// a new leader from changing anything.
+    /// Begins to lead, once the world is known and runtimes had a moment to be heard: those that take longer are left
+    /// as they are until then.
     async fn lead(&self, epoch: u64) -> Option<Term> {
         if !self.health.is_warm() {
             return None;
         }
-        let heard = self.hub.all_reported(&self.world.pod_uids());
-        if !heard && Timestamp::now() < self.started + SETTLE {
+        let now = Timestamp::now();
+        let waits =
+            |index: &mut Index| now < index.settled_at() && !index.unheard_pods(now).is_empty();
+        if self.world.with(waits) {
             return None;
         }
         let record = match self.ports.read().await {

@@ -45,10 +45,9 @@ const FLUSH: Duration = Duration::from_secs(4);
 /// What keeps it from starting: no API server, a port that is taken, a broken certificate authority.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let signalled = shutdown::signalled()?;
-    let started = Timestamp::now();
     let client = client().await?;
     let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
-    let world = Arc::new(World::new(started));
+    let world = Arc::new(World::new(Timestamp::now()));
     let (stop_all, stopping) = watch::channel(false);
     let (stop_lease, lease_stopping) = watch::channel(false);
 
@@ -103,7 +102,6 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         dispatch,
         health: health.clone(),
         metrics: metrics.clone(),
-        started,
     };
     let planning = tokio::spawn(planner.run(stopping.clone()));
 
@@ -128,6 +126,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     background.spawn(async move { one.watch(beat_one).await });
     let (one, beat_one) = (builder.clone(), beat(&health, "builder", 60));
     background.spawn(async move { one.watch(beat_one).await });
+    tokio::spawn(health::follow_reports(health.clone(), world.clone()));
     let one = authority.clone();
     background.spawn(async move { one.keep_certificate().await });
     let (one, c, n) = (authority.clone(), client.clone(), args.namespace.clone());

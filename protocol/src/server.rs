@@ -28,7 +28,8 @@ const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 const MAX_HANDSHAKES: usize = 256;
 /// Connections at once; more are closed at once.
 const MAX_CONNECTIONS: usize = 8192;
-/// Connections end after this, so that each is made with a certificate that is still valid.
+/// A connection takes no new calls after this, so that most are made with a certificate that is still
+/// valid; a stream that is open goes on.
 const MAX_CONNECTION_AGE: Duration = Duration::from_secs(6 * 3600);
 
 /// A tonic server with the bounds that every part keeps: streams per connection, header and frame

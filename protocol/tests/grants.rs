@@ -38,24 +38,24 @@ async fn grants_are_followed_and_remembered_while_the_operator_is_away() {
     );
 
     let grants = Grants::load(&file);
-    assert!(!grants.allows_store("pod-a", "store-1"));
+    assert!(!grants.table().allows_store("pod-a", "store-1"));
     tokio::spawn(grants.clone().follow(serving.address.to_string(), store));
     operator.grants.send_replace(set(1, "pod-a", "store-1"));
     until("the grant arrives", || {
-        grants.allows_store("pod-a", "store-1")
+        grants.table().allows_store("pod-a", "store-1")
     })
     .await;
     operator.grants.send_replace(set(2, "pod-a", "store-2"));
     until("the new set replaces the old", || {
-        !grants.allows_store("pod-a", "store-1")
+        !grants.table().allows_store("pod-a", "store-1")
     })
     .await;
-    assert!(grants.allows_store("pod-a", "store-2"));
+    assert!(grants.table().allows_store("pod-a", "store-2"));
 
     drop(serving);
-    assert!(grants.allows_store("pod-a", "store-2"));
+    assert!(grants.table().allows_store("pod-a", "store-2"));
     until("a restarted part remembers", || {
-        Grants::load(&file).allows_store("pod-a", "store-2")
+        Grants::load(&file).table().allows_store("pod-a", "store-2")
     })
     .await;
 }

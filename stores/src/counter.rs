@@ -1,6 +1,6 @@
 //! What `increment` means, the same in every backend.
 
-use crate::{KeyValueError, ValueLimits, limits};
+use crate::{KeyValueError, StoreLimits, limits};
 
 /// Most bytes that the text of an `i64` has: `-9223372036854775808`.
 pub(crate) const LONGEST: u64 = 20;
@@ -12,7 +12,7 @@ pub(crate) const LONGEST: u64 = 20;
 pub(crate) fn add(
     held: Option<&[u8]>,
     delta: i64,
-    limits: ValueLimits,
+    limits: StoreLimits,
 ) -> Result<i64, KeyValueError> {
     let old = match held {
         None => Some(0),
@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn only_decimal_integers_within_range_and_limit_are_added_to() {
-        let limits = ValueLimits::default();
+        let limits = StoreLimits::default();
         let sum = |held: &'static str, delta| add(Some(held.as_bytes()), delta, limits);
         assert_eq!(add(None, -3, limits), Ok(-3));
         assert_eq!(sum("+007", 1), Ok(8));
@@ -55,7 +55,7 @@ mod tests {
             sum("9223372036854775807", 1),
             Err(KeyValueError::NotAnInteger)
         );
-        let two = ValueLimits {
+        let two = StoreLimits {
             value_bytes: 2,
             ..limits
         };

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use shoal_stores::{
     KeyValue, KeyValueError, MAX_BYTES_PER_CALL, MAX_KEYS_PER_CALL, MAX_PAGE_BYTES, MAX_PAGE_KEYS,
-    StoreId, ValueLimits, key_value::Swap,
+    StoreId, StoreLimits, Usage, key_value::Swap,
 };
 use tokio::runtime::Runtime;
 
@@ -26,10 +26,11 @@ on_every_backend!(
     integers_are_decimal_and_of_64_bits,
     limits_are_named_and_a_full_call_fits,
     a_large_store_is_listed_in_pages,
+    a_store_is_counted_and_purged_alone,
 );
 
-fn limits() -> ValueLimits {
-    ValueLimits::default()
+fn limits() -> StoreLimits {
+    StoreLimits::default()
 }
 
 fn text(text: &str) -> Bytes {
@@ -241,7 +242,7 @@ fn integers_are_decimal_and_of_64_bits(runtime: &Runtime, backend: &dyn Backend)
                 Ok(delta)
             );
         }
-        let two = ValueLimits {
+        let two = StoreLimits {
             value_bytes: 2,
             ..limits()
         };
@@ -262,9 +263,10 @@ fn integers_are_decimal_and_of_64_bits(runtime: &Runtime, backend: &dyn Backend)
 fn limits_are_named_and_a_full_call_fits(runtime: &Runtime, backend: &dyn Backend) {
     runtime.block_on(async {
         let (stores, store, _opened) = one(backend).await;
-        let roomy = ValueLimits {
+        let roomy = StoreLimits {
             key_bytes: 1024,
             value_bytes: MAX_BYTES_PER_CALL as u64,
+            ..limits()
         };
         let key = "k".repeat(1024);
         let value = Bytes::from(vec![1; MAX_BYTES_PER_CALL - 1024]);
@@ -284,14 +286,15 @@ fn limits_are_named_and_a_full_call_fits(runtime: &Runtime, backend: &dyn Backen
         let more = vec![("more".into(), Bytes::from(vec![2; 2048]))];
         stores.set(store, more.clone(), roomy).await.unwrap();
         let both = stores.get(store, vec![key.clone(), "more".into()]).await;
-        refused(both.map(|_| ()), "16777216");
+        refused(both.map(|_| ()), &MAX_BYTES_PER_CALL.to_string());
         let twice = stores.get(store, vec![key.clone(), key.clone()]).await;
-        refused(twice.map(|_| ()), "16777216");
+        refused(twice.map(|_| ()), &MAX_BYTES_PER_CALL.to_string());
 
         let set = |pairs, limits| stores.set(store, pairs, limits);
-        let small = ValueLimits {
+        let small = StoreLimits {
             key_bytes: 8,
             value_bytes: 9,
+            ..limits()
         };
         refused(
             set(vec![("123456789".into(), Bytes::new())], small).await,
@@ -320,7 +323,7 @@ fn limits_are_named_and_a_full_call_fits(runtime: &Runtime, backend: &dyn Backen
 fn a_large_store_is_listed_in_pages(runtime: &Runtime, backend: &dyn Backend) {
     runtime.block_on(async {
         let (stores, store, _opened) = one(backend).await;
-        let roomy = ValueLimits {
+        let roomy = StoreLimits {
             key_bytes: 2048,
             ..limits()
         };
@@ -352,5 +355,48 @@ fn a_large_store_is_listed_in_pages(runtime: &Runtime, backend: &dyn Backend) {
             expected.len()
         );
         assert!(by_bytes > 0 && by_count > 0);
+    });
+}
+
+fn a_store_is_counted_and_purged_alone(runtime: &Runtime, backend: &dyn Backend) {
+    runtime.block_on(async {
+        let (id, other) = (StoreId::random(), StoreId::random());
+        let opened = backend.open(&[id, other]).await;
+        let (stores, operator) = (opened.of(id), opened.for_operator(id));
+        assert_eq!(operator.usage(id).await, Ok(Usage::default()));
+        // More than one step of any backend, by keys and by bytes.
+        let large = Bytes::from(vec![7; 300_000]);
+        let mut bytes = 0;
+        for some in 0..6 {
+            let small = (0..600).map(|n| (format!("{some}/{n}"), text("é")));
+            let pairs: Vec<_> = small.chain([(some.to_string(), large.clone())]).collect();
+            bytes += pairs.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>();
+            stores.set(id, pairs, limits()).await.unwrap();
+        }
+        let neighbour = vec![("key".to_owned(), text("value"))];
+        opened
+            .of(other)
+            .set(other, neighbour, limits())
+            .await
+            .unwrap();
+        let expected = Usage {
+            keys: 3606,
+            bytes: bytes as u64,
+        };
+        assert_eq!(operator.usage(id).await, Ok(expected));
+
+        operator.purge(id).await.unwrap();
+        operator.purge(id).await.unwrap();
+        assert_eq!(operator.usage(id).await, Ok(Usage::default()));
+        let page = stores.list_keys(id, None, 9).await.unwrap();
+        assert_eq!((page.keys, page.more), (Vec::new(), false));
+        assert_eq!(get(&*stores, id, "0/0").await, None);
+        let kept = Usage { keys: 1, bytes: 8 };
+        assert_eq!(operator.usage(other).await, Ok(kept));
+        stores
+            .set(id, vec![("0".into(), text("again"))], limits())
+            .await
+            .unwrap();
+        assert_eq!(operator.usage(id).await, Ok(Usage { keys: 1, bytes: 6 }));
     });
 }

@@ -11,12 +11,12 @@ use std::{fs, sync::Arc, time::Instant};
 use bytes::Bytes;
 use futures::future::join_all;
 use shoal_stores::{
-    Embedded, KeyValue, KeyValueError, MAX_BYTES_PER_CALL, MAX_PAGE_KEYS, StoreId, ValueLimits,
+    Embedded, KeyValue, KeyValueError, MAX_BYTES_PER_CALL, MAX_PAGE_KEYS, StoreId, StoreLimits,
     embedded::{EmbeddedOptions, OpenError},
 };
 
-fn limits() -> ValueLimits {
-    ValueLimits::default()
+fn limits() -> StoreLimits {
+    StoreLimits::default()
 }
 
 fn open(folder: &tempfile::TempDir) -> Arc<Embedded> {
@@ -124,9 +124,10 @@ async fn what_is_too_much_for_one_call_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let stores = open(&folder);
     let store = StoreId::random();
-    let roomy = ValueLimits {
+    let roomy = StoreLimits {
         key_bytes: 1024,
         value_bytes: MAX_BYTES_PER_CALL as u64,
+        ..StoreLimits::default()
     };
     let large = Bytes::from(vec![7; MAX_BYTES_PER_CALL - 1]);
     stores
@@ -179,17 +180,19 @@ async fn stores_are_found_again_whatever_number_of_files_is_asked_for() {
 
 #[tokio::test]
 async fn a_missing_file_is_never_replaced_by_an_empty_one() {
-    let folder = tempfile::tempdir().unwrap();
-    drop(open(&folder));
-    fs::remove_file(folder.path().join("kv-2.db")).unwrap();
-    let error = Embedded::open(folder.path(), EmbeddedOptions::default())
-        .err()
-        .unwrap();
-    assert!(
-        matches!(&error, OpenError::Missing { path } if path.ends_with("kv-2.db")),
-        "{error}"
-    );
-    assert!(!folder.path().join("kv-2.db").exists());
+    for name in ["kv-2.db", "kv-0.db"] {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(&folder));
+        fs::remove_file(folder.path().join(name)).unwrap();
+        let error = Embedded::open(folder.path(), EmbeddedOptions::default())
+            .err()
+            .unwrap();
+        assert!(
+            matches!(&error, OpenError::Missing { path } if path.ends_with(name)),
+            "{error}"
+        );
+        assert!(!folder.path().join(name).exists());
+    }
 }
 
 #[tokio::test]

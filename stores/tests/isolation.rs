@@ -10,7 +10,7 @@ mod backend;
 
 use backend::{Backend, served::Served};
 use bytes::Bytes;
-use shoal_stores::{KeyValue, KeyValueError, StoreId, ValueLimits, key_value::Swap};
+use shoal_stores::{KeyValue, KeyValueError, StoreId, StoreLimits, key_value::Swap};
 use tokio::runtime::Runtime;
 
 const SECRET: &str = "a neighbour's value";
@@ -76,7 +76,7 @@ async fn assert_isolated(
     stores: &dyn KeyValue,
     attacker: StoreId,
 ) {
-    let limits = ValueLimits::default();
+    let limits = StoreLimits::default();
     let pairs = KEYS.map(|key| (key.to_owned(), Bytes::from_static(SECRET.as_bytes())));
     owner.set(victim, pairs.to_vec(), limits).await.unwrap();
 
@@ -166,7 +166,7 @@ fn a_neighbours_keys_are_out_of_reach(runtime: &Runtime, backend: &dyn Backend) 
 async fn a_pod_opens_only_what_is_granted_to_it() {
     let (mine, other) = (StoreId::random(), StoreId::random());
     let served = Served::start(&[("pod-a", &[mine]), ("pod-b", &[other])]);
-    let limits = ValueLimits::default();
+    let limits = StoreLimits::default();
     let pair = || vec![("key".to_owned(), Bytes::from_static(SECRET.as_bytes()))];
     served
         .runtime("pod-b")
@@ -194,6 +194,10 @@ async fn a_pod_opens_only_what_is_granted_to_it() {
     assert_eq!(not_granted.4, Err(denied.clone()));
     assert_eq!(not_granted.5, Err(denied.clone()));
     assert_eq!(not_granted.6, Err(denied.clone()));
+
+    // To count and to purge is the operator's, whatever is granted.
+    assert_eq!(pod.usage(mine).await, Err(denied.clone()));
+    assert_eq!(pod.purge(mine).await, Err(denied.clone()));
 
     // A pod that nobody knows, and parts that are no runtimes, even with a granted pod's UID.
     let unknown = served.runtime("pod-c");

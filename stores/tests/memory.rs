@@ -9,7 +9,7 @@
 use bytes::Bytes;
 use futures::future::join_all;
 use shoal_stores::{
-    KeyValue, KeyValueError, Memory, StoreId, Usage, ValueLimits, memory::MemoryOptions,
+    KeyValue, KeyValueError, Memory, StoreId, StoreLimits, Usage, memory::MemoryOptions,
 };
 
 const MAX: u64 = 100_000;
@@ -25,18 +25,20 @@ async fn set(
     bytes: usize,
 ) -> Result<(), KeyValueError> {
     let pair = (key.to_owned(), Bytes::from(vec![7; bytes]));
-    stores.set(store, vec![pair], ValueLimits::default()).await
+    stores.set(store, vec![pair], StoreLimits::default()).await
 }
 
 #[tokio::test]
 async fn a_write_beyond_the_bound_changes_nothing_and_room_comes_back() {
     let (stores, store, other) = (memory(), StoreId::random(), StoreId::random());
     set(&stores, store, "big", 60_000).await.unwrap();
-    let full = KeyValueError::Unavailable("its memory is full".to_owned());
+    let full = KeyValueError::Unavailable(
+        "its memory is full: all Stores of backend `memory` share 100000 bytes".to_owned(),
+    );
     assert_eq!(set(&stores, other, "big", 60_000).await, Err(full.clone()));
     let pairs = [("small", 10), ("large", 60_000)]
         .map(|(key, bytes)| (key.to_owned(), Bytes::from(vec![7; bytes])));
-    let both = stores.set(store, pairs.to_vec(), ValueLimits::default());
+    let both = stores.set(store, pairs.to_vec(), StoreLimits::default());
     assert_eq!(both.await, Err(full.clone()));
     assert_eq!(
         stores.usage(store).await,
@@ -69,7 +71,7 @@ async fn a_piece_of_a_large_buffer_does_not_keep_the_buffer() {
     let large = Bytes::from(vec![7; 50_000]);
     let pair = ("key".to_owned(), large.slice(0..10));
     stores
-        .set(store, vec![pair], ValueLimits::default())
+        .set(store, vec![pair], StoreLimits::default())
         .await
         .unwrap();
     assert!(large.is_unique());

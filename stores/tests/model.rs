@@ -13,12 +13,14 @@ use std::collections::BTreeMap;
 use backend::Backend;
 use bytes::Bytes;
 use proptest::{prelude::*, test_runner::TestRunner};
-use shoal_stores::{KeyValue, KeyValueError, StoreId, ValueLimits, key_value::Swap};
+use shoal_stores::{KeyValue, KeyValueError, StoreId, StoreLimits, key_value::Swap};
 use tokio::runtime::Runtime;
 
-const LIMITS: ValueLimits = ValueLimits {
+const LIMITS: StoreLimits = StoreLimits {
     key_bytes: 12,
     value_bytes: 20,
+    keys: None,
+    bytes: None,
 };
 
 #[derive(Clone, Debug)]

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use served::{Served, identity};
 use shoal_protocol::{CertificateAuthority, Role};
-use shoal_stores::{KeyValue, KeyValueError, MAX_BYTES_PER_CALL, Remote, StoreId, ValueLimits};
+use shoal_stores::{KeyValue, KeyValueError, MAX_BYTES_PER_CALL, Remote, StoreId, StoreLimits};
 
-fn limits() -> ValueLimits {
-    ValueLimits::default()
+fn limits() -> StoreLimits {
+    StoreLimits::default()
 }
 
 #[tokio::test]
@@ -24,9 +24,10 @@ async fn limits_hold_on_both_sides_and_a_full_call_fits_in_a_message() {
     let store = StoreId::random();
     let served = Served::start(&[("pod-a", &[store])]);
     let remote = served.runtime("pod-a");
-    let roomy = ValueLimits {
+    let roomy = StoreLimits {
         key_bytes: 1024,
         value_bytes: MAX_BYTES_PER_CALL as u64,
+        ..StoreLimits::default()
     };
     let value = Bytes::from(vec![1; MAX_BYTES_PER_CALL - 1024]);
     remote
@@ -41,9 +42,10 @@ async fn limits_hold_on_both_sides_and_a_full_call_fits_in_a_message() {
         .set(store, vec![("k".repeat(1025), Bytes::new())], roomy)
         .await;
     assert!(matches!(error, Err(KeyValueError::LimitExceeded(_))));
-    let text_limit = ValueLimits {
+    let text_limit = StoreLimits {
         key_bytes: 10,
         value_bytes: 1,
+        ..StoreLimits::default()
     };
     remote
         .set(store, vec![("n".into(), "9".into())], text_limit)
@@ -54,6 +56,30 @@ async fn limits_hold_on_both_sides_and_a_full_call_fits_in_a_message() {
         .await
         .unwrap_err();
     assert!(matches!(error, KeyValueError::LimitExceeded(_)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_large_answers_wait_for_each_other_and_all_come() {
+    let store = StoreId::random();
+    let served = Served::start(&[("pod-a", &[store])]);
+    let remote = std::sync::Arc::new(served.runtime("pod-a"));
+    let roomy = StoreLimits {
+        key_bytes: 1024,
+        value_bytes: MAX_BYTES_PER_CALL as u64,
+        ..StoreLimits::default()
+    };
+    let value = Bytes::from(vec![1; MAX_BYTES_PER_CALL / 8]);
+    let pair = vec![("k".to_owned(), value.clone())];
+    remote.set(store, pair, roomy).await.unwrap();
+    let reads: Vec<_> = (0..20)
+        .map(|_| {
+            let remote = remote.clone();
+            tokio::spawn(async move { remote.get(store, vec!["k".to_owned()]).await })
+        })
+        .collect();
+    for read in reads {
+        assert_eq!(read.await.unwrap().unwrap(), [Some(value.clone())]);
+    }
 }
 
 #[tokio::test]
@@ -102,7 +128,7 @@ async fn a_call_waits_for_a_store_that_comes_back() {
         }],
     });
     let service = shoal_stores::server::Server::service(
-        served.stores.clone(),
+        served.backends.clone(),
         grants,
         served.operations.clone(),
     );

@@ -1,7 +1,7 @@
 //! Calling an app, and what came back.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -78,6 +78,8 @@ fn first_endpoint(slices: &str) -> Option<(String, String)> {
 /// `kubectl port-forward`, as long as this lives.
 struct Forward {
     child: Child,
+    /// Held open: kubectl says a line for each connection, and ends when nobody can read it.
+    output: BufReader<ChildStdout>,
 }
 
 impl Forward {
@@ -92,25 +94,27 @@ impl Forward {
             &pod,
             &ports,
         ];
-        let child = kubectl
+        let mut child = kubectl
             .command(&arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
             .context("cannot start kubectl port-forward")?;
-        Ok(Self { child })
+        let output = child
+            .stdout
+            .take()
+            .context("kubectl port-forward has no output")?;
+        Ok(Self {
+            child,
+            output: BufReader::new(output),
+        })
     }
 
     /// `Forwarding from 127.0.0.1:41234 -> 10001`
     fn address(&mut self) -> Result<String> {
-        let output = self
-            .child
-            .stdout
-            .take()
-            .context("kubectl port-forward has no output")?;
         let mut line = String::new();
-        BufReader::new(output)
+        self.output
             .read_line(&mut line)
             .context("kubectl port-forward says nothing")?;
         match line

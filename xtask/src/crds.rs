@@ -1,7 +1,7 @@
 //! `cargo xtask crds`: what is written from the types in `crds/`.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
 
@@ -67,15 +67,12 @@ impl Generated {
     }
 
     fn fresh(self) -> Result<String> {
+        // As part of the workspace: by itself it would have other features, and all that it needs be
+        // compiled once more than for the tests.
         let mut cargo = cargo();
-        cargo.args([
-            "run",
-            "--quiet",
-            "--package",
-            "shoal-crds",
-            "--example",
-            self.example,
-        ]);
-        process::output(&mut cargo, None)
+        cargo.args(["build", "--quiet", "--workspace", "--example", self.example]);
+        process::output(&mut cargo, None)?;
+        let examples = workspace::target().join("debug/examples");
+        process::output(&mut Command::new(examples.join(self.example)), None)
     }
 }

@@ -8,8 +8,9 @@ use std::time::UNIX_EPOCH;
 use anyhow::{Context as _, Result, ensure};
 use shoal_cluster::OciImage;
 
+use crate::binaries::{self, Profile};
 use crate::step::step;
-use crate::{binaries, process, workspace};
+use crate::{process, workspace};
 
 /// Name of the image in `manifests/install.yaml`.
 pub const NAME: &str = "shoal.dev/shoal";
@@ -38,7 +39,11 @@ const FIXED: [(&str, &str); 3] = [
 ///
 /// `kind load image-archive FILE` and `ctr -n k8s.io images import FILE` read it.
 #[derive(clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    /// As for real clusters: optimised. Takes minutes longer to compile.
+    #[arg(long)]
+    release: bool,
+}
 
 /// An image in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +58,8 @@ pub struct Image {
 ///
 /// # Errors
 /// The programs do not build, or the image cannot be written.
-pub fn run(_: &Arguments) -> Result<ExitCode> {
-    let image = make()?;
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let image = make(Profile::of(arguments.release))?;
     println!("{}\n{}", image.reference, image.archive.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -63,9 +68,9 @@ pub fn run(_: &Arguments) -> Result<ExitCode> {
 ///
 /// # Errors
 /// As [`run`].
-pub fn make() -> Result<Image> {
-    let programs = binaries::parts()?;
-    let folder = workspace::target().join("image");
+pub fn make(profile: Profile) -> Result<Image> {
+    let programs = binaries::parts(profile)?;
+    let folder = folder(profile);
     step("Make the image", |step| {
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
@@ -81,6 +86,17 @@ pub fn make() -> Result<Image> {
         std::fs::write(folder.join("stamp"), stamp).context("cannot write the image's stamp")?;
         Ok(image)
     })
+}
+
+/// The programs as they are in the image, once it was made.
+pub fn programs(profile: Profile) -> Vec<PathBuf> {
+    binaries::in_image()
+        .map(|program| folder(profile).join("bin").join(program.name))
+        .collect()
+}
+
+fn folder(profile: Profile) -> PathBuf {
+    workspace::target().join(profile.folder()).join("image")
 }
 
 fn write(programs: &[PathBuf], folder: &Path) -> Result<Image> {

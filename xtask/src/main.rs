@@ -1,6 +1,7 @@
 //! `cargo xtask`: every developer command of Shoal.
 
 mod answer;
+mod bench;
 mod binaries;
 mod cargo;
 mod cluster;
@@ -36,6 +37,7 @@ enum Command {
     Crds(crds::Arguments),
     Guests(guests::Arguments),
     Image(image::Arguments),
+    Bench(bench::Arguments),
     #[command(subcommand)]
     Cluster(cluster::Command),
 }
@@ -48,6 +50,7 @@ fn main() -> std::process::ExitCode {
         Command::Crds(arguments) => crds::run(&arguments),
         Command::Guests(arguments) => guests::run(&arguments),
         Command::Image(arguments) => image::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Cluster(command) => cluster::run(&command),
     };
     match outcome {

@@ -7,9 +7,10 @@ use anyhow::Result;
 use shoal_cluster::Cluster;
 
 use crate::answer::Answer;
+use crate::binaries::{self, Profile};
 use crate::kubectl::Kubectl;
 use crate::step::{seconds, step};
-use crate::{answer, binaries, example, guests, image, install, local};
+use crate::{answer, example, guests, image, install, local};
 
 /// Build Shoal, start a local cluster, install Shoal on it, and run the example app there.
 ///
@@ -17,6 +18,9 @@ use crate::{answer, binaries, example, guests, image, install, local};
 /// instead, whose nodes have the image (see the README for kind).
 #[derive(clap::Args)]
 pub struct Arguments {
+    /// Optimised, as for real clusters. Takes minutes longer to compile.
+    #[arg(long)]
+    release: bool,
     /// Install on the cluster of this kubeconfig context, instead of starting one.
     #[arg(long)]
     context: Option<String>,
@@ -37,18 +41,19 @@ pub struct Arguments {
 /// The step that failed, and why.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let started = Instant::now();
+    let profile = Profile::of(arguments.release);
     match &arguments.context {
-        None => on_local_cluster()?,
-        Some(context) => on_context(context, arguments)?,
+        None => on_local_cluster(profile)?,
+        Some(context) => on_context(context, arguments, profile)?,
     }
     eprintln!("\nall of it took {}", seconds(started.elapsed()));
     Ok(ExitCode::SUCCESS)
 }
 
-fn on_local_cluster() -> Result<()> {
+fn on_local_cluster(profile: Profile) -> Result<()> {
     // Before minutes of building: whether this machine can run a cluster at all.
     shoal_cluster::requirements::check()?;
-    let image = image::make()?;
+    let image = image::make(profile)?;
     guests::build()?;
     let cluster = local::up()?;
     local::load(&cluster, &image)?;
@@ -56,7 +61,7 @@ fn on_local_cluster() -> Result<()> {
     install::install(&kubectl, &image.reference)?;
     let registry = cluster.registry();
     example::allow_registry(&kubectl, &registry)?;
-    example::push(&binaries::CLI.path(), &registry)?;
+    example::push(&binaries::CLI.path(profile), &registry)?;
     let manifest = example::deploy(&kubectl, &registry)?;
     let url = example::url();
     let answer = step(&format!("curl {url} on node2"), |step| {
@@ -65,11 +70,11 @@ fn on_local_cluster() -> Result<()> {
         Ok(answer)
     })?;
     tell(&manifest, &answer);
-    eprint!("{}", next_local(&cluster));
+    eprint!("{}", next_local(&cluster, profile));
     Ok(())
 }
 
-fn on_context(context: &str, arguments: &Arguments) -> Result<()> {
+fn on_context(context: &str, arguments: &Arguments, profile: Profile) -> Result<()> {
     let kubectl = Kubectl::of_context(context);
     step(&format!("Reach the cluster of context {context}"), |_| {
         kubectl
@@ -78,7 +83,7 @@ fn on_context(context: &str, arguments: &Arguments) -> Result<()> {
     })?;
     let reference = match &arguments.image {
         Some(reference) => reference.clone(),
-        None => image::make()?.reference,
+        None => image::make(profile)?.reference,
     };
     install::install(&kubectl, &reference)?;
     let Some(registry) = &arguments.registry else {
@@ -88,7 +93,7 @@ fn on_context(context: &str, arguments: &Arguments) -> Result<()> {
         );
         return Ok(());
     };
-    let shoal = binaries::cli()?;
+    let shoal = binaries::cli(profile)?;
     guests::build()?;
     example::allow_registry(&kubectl, registry)?;
     example::push(&shoal, arguments.push_to.as_ref().unwrap_or(registry))?;
@@ -103,7 +108,7 @@ fn on_context(context: &str, arguments: &Arguments) -> Result<()> {
         },
     )?;
     tell(&manifest, &answer);
-    eprint!("{}", next_elsewhere(context));
+    eprint!("{}", next_elsewhere(context, profile));
     Ok(())
 }
 
@@ -121,39 +126,41 @@ fn indented(text: &str) -> String {
     text.lines().map(|line| format!("    {line}\n")).collect()
 }
 
-fn next_local(cluster: &Cluster) -> String {
+fn next_local(cluster: &Cluster, profile: Profile) -> String {
     let registry = cluster.registry();
     format!(
         "Next:
     eval \"$(cargo xtask cluster env)\"      # KUBECONFIG and SHOAL_REGISTRY for this shell
     kubectl get wapp -A
     kubectl get wapp {name} -o yaml
-    target/debug/shoal apps -A
+    target/{folder}/shoal apps -A
     cargo xtask cluster curl --node 3 http://{name}.{namespace}/api/entries
-    target/debug/shoal push examples/{name} {registry}/{name}:mine --insecure
+    target/{folder}/shoal push examples/{name} {registry}/{name}:mine --insecure
     cargo xtask down
 ",
         name = example::NAME,
         namespace = example::NAMESPACE,
+        folder = profile.folder(),
     )
 }
 
-fn next_elsewhere(context: &str) -> String {
+fn next_elsewhere(context: &str, profile: Profile) -> String {
     format!(
         "Next:
     kubectl --context {context} get wapp -A
-    target/debug/shoal apps -A --context {context}
+    target/{folder}/shoal apps -A --context {context}
     cargo xtask down --context {context}
-"
+",
+        folder = profile.folder(),
     )
 }
 
-/// Installs Shoal on the local cluster for the tests: the cluster and the image's reference.
+/// Installs Shoal on the local cluster, without the example: the cluster and the image's reference.
 ///
 /// # Errors
 /// As [`run`].
-pub fn for_tests() -> Result<(Cluster, String)> {
-    let image = image::make()?;
+pub fn for_tests(profile: Profile) -> Result<(Cluster, String)> {
+    let image = image::make(profile)?;
     let cluster = local::up()?;
     local::load(&cluster, &image)?;
     let kubectl = local::kubectl(&cluster);

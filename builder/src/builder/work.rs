@@ -5,23 +5,26 @@ use std::{sync::Arc, time::Duration};
 use sha2::{Digest as _, Sha256};
 use shoal_artifact::{Digest, Reason, Refusal};
 use shoal_engine::EngineKey;
-use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
+use super::pulls::Pulls;
 use crate::{
     OpenError, Options, Source,
-    cache::{Cache, CacheError, Key, Pin},
+    cache::{Cache, Key, Pin},
     compile::{Compiler, Failure, Job},
     description::Description,
     metrics::Metrics,
-    pull::{self, Origin, storage},
+    pull::{self, Fetched, Origin, no_room, storage},
     registry::{Clients, ImageReference},
     sign::SigningKey,
     single_flight::SingleFlight,
 };
 
-/// Images that are pulled at once: each may hold a component in memory while it is read.
-const PULLS: usize = 4;
+/// All that is asked of a registry for one image: manifests, layers and components.
+const PULL_DEADLINE: Duration = Duration::from_secs(600);
 const RETRY_SOON: Duration = Duration::from_secs(15);
+/// What took too long once takes as long again, most likely.
+const RETRY_SLOW: Duration = Duration::from_secs(60);
 
 pub(super) struct Inner {
     pub(super) cache: Arc<Cache>,
@@ -29,7 +32,7 @@ pub(super) struct Inner {
     pub(super) key: SigningKey,
     pub(super) clients: Clients,
     pub(super) local_files: bool,
-    pub(super) pulls: Semaphore,
+    pub(super) pulls: Pulls,
     pub(super) images: SingleFlight<Digest, Result<Described, Refusal>>,
     pub(super) code: SingleFlight<Key, Result<(), CodeFailure>>,
     pub(super) metrics: Metrics,
@@ -68,7 +71,7 @@ impl Inner {
             key,
             clients: Clients::default(),
             local_files: options.local_files,
-            pulls: Semaphore::new(PULLS),
+            pulls: Pulls::default(),
             images: SingleFlight::default(),
             code: SingleFlight::default(),
             metrics,
@@ -112,19 +115,14 @@ impl Inner {
         digest: &Digest,
         key: &Key,
     ) -> Result<Described, Refusal> {
-        let _permit = self
-            .pulls
-            .acquire()
-            .await
-            .map_err(|_| broken("pulling the image"))?;
         let started = tokio::time::Instant::now();
-        let origin = Origin::open(&self.clients, source, self.local_files).await?;
-        let pulled = pull::pull(&origin, digest, &self.cache, &self.compiler).await?;
+        let fetched = self.fetch(source, digest).await?;
+        let pulled = pull::look(fetched, &source.image, &self.cache, &self.compiler).await?;
         let (mut components, mut pins) = (Vec::new(), Vec::new());
         for component in pulled {
             let key = Key::Component(component.description.digest.clone());
             let pin = self.cache.put(&key, component.file, &component.sha256);
-            pins.push(pin.map_err(|error| full(&error))?);
+            pins.push(pin.map_err(|error| no_room(&error))?);
             components.push(component.description);
         }
         let description = Description { components };
@@ -137,14 +135,31 @@ impl Inner {
         })
     }
 
+    /// Gets the image, within its deadline, in the turn of its registry.
+    async fn fetch(&self, source: &Source, digest: &Digest) -> Result<Fetched, Refusal> {
+        let registry = registry(source)?;
+        let Some(_place) = self.pulls.enter(&registry).await else {
+            return Err(broken("pulling the image"));
+        };
+        let work = async {
+            let origin = Origin::open(&self.clients, source, self.local_files).await?;
+            pull::fetch(&origin, &source.image, digest, &self.cache).await
+        };
+        timeout(PULL_DEADLINE, work).await.unwrap_or_else(|_| {
+            let (image, seconds) = (&source.image, PULL_DEADLINE.as_secs());
+            let message = format!("image `{image}`: it was not pulled within {seconds} s");
+            Err(Refusal::new(Reason::RegistryUnavailable, message).retry_after(RETRY_SLOW))
+        })
+    }
+
     fn keep_description(&self, key: &Key, description: &Description) -> Result<Pin, Refusal> {
         let bytes = serde_json::to_vec(description)
             .map_err(|error| storage(&std::io::Error::other(error)))?;
         let mut file = self.cache.temporary().map_err(|error| storage(&error))?;
-        std::io::Write::write_all(&mut file, &bytes).map_err(|error| storage(&error))?;
+        file.append(&bytes).map_err(|error| no_room(&error))?;
         self.cache
             .put(key, file, &Sha256::digest(&bytes).into())
-            .map_err(|error| full(&error))
+            .map_err(|error| no_room(&error))
     }
 
     pub(super) async fn compile(
@@ -178,7 +193,7 @@ impl Inner {
         let key = Key::Code(digest.clone(), engine_key.clone());
         self.cache
             .put(&key, output, &made.sha256)
-            .map_err(|error| refused(full(&error)))?;
+            .map_err(|error| refused(no_room(&error)))?;
         let (bytes, seconds) = (made.size, started.elapsed().as_secs_f64());
         tracing::info!(component = %digest, engine = %engine_key, bytes, seconds, "compiled");
         Ok(())
@@ -198,6 +213,14 @@ pub(super) fn place(source: &Source, digest: &Digest) -> Result<Digest, Refusal>
     Ok(Digest::of(format!("{place}\0{digest}").as_bytes()))
 }
 
+/// Where an image is pulled from; files of this machine are a registry of their own.
+fn registry(source: &Source) -> Result<String, Refusal> {
+    if source.image.starts_with("file:") {
+        return Ok(String::new());
+    }
+    ImageReference::parse(&source.image).map(|image| image.registry().to_owned())
+}
+
 /// Pulls with different rights are different work.
 pub(super) fn flight_name(source: &Source, digest: &Digest) -> Digest {
     let mut hash = Sha256::new();
@@ -214,14 +237,6 @@ pub(super) fn flight_name(source: &Source, digest: &Digest) -> Digest {
         hash.update(part);
     }
     Digest::from_sha256(&hash.finalize().into())
-}
-
-fn full(error: &CacheError) -> Refusal {
-    Refusal::new(
-        Reason::BuilderUnavailable,
-        format!("the builder cannot keep the app: {error}"),
-    )
-    .retry_after(RETRY_SOON)
 }
 
 pub(super) fn broken(what: &str) -> Refusal {

@@ -1,10 +1,17 @@
 //! Which files there are, how large, when they were last used, and by whom they are held.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 
 use super::key;
+
+/// Grants come after the answer that the code is there: until then code counts as granted.
+const GRANTED_WITHIN: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -19,6 +26,7 @@ struct Entry {
     file_name: String,
     size: u64,
     used: u64,
+    since: Instant,
 }
 
 /// Keeps a file in the cache while it lives.
@@ -66,6 +74,7 @@ impl Index {
             file_name,
             size,
             used: self.clock,
+            since: Instant::now(),
         };
         let old = self.entries.insert(name, entry)?;
         self.bytes -= old.size;
@@ -86,32 +95,51 @@ impl Index {
         Some(entry.file_name)
     }
 
-    /// Removes entries, those used longest ago first, until at most `bytes` are left or all that is
-    /// left is in use. Gives back the files, and how many bytes are left.
-    pub(super) fn evict(
-        &mut self,
-        bytes: u64,
-        protection: &dyn Fn(&str) -> bool,
-    ) -> (Vec<String>, u64) {
+    /// Bytes of what is in use.
+    pub(super) fn held(&self) -> u64 {
+        let held = self.pins.keys().filter_map(|name| self.entries.get(name));
+        held.map(|entry| entry.size).sum()
+    }
+
+    /// Removes entries until at most `bytes` are left or all that is left is in use: those used
+    /// longest ago first, and granted code after everything else. Gives back the files.
+    pub(super) fn evict(&mut self, bytes: u64, protection: &dyn Fn(&str) -> bool) -> Vec<String> {
         if self.bytes <= bytes {
-            return (Vec::new(), self.bytes);
+            return Vec::new();
         }
         let mut order: Vec<(u64, String)> = self
             .entries
             .iter()
+            .filter(|(name, _)| !self.pins.contains_key(*name))
             .map(|(name, entry)| (entry.used, name.clone()))
             .collect();
         order.sort_unstable();
-        let mut removed = Vec::new();
+        let (mut removed, mut granted) = (Vec::new(), Vec::new());
         for (_, name) in order {
             if self.bytes <= bytes {
                 break;
             }
-            let granted = key::code_of(&name).is_some_and(|digest| protection(&digest));
-            if !granted && !self.pins.contains_key(&name) {
+            if self.is_granted(&name, protection) {
+                granted.push(name);
+            } else {
                 removed.extend(self.remove(&name));
             }
         }
-        (removed, self.bytes)
+        for name in granted {
+            if self.bytes <= bytes {
+                break;
+            }
+            tracing::info!(code = name, "granted code leaves the cache, which is full");
+            removed.extend(self.remove(&name));
+        }
+        removed
+    }
+
+    fn is_granted(&self, name: &str, protection: &dyn Fn(&str) -> bool) -> bool {
+        let is_new = || {
+            let entry = self.entries.get(name);
+            entry.is_some_and(|entry| entry.since.elapsed() < GRANTED_WITHIN)
+        };
+        key::code_of(name).is_some_and(|digest| is_new() || protection(&digest))
     }
 }

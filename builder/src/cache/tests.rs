@@ -10,8 +10,9 @@ fn open(folder: &Path, bound: u64) -> Cache {
 }
 
 fn put(cache: &Cache, key: &Key, content: &[u8]) -> Result<Pin, CacheError> {
-    let mut file = cache.temporary().unwrap();
-    file.write_all(content).unwrap();
+    let file = cache.temporary().unwrap();
+    // What a compiler makes is not known before it is there, and counts when it is kept.
+    file.reopen().unwrap().write_all(content).unwrap();
     cache.put(key, file, &Sha256::digest(content).into())
 }
 
@@ -68,7 +69,7 @@ fn what_was_not_used_for_longest_goes_first() {
 }
 
 #[test]
-fn what_is_in_use_or_granted_stays() {
+fn what_is_in_use_stays_and_granted_code_goes_last() {
     let folder = tempfile::tempdir().unwrap();
     let granted = Digest::of(b"granted").to_string();
     let cache = Cache::open(folder.path(), 30, Arc::new(move |digest| digest == granted)).unwrap();
@@ -76,22 +77,76 @@ fn what_is_in_use_or_granted_stays() {
     let pin = put(&cache, &component("held"), &[0; 10]).unwrap();
     put(&cache, &component("other"), &[0; 10]).unwrap();
 
-    let error = put(&cache, &component("large"), &[0; 20]).unwrap_err();
+    drop(put(&cache, &component("next"), &[0; 10]).unwrap());
+    assert!(cache.has(&code("granted")) && !cache.has(&component("other")));
+    let error = put(&cache, &component("large"), &[0; 30]).unwrap_err();
     assert!(
         matches!(
             error,
             CacheError::Full {
-                needed: 20,
+                needed: 30,
                 bound: 30,
-                free: 10
+                free: 20
             }
         ),
         "{error}"
     );
-    assert!(cache.has(&code("granted")) && cache.has(&component("held")));
+    let all = [code("granted"), component("held"), component("next")];
+    assert!(all.iter().all(|key| cache.has(key)));
     drop(pin);
-    put(&cache, &component("large"), &[0; 20]).unwrap();
-    assert!(cache.has(&code("granted")) && !cache.has(&component("held")));
+    put(&cache, &component("large"), &[0; 30]).unwrap();
+    assert!(!all.iter().any(|key| cache.has(key)));
+}
+
+#[test]
+fn a_cache_full_of_granted_code_takes_new_apps_in_place_of_what_was_fetched_longest_ago() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::open(folder.path(), 30, Arc::new(|_| true)).unwrap();
+    for name in ["a", "b", "c"] {
+        drop(put(&cache, &code(name), &[0; 10]).unwrap());
+    }
+    assert!(read(&cache, &code("a")).is_some());
+    drop(put(&cache, &code("new"), &[0; 10]).unwrap());
+    let left = ["a", "b", "c", "new"].map(|name| cache.has(&code(name)));
+    assert_eq!(left, [true, false, true, true]);
+}
+
+#[test]
+fn code_that_is_not_granted_yet_outlives_what_nobody_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = open(folder.path(), 20);
+    drop(put(&cache, &code("just compiled"), &[0; 10]).unwrap());
+    drop(put(&cache, &component("a"), &[0; 10]).unwrap());
+    drop(put(&cache, &component("b"), &[0; 10]).unwrap());
+    assert!(cache.has(&code("just compiled")) && !cache.has(&component("a")));
+}
+
+#[test]
+fn temporary_files_share_room_that_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = open(folder.path(), 40);
+    let (mut one, mut other) = (cache.temporary().unwrap(), cache.temporary().unwrap());
+    one.append(b"123456").unwrap();
+    let error = other.reserve(5).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            CacheError::Busy {
+                needed: 5,
+                bound: 10,
+                free: 4
+            }
+        ),
+        "{error}"
+    );
+    drop(one);
+    other.reserve(10).unwrap();
+    let key = component("kept");
+    other.reopen().unwrap().write_all(b"content").unwrap();
+    cache
+        .put(&key, other, &Sha256::digest(b"content").into())
+        .unwrap();
+    cache.temporary().unwrap().reserve(10).unwrap();
 }
 
 #[test]

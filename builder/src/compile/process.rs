@@ -84,8 +84,12 @@ async fn converse(
     );
     let status = child.wait().await?;
     // Its output is no longer read then, which ends it: how it ended says nothing.
-    if matches!(copied, Err(Failure::OutputTooLarge)) {
-        return copied;
+    let output = copied?;
+    // Likewise where it was not given all of its input; a pipe that it closed is its own doing.
+    if let Err(error) = &fed
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        return Err(Failure::Io(error.to_string()));
     }
     if !status.success() {
         return Err(Failure::Ended {
@@ -94,7 +98,7 @@ async fn converse(
         });
     }
     fed?;
-    copied
+    Ok(output)
 }
 
 async fn feed(mut wasm: File, mut stdin: ChildStdin) -> io::Result<()> {
@@ -137,4 +141,35 @@ async fn listen(mut stderr: impl AsyncRead + Unpin) -> String {
         .await;
     let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use shoal_artifact::Reason;
+
+    use super::*;
+
+    /// What is told of a child that is `program`, is given 4 MiB and writes to `output`.
+    async fn told(program: &str, output: &str) -> Reason {
+        let mut wasm = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut wasm, &vec![0; 4 << 20]).unwrap();
+        std::io::Seek::rewind(&mut wasm).unwrap();
+        let output = std::fs::File::create(output).unwrap().into();
+        let limits = CompileLimits::default();
+        let job = Job::Componentise;
+        let ended = run(Path::new(program), &limits, &job, wasm.into(), output).await;
+        ended.unwrap_err().refusal("component `a`", &limits).reason
+    }
+
+    #[tokio::test]
+    async fn a_full_volume_is_not_the_compilers_fault() {
+        let reason = told("/usr/bin/yes", "/dev/full").await;
+        assert_eq!(reason, Reason::BuilderUnavailable);
+    }
+
+    #[tokio::test]
+    async fn a_child_that_does_not_read_to_the_end_is_judged_by_how_it_ended() {
+        let reason = told("/usr/bin/false", "/dev/null").await;
+        assert_eq!(reason, Reason::CompilerCrashed);
+    }
 }

@@ -7,15 +7,11 @@ use std::{
 };
 
 use shoal_artifact::{AppPlan, Reason, Refusal, WasmSource, container, limits, oci::Descriptor};
-use tempfile::NamedTempFile;
 
-use super::{Origin, temporary};
-use crate::cache::Cache;
+use super::{Origin, no_room, temporary};
+use crate::cache::{Cache, CacheError, Temporary};
 
-/// Layers of an image together as they are pulled, in bytes.
-const LAYERS_BYTES: u64 = 1 << 30;
-
-struct Layers(Vec<NamedTempFile>);
+struct Layers(Vec<Temporary>);
 
 impl container::Layers for Layers {
     fn count(&self) -> usize {
@@ -23,13 +19,13 @@ impl container::Layers for Layers {
     }
 
     fn open(&self, index: usize) -> io::Result<Box<dyn Read>> {
-        let layer: Option<&NamedTempFile> = self.0.get(index);
+        let layer: Option<&Temporary> = self.0.get(index);
         let file: File = layer.ok_or(io::ErrorKind::NotFound)?.reopen()?;
         Ok(Box::new(file))
     }
 }
 
-type Files = Vec<(String, NamedTempFile)>;
+type Files = Vec<(String, Temporary)>;
 
 /// Pulls the layers, reads `/spin.toml` and takes out the components that it names.
 pub(super) async fn read(
@@ -41,17 +37,11 @@ pub(super) async fn read(
         .iter()
         .map(|layer| layer.size)
         .fold(0, u64::saturating_add);
-    if stated > LAYERS_BYTES {
-        let message = format!(
-            "the image's layers are larger than {} MiB",
-            LAYERS_BYTES >> 20
-        );
-        return Err(Refusal::new(Reason::UnsupportedArtifact, message));
-    }
+    super::check_size(stated, "layers", cache)?;
     let mut files = Vec::new();
     for layer in &layers {
-        let file = temporary(cache, &[])?;
-        origin.layer(layer, &file).await?;
+        let mut file = temporary(cache, &[])?;
+        origin.layer(layer, &mut file).await?;
         files.push(file);
     }
     let layers = Layers(files);
@@ -75,17 +65,38 @@ fn extract(layers: &Layers, cache: &Cache) -> Result<(AppPlan, Files), Refusal> 
         .collect();
     paths.sort_unstable();
     paths.dedup();
-    let mut files: Files = Vec::new();
-    container::extract(
+    let (mut files, mut failed) = (Files::new(), None);
+    let extracted = container::extract(
         layers,
         &paths,
         limits::COMPONENT_BYTES,
         &mut |path, content| {
-            let mut file = cache.temporary()?;
-            io::copy(content, &mut file)?;
+            let mut file = cache
+                .temporary()
+                .map_err(|error| fail(&mut failed, error))?;
+            let mut buffer = vec![0; 64 << 10];
+            loop {
+                let count = content.read(&mut buffer)?;
+                match buffer.get(..count) {
+                    Some(chunk) if !chunk.is_empty() => {
+                        file.append(chunk)
+                            .map_err(|error| fail(&mut failed, error))?;
+                    }
+                    _ => break,
+                }
+            }
             files.push((path.to_owned(), file));
             Ok(())
         },
-    )?;
-    Ok((plan, files))
+    );
+    // Told apart from layers that cannot be read: the image is not to blame.
+    match failed {
+        Some(error) => Err(no_room(&error)),
+        None => extracted.map(|()| (plan, files)),
+    }
+}
+
+fn fail(failed: &mut Option<CacheError>, error: impl Into<CacheError>) -> io::Error {
+    *failed = Some(error.into());
+    io::ErrorKind::Other.into()
 }

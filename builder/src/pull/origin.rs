@@ -1,14 +1,14 @@
 //! Where the bytes of an image come from: a registry, or files of this machine.
 
-use std::{io::Write as _, path::Path};
+use std::path::Path;
 
 use bytes::Bytes;
 use shoal_artifact::{Digest, Reason, Refusal, limits, local, oci::Descriptor, write::Artifact};
-use tempfile::NamedTempFile;
 
-use super::storage;
+use super::{no_room, storage};
 use crate::{
     Source,
+    cache::Temporary,
     registry::{Clients, ImageReference, RegistryError, Session},
 };
 
@@ -92,10 +92,11 @@ impl Origin {
         &self,
         digest: &Digest,
         bound: u64,
-        file: &NamedTempFile,
+        file: &mut Temporary,
     ) -> Result<(), Refusal> {
         match self {
             Self::Registry(session) => {
+                file.reserve(bound).map_err(|error| no_room(&error))?;
                 let mut file =
                     tokio::fs::File::from_std(file.reopen().map_err(|error| storage(&error))?);
                 session
@@ -105,9 +106,7 @@ impl Origin {
             }
             Self::Local(artifact) => {
                 let bytes = local_blob(artifact, digest)?;
-                file.as_file()
-                    .write_all(bytes)
-                    .map_err(|error| storage(&error))
+                file.append(bytes).map_err(|error| no_room(&error))
             }
         }
     }
@@ -116,7 +115,7 @@ impl Origin {
     pub(super) async fn layer(
         &self,
         layer: &Descriptor,
-        file: &NamedTempFile,
+        file: &mut Temporary,
     ) -> Result<(), Refusal> {
         if layer.size > limits::LAYER_BYTES {
             let bound = limits::LAYER_BYTES >> 20;

@@ -1,4 +1,5 @@
-//! HTTP clients, one for each set of trusted certificate authorities. They know no credentials.
+//! HTTP clients, one for each set of trusted certificate authorities. They know no credentials, and follow no
+//! redirect by themselves.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -50,7 +51,7 @@ fn build(ca: &str) -> Result<reqwest::Client, RegistryError> {
         .connect_timeout(CONNECT_DEADLINE)
         .read_timeout(READ_DEADLINE)
         .pool_idle_timeout(Duration::from_secs(30))
-        .redirect(reqwest::redirect::Policy::limited(5));
+        .redirect(reqwest::redirect::Policy::none());
     if ca.len() > MAX_CA_BYTES {
         return Err(invalid("it is larger than 1 MiB".into()));
     }

@@ -1,13 +1,14 @@
 //! One App's conversation with a registry about one image.
 
+mod token;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::{
     Method, Response, StatusCode, Url,
-    header::{ACCEPT, AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE},
+    header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE},
 };
-use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use shoal_artifact::{Digest, limits, oci};
 use tokio::{io::AsyncWriteExt as _, sync::Mutex, time::timeout};
@@ -15,14 +16,14 @@ use tokio::{io::AsyncWriteExt as _, sync::Mutex, time::timeout};
 use super::{
     Clients, ImageReference, Login, PullSecrets, RegistryError,
     challenge::{self, Challenge},
+    follow,
+    pace::Pace,
 };
 use crate::Source;
+use token::basic;
 
 /// A manifest, or the answer to any question without a body.
 const SHORT_DEADLINE: Duration = Duration::from_secs(30);
-/// A blob of whatever size.
-const BLOB_DEADLINE: Duration = Duration::from_secs(900);
-const TOKEN_BYTES: u64 = 1 << 20;
 
 /// Speaks to the registry of one image. Ends with the request that it was made for, and with it
 /// what it knows of credentials.
@@ -34,14 +35,6 @@ pub struct Session {
     logins: Vec<Login>,
     /// What the registry accepted last. Tokens are for this repository and for pulling only.
     authorization: Mutex<Option<HeaderValue>>,
-}
-
-#[derive(Deserialize)]
-struct Token {
-    #[serde(default)]
-    token: String,
-    #[serde(default)]
-    access_token: String,
 }
 
 impl Session {
@@ -133,7 +126,8 @@ impl Session {
         verified(bytes.await?, digest)
     }
 
-    /// A blob, into a file: at most `bound` bytes, verified.
+    /// A blob, into a file: at most `bound` bytes, verified. It takes as long as it takes while it
+    /// keeps coming; an image as a whole has the caller's deadline.
     ///
     /// # Errors
     /// See [`RegistryError`]; then the file holds part of it, or something else.
@@ -143,32 +137,28 @@ impl Session {
         bound: u64,
         file: &mut tokio::fs::File,
     ) -> Result<(), RegistryError> {
-        let pull = async {
-            let mut response = self.get(Method::GET, "blobs", digest.as_str()).await?;
-            let (mut size, mut hash) = (0, Sha256::new());
-            while let Some(chunk) = response.chunk().await? {
-                size += chunk.len() as u64;
-                if size > bound {
-                    return Err(RegistryError::TooLarge {
-                        what: format!("blob {digest}"),
-                        bound,
-                    });
-                }
-                hash.update(&chunk);
-                file.write_all(&chunk)
-                    .await
-                    .map_err(RegistryError::Storage)?;
+        let mut response = self
+            .deadline(self.get(Method::GET, "blobs", digest.as_str()))
+            .await?;
+        let (mut size, mut hash, mut pace) = (0, Sha256::new(), Pace::default());
+        while let Some(chunk) = pace.keep(response.chunk()).await? {
+            size += chunk.len() as u64;
+            if size > bound {
+                return Err(RegistryError::TooLarge {
+                    what: format!("blob {digest}"),
+                    bound,
+                });
             }
-            file.flush().await.map_err(RegistryError::Storage)?;
-            if Digest::from_sha256(&hash.finalize().into()) == *digest {
-                Ok(())
-            } else {
-                Err(RegistryError::Altered(digest.clone()))
-            }
-        };
-        match timeout(BLOB_DEADLINE, pull).await {
-            Ok(result) => result,
-            Err(_) => Err(slow(BLOB_DEADLINE)),
+            hash.update(&chunk);
+            file.write_all(&chunk)
+                .await
+                .map_err(RegistryError::Storage)?;
+        }
+        file.flush().await.map_err(RegistryError::Storage)?;
+        if Digest::from_sha256(&hash.finalize().into()) == *digest {
+            Ok(())
+        } else {
+            Err(RegistryError::Altered(digest.clone()))
         }
     }
 
@@ -178,7 +168,7 @@ impl Session {
     ) -> Result<T, RegistryError> {
         timeout(SHORT_DEADLINE, work)
             .await
-            .unwrap_or_else(|_| Err(slow(SHORT_DEADLINE)))
+            .unwrap_or_else(|_| Err(slow()))
     }
 
     /// Asks, and asks again with credentials where the registry wants some.
@@ -191,7 +181,7 @@ impl Session {
         let url = self.url(kind, reference)?;
         let known = self.authorization.lock().await.clone();
         let response = self.send(&method, &url, known).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
+        if response.status() != StatusCode::UNAUTHORIZED || !self.is_own(response.url()) {
             return self.accept(response, kind, reference);
         }
         let challenges = response.headers().get_all(WWW_AUTHENTICATE).iter();
@@ -210,7 +200,7 @@ impl Session {
             let response = self
                 .send(&method, &url, Some(authorization.clone()))
                 .await?;
-            if !is_refusal(response.status()) {
+            if !is_refusal(response.status()) || !self.is_own(response.url()) {
                 *self.authorization.lock().await = Some(authorization);
                 return self.accept(response, kind, reference);
             }
@@ -228,6 +218,12 @@ impl Session {
             .map_err(|error| RegistryError::Unavailable(format!("`{text}` is no URL: {error}")))
     }
 
+    /// Whether this is the registry itself, and no other address that it named.
+    fn is_own(&self, url: &Url) -> bool {
+        let own = self.url("manifests", "latest");
+        own.is_ok_and(|own| own.origin() == url.origin())
+    }
+
     async fn send(
         &self,
         method: &Method,
@@ -240,14 +236,13 @@ impl Session {
             oci::DOCKER_MANIFEST,
             oci::DOCKER_INDEX,
         ];
-        let mut request = self.client.request(method.clone(), url.clone());
+        let mut headers = HeaderMap::new();
         if url.path().contains("/manifests/") {
-            request = request.header(ACCEPT, accept.join(", "));
+            let accepted = HeaderValue::try_from(accept.join(", "));
+            headers.extend(accepted.ok().map(|value| (ACCEPT, value)));
         }
-        if let Some(value) = authorization {
-            request = request.header(AUTHORIZATION, value);
-        }
-        Ok(request.send().await?)
+        headers.extend(authorization.map(|value| (AUTHORIZATION, value)));
+        follow::ask(&self.client, method, url, headers).await
     }
 
     fn accept(
@@ -260,6 +255,7 @@ impl Session {
         let repository = self.image.repository();
         match status {
             _ if status.is_success() => Ok(response),
+            _ if !self.is_own(response.url()) => Err(follow::elsewhere()),
             StatusCode::NOT_FOUND if kind == "manifests" => Err(RegistryError::NotFound(format!(
                 "`{reference}` in repository `{repository}`"
             ))),
@@ -292,65 +288,15 @@ impl Session {
         value.set_sensitive(true);
         Ok(Some(value))
     }
-
-    async fn token(
-        &self,
-        realm: &str,
-        service: Option<&str>,
-        login: Option<&Login>,
-    ) -> Result<Option<String>, RegistryError> {
-        let mut url: Url = realm
-            .parse()
-            .map_err(|_| RegistryError::Unavailable(format!("its token URL `{realm}` is none")))?;
-        url.query_pairs_mut()
-            .append_pair(
-                "scope",
-                &format!("repository:{}:pull", self.image.repository()),
-            )
-            .extend_pairs(service.map(|service| ("service", service)));
-        let mut request = self.client.get(url);
-        if let Some(login) = login {
-            let mut value =
-                HeaderValue::try_from(basic(login)).map_err(|_| RegistryError::Unauthorized)?;
-            value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
-        }
-        let response = request.send().await?;
-        let status = response.status();
-        if is_refusal(status) || status == StatusCode::BAD_REQUEST {
-            return Ok(None);
-        }
-        if !status.is_success() {
-            return Err(RegistryError::Unavailable(format!(
-                "its token service answered {status}"
-            )));
-        }
-        let bytes = read_bounded(response, TOKEN_BYTES, "the token").await?;
-        let token: Token = serde_json::from_slice(&bytes)
-            .map_err(|_| RegistryError::Unavailable("its token service gave no token".into()))?;
-        Ok(Some(if token.token.is_empty() {
-            token.access_token
-        } else {
-            token.token
-        }))
-    }
-}
-
-fn basic(login: &Login) -> String {
-    use base64::Engine as _;
-    let text = format!("{}:{}", login.user, login.password);
-    format!(
-        "Basic {}",
-        base64::engine::general_purpose::STANDARD.encode(text)
-    )
 }
 
 fn is_refusal(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
-fn slow(deadline: Duration) -> RegistryError {
-    RegistryError::Unavailable(format!("it was not done within {} s", deadline.as_secs()))
+fn slow() -> RegistryError {
+    let seconds = SHORT_DEADLINE.as_secs();
+    RegistryError::Unavailable(format!("it was not done within {seconds} s"))
 }
 
 fn verified(bytes: Bytes, digest: &Digest) -> Result<Bytes, RegistryError> {

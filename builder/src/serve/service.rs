@@ -115,16 +115,24 @@ impl v1::builder_server::Builder for Service {
         let digest = parse_digest(&message.digest)?;
         let engine_keys = parse_engine_keys(&message.engine_keys)?;
         let source = convert::source(message.source);
-        let outcome = match self.builder.build(&source, &digest, &engine_keys).await {
-            Ok(description) => Outcome::Description(convert::description_message(description)),
+        let response = match self.builder.build(&source, &digest, &engine_keys).await {
+            Ok(description) => {
+                let served = self.builder.served(&description, &engine_keys).await;
+                let description = convert::description_message(description);
+                v1::BuildResponse {
+                    outcome: Some(Outcome::Description(description)),
+                    engine_keys: served.iter().map(EngineKey::to_string).collect(),
+                }
+            }
             Err(refusal) => {
                 tracing::info!(image = source.image, %digest, reason = %refusal.reason, "{}", refusal.message);
-                Outcome::Refusal(convert::refusal_message(refusal))
+                v1::BuildResponse {
+                    outcome: Some(Outcome::Refusal(convert::refusal_message(refusal))),
+                    engine_keys: Vec::new(),
+                }
             }
         };
-        Ok(Response::new(v1::BuildResponse {
-            outcome: Some(outcome),
-        }))
+        Ok(Response::new(response))
     }
 
     async fn code_keys(
@@ -215,8 +223,8 @@ fn parse_engine_key(text: &str) -> Result<EngineKey, Status> {
         .map_err(|error: shoal_engine::InvalidEngineKey| Status::not_found(error.to_string()))
 }
 
-/// The engines that this version makes code for. Others are those of runtimes about to be replaced:
-/// they keep what they have.
+/// The engines that this version makes code for. The answer does not name the others, those of
+/// runtimes of an older or newer version: nobody takes them for built.
 fn parse_engine_keys(texts: &[String]) -> Result<Vec<EngineKey>, Status> {
     if texts.len() > MAX_ENGINE_KEYS {
         return Err(Status::invalid_argument(format!(

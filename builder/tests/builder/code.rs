@@ -104,6 +104,24 @@ async fn damaged_code_is_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn damaged_code_is_not_said_to_be_served_and_is_made_again_when_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = file(folder.path(), &component("a", &[]));
+    build(&open(folder.path()), &source, &[host()]).await;
+    for entry in std::fs::read_dir(folder.path().join("cache/code")).unwrap() {
+        std::fs::write(entry.unwrap().path(), b"damaged").unwrap();
+    }
+    let restarted = open(folder.path());
+    let manifest = restarted.resolve(&source).await.unwrap();
+    let mut served = Vec::new();
+    for _ in 0..2 {
+        let built = restarted.build(&source, &manifest, &[host()]).await;
+        served.push(restarted.served(&built.unwrap(), &[host()]).await);
+    }
+    assert_eq!(served, [vec![], vec![host()]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_key_signs_what_was_compiled_under_the_old_one() {
     let folder = tempfile::tempdir().unwrap();
     let source = file(folder.path(), &component("a", &[]));

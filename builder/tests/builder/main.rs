@@ -9,6 +9,7 @@
 mod children;
 mod cluster;
 mod code;
+mod hostile;
 mod images;
 mod limits;
 mod pulling;

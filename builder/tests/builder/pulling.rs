@@ -315,7 +315,11 @@ async fn bytes_that_are_not_what_they_should_be_are_refused() {
         registry.push_blob(tag, bytes).await;
         registry.push_blob(tag, &artifact.config.bytes).await;
         registry.push_manifest(tag, artifact.manifest).await;
-        refused(&builder, &registry.source(tag)).await
+        let source = registry.source(tag);
+        let refusal = refused(&builder, &source).await;
+        let subject = format!("the component of `{}`", source.image);
+        assert!(refusal.message.contains(&subject), "{refusal}");
+        refusal
     };
     for (tag, bytes, word) in [
         ("garbage:1", &b"garbage"[..], "not WebAssembly"),

@@ -87,6 +87,7 @@ async fn a_local_file_is_resolved_built_and_fetched_over_the_socket() {
         panic!("{built:?}")
     };
     let component = &description.components[0];
+    assert_eq!(built.engine_keys, [host().to_string()]);
 
     let request = v1::FetchRequest {
         digest: component.digest.clone(),

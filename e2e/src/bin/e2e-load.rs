@@ -1,12 +1,13 @@
 //! Asks every target of the JSON list on its first input line, without pause and each time on a
-//! fresh connection, until its input ends; then prints what came back.
+//! fresh connection, until its input ends; then prints what came back since each answered for the
+//! first time.
 
 use std::{
     io::{self, BufRead as _, Read as _, Write as _},
     net::TcpStream,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use shoal_e2e::{Report, Target};
@@ -14,6 +15,9 @@ use shoal_e2e::{Report, Target};
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Keeps a target from taking all of a small machine's time: the point is "without pause", not load.
 const BREATH: Duration = Duration::from_millis(2);
+/// How long a target may take to answer for the first time: each node's kube-proxy learns of a new
+/// Service in its own time, and refuses its connections until then.
+const FIRST_ANSWER: Duration = Duration::from_secs(30);
 /// No test needs more; a client whose parent died without closing its input ends by itself.
 const MOST_REQUESTS: u64 = 200_000;
 
@@ -49,6 +53,11 @@ fn ask_until(target: &Target, ended: &AtomicBool, answered: &AtomicUsize) -> Rep
         failed: 0,
         bodies: Vec::new(),
     };
+    let begun = Instant::now();
+    while ask(target).is_err() && begun.elapsed() < FIRST_ANSWER {
+        thread::sleep(BREATH);
+    }
+    answered.fetch_add(1, Ordering::Relaxed);
     while !ended.load(Ordering::Relaxed) && report.requests < MOST_REQUESTS {
         let outcome = ask(target);
         report.requests += 1;
@@ -63,9 +72,6 @@ fn ask_until(target: &Target, ended: &AtomicBool, answered: &AtomicUsize) -> Rep
                         .push(format!("request {}: {failure:#}", report.requests));
                 }
             }
-        }
-        if report.requests == 1 {
-            answered.fetch_add(1, Ordering::Relaxed);
         }
         thread::sleep(BREATH);
     }

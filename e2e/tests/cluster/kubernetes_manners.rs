@@ -1,7 +1,7 @@
 //! Kubernetes' own tools work on an App as people expect.
 
 use serde_json::json;
-use shoal_e2e::{LONG, Namespace, Writes, image, kubectl, try_kubectl, until};
+use shoal_e2e::{LONG, Namespace, Writes, image, kubectl, settled, try_kubectl, until};
 
 #[test]
 fn kubectl_waits_explains_lists_and_scales() {
@@ -75,16 +75,18 @@ fn a_second_field_manager_does_not_fight() {
     });
     let outcome = applied("team", &annotated.to_string());
     assert!(outcome.ok, "{}", outcome.stderr);
+    settled();
     let writes = Writes::from_now();
     let outcome = applied("gitops", &app.manifest());
     assert!(outcome.ok, "{}", outcome.stderr);
+    settled();
     app.ready();
     assert_eq!(
         app.object()["metadata"]["annotations"]["team.example/contact"],
         "a"
     );
     assert_eq!(
-        writes.by_shoal(),
+        writes.in_namespace(namespace.name()),
         Vec::<String>::new(),
         "nothing that is ours changed"
     );

@@ -51,7 +51,7 @@ fn apps_serve_on_without_operator_builder_and_registry_and_nothing_is_written_wh
     let control_plane = ControlPlaneAway::take();
 
     answers(&app);
-    let (pod, ..) = parts::pods("shoal-runtime").swap_remove(0);
+    let pod = parts::pods("shoal-runtime").swap_remove(0).name;
     restart_container(&pod);
     answers(&app);
 
@@ -71,7 +71,9 @@ fn endpoints_of_a_killed_runtime_leave_at_once_and_come_back() {
         .app("survivor", &image("hello-v1"))
         .with("replicas", json!(3));
     app.apply().ready();
-    let (pod, node, _) = parts::pods("shoal-runtime").swap_remove(0);
+    let parts::Pod {
+        name: pod, node, ..
+    } = parts::pods("shoal-runtime").swap_remove(0);
 
     kubectl(&[
         "-n",

@@ -2,8 +2,17 @@
 
 use shoal_e2e::{LONG, SYSTEM, json, kubectl, until};
 
-/// Pods of Shoal whose name label is `part`, as (pod, node, ready).
-pub(crate) fn pods(part: &str) -> Vec<(String, String, bool)> {
+/// A pod of Shoal.
+#[derive(Debug)]
+pub(crate) struct Pod {
+    pub(crate) name: String,
+    pub(crate) node: String,
+    uid: String,
+    ready: bool,
+}
+
+/// Pods of Shoal whose name label is `part`.
+pub(crate) fn pods(part: &str) -> Vec<Pod> {
     let label = format!("app.kubernetes.io/name={part}");
     let list = json(&["-n", SYSTEM, "pods", "-l", &label]).unwrap_or_default();
     let pods = list["items"].as_array().into_iter().flatten();
@@ -20,7 +29,12 @@ pub(crate) fn pods(part: &str) -> Vec<(String, String, bool)> {
                     .unwrap_or_default()
                     .to_owned()
             };
-            (text("/metadata/name"), text("/spec/nodeName"), ready)
+            Pod {
+                name: text("/metadata/name"),
+                node: text("/spec/nodeName"),
+                uid: text("/metadata/uid"),
+                ready,
+            }
         })
         .collect()
 }
@@ -29,7 +43,7 @@ pub(crate) fn pods(part: &str) -> Vec<(String, String, bool)> {
 pub(crate) fn wait_until_ready(part: &str, count: usize) {
     until(&format!("{count} ready pods of {part}"), LONG, || {
         let pods = pods(part);
-        let whole = pods.len() == count && pods.iter().all(|(_, _, ready)| *ready);
+        let whole = pods.len() == count && pods.iter().all(|pod| pod.ready);
         if whole { Ok(()) } else { Err(pods) }
     });
 }
@@ -49,11 +63,10 @@ pub(crate) fn replace_all(part: &str) {
         "--timeout=120s",
     ]);
     wait_until_ready(part, before.len());
-    let survivors = pods(part)
-        .into_iter()
-        .filter(|pod| before.contains(pod))
-        .count();
-    assert_eq!(survivors, 0, "pods of {part} were not replaced");
+    // Of a StatefulSet they have the names of those before them.
+    let survived = |pod: &Pod| before.iter().any(|old| old.uid == pod.uid);
+    let survivors: Vec<Pod> = pods(part).into_iter().filter(survived).collect();
+    assert!(survivors.is_empty(), "not replaced: {survivors:?}");
 }
 
 /// Scales operator and builder to zero, and brings them back when dropped.

@@ -1,6 +1,6 @@
 //! A pass with nothing to change writes nothing; nor does a restart. By the API server's own log.
 
-use shoal_e2e::{Namespace, Writes, image, kubectl};
+use shoal_e2e::{Namespace, Writes, image, kubectl, settled};
 
 use crate::parts;
 
@@ -9,7 +9,7 @@ fn nothing_to_change_writes_nothing_and_neither_does_a_restart() {
     let namespace = Namespace::new("quiet");
     let app = namespace.app("calm", &image("kv"));
     app.apply().ready();
-    settle();
+    settled();
 
     // An annotation makes the operator look again; nothing that it wants follows from it.
     let writes = Writes::from_now();
@@ -22,7 +22,7 @@ fn nothing_to_change_writes_nothing_and_neither_does_a_restart() {
         "service/calm",
         "example.com/touched=yes",
     ]);
-    settle();
+    settled();
     let seen = writes.by_shoal();
     // The label of the Service is mirrored onto both slices; nothing else is written.
     assert!(
@@ -35,7 +35,7 @@ fn nothing_to_change_writes_nothing_and_neither_does_a_restart() {
     let writes = Writes::from_now();
     parts::replace_all("shoal-operator");
     app.ready();
-    settle();
+    settled();
     assert_eq!(writes.by_shoal(), Vec::<String>::new());
 }
 
@@ -45,27 +45,12 @@ fn an_app_costs_at_most_seven_writes() {
     // The first app may reserve a block of ports, which serves many.
     let first = namespace.app("first", &image("kv"));
     first.apply().ready();
-    settle();
+    settled();
     let writes = Writes::from_now();
     let app = namespace.app("second", &image("kv"));
     app.apply().ready();
-    settle();
+    settled();
     let seen = writes.by_shoal();
     println!("writes of an App with a Store, dual stack: {seen:#?}");
     assert!(seen.len() <= 7, "{seen:#?}");
-}
-
-/// Lets what is under way come to its end: status of nodes alone is written at most every 10 s.
-fn settle() {
-    let writes = || Writes::from_now();
-    let mut since = writes();
-    let start = std::time::Instant::now();
-    let mut quiet = std::time::Instant::now();
-    shoal_e2e::eventually("twelve seconds without a write", shoal_e2e::LONG, || {
-        if !since.by_shoal().is_empty() {
-            since = writes();
-            quiet = std::time::Instant::now();
-        }
-        quiet.elapsed().as_secs() >= 12 || start.elapsed().as_secs() > 100
-    });
 }

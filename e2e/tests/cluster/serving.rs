@@ -19,14 +19,14 @@ fn an_app_of_five_lines_answers_by_name_from_every_node_over_both_families() {
         (1..=3).any(|n| !serving.contains(&format!("node{n}"))),
         "some node is another one"
     );
+    // Ready means that the endpoints are written; each node's kube-proxy follows in its own time.
     for node in 1..=3 {
         for family in ["-4", "-6"] {
-            let answer = request(node, &[family, &app.url("/")]);
-            assert_eq!(
-                (answer.status, answer.body.trim()),
-                (200, "hello"),
-                "node{node} {family}"
-            );
+            until(&format!("hello on node{node} {family}"), SHORT, || {
+                let answer = request(node, &[family, &app.url("/")]);
+                let right = (answer.status, answer.body.trim()) == (200, "hello");
+                if right { Ok(()) } else { Err(answer) }
+            });
         }
     }
 }

@@ -126,7 +126,7 @@ fn a_runtime_may_do_nothing_in_the_api_and_has_no_token_for_it() {
         "beyond what every authenticated user may"
     );
 
-    for (pod, ..) in parts::pods("shoal-runtime") {
+    for parts::Pod { name: pod, .. } in parts::pods("shoal-runtime") {
         let spec = json(&["-n", SYSTEM, "pod", &pod]).expect("the pod");
         let mounts = spec["spec"]["containers"][0]["volumeMounts"].to_string();
         assert!(

@@ -1,16 +1,19 @@
-//! How much one assignment may hold. Past a bound it is refused, whoever sent it.
+//! How much one assignment may hold. Past a bound it is refused, whoever sent it. What an app is made
+//! of is bounded as where it is built, so that nothing that was built is refused here.
 
 use std::ops::RangeInclusive;
 
+use shoal_artifact::limits;
+
+pub(super) use shoal_artifact::limits::{
+    COMPONENTS, ENV_ENTRIES, LABELS as STORES, NAME_BYTES, ROUTES,
+};
+
+/// A name of Kubernetes.
 pub(super) const NAME: usize = 253;
 pub(super) const HASH: usize = 128;
-pub(super) const COMPONENTS: usize = 64;
-pub(super) const ROUTES: usize = 1024;
-pub(super) const ENV_ENTRIES: usize = 1024;
-pub(super) const ENV_NAME: usize = 256;
-pub(super) const ENV_BYTES: usize = 1 << 20;
-pub(super) const STORES: usize = 64;
-pub(super) const LABEL: usize = 256;
+/// All of it was in one file of this size, or in one object of Kubernetes, which is smaller.
+pub(super) const ENV_BYTES: usize = limits::CONFIG_BYTES as usize;
 
 /// Largest sizes and times that a limit may ask for.
 pub(super) const MEMORY: u64 = 1 << 40;

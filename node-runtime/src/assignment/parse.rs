@@ -3,7 +3,6 @@
 use std::{collections::HashSet, time::Duration};
 
 use shoal_protocol::v1;
-use shoal_stores::ValueLimits;
 
 use super::{AppRef, Assignment, ComponentSpec, Limits, PortRange, Role, StoreBinding, bounds};
 
@@ -70,7 +69,7 @@ fn assignment(
         1,
         bounds::COMPONENTS,
     )?;
-    let limits = limits(message.limits.unwrap_or_default())?;
+    let limits = limits(message.limits.unwrap_or_default());
     let components: Vec<_> = message
         .components
         .into_iter()
@@ -115,8 +114,11 @@ fn role(role: v1::assignment::Role) -> Result<Role, String> {
 }
 
 fn component(message: v1::Component) -> Result<ComponentSpec, String> {
-    check_name("component name", &message.name)?;
+    check_length("component name", &message.name, 1, bounds::NAME_BYTES)?;
     let name = message.name;
+    if name.chars().any(char::is_control) {
+        return Err("a component name holds a control character".into());
+    }
     let of = |what: String| format!("component `{name}`: {what}");
     let digest = message
         .digest
@@ -154,11 +156,10 @@ fn environment(mut env: Vec<(String, String)>) -> Result<Vec<(String, String)>, 
         bounds::ENV_BYTES,
     )?;
     for (name, value) in &env {
-        check_length("name in env", name, 1, bounds::ENV_NAME)?;
-        if name.contains(['=', '\0']) || value.contains('\0') {
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
             let name = cut(name, 64);
             return Err(format!(
-                "env `{name}`: a name holds no `=`, and no NUL is allowed"
+                "env `{name}`: a name has a character, none of them is `=`, and no NUL is allowed"
             ));
         }
     }
@@ -166,7 +167,7 @@ fn environment(mut env: Vec<(String, String)>) -> Result<Vec<(String, String)>, 
 }
 
 fn store(message: v1::StoreBinding) -> Result<StoreBinding, String> {
-    check_length("store label", &message.label, 1, bounds::LABEL)?;
+    check_length("store label", &message.label, 1, bounds::NAME_BYTES)?;
     let label = message.label;
     if message.interface != "KeyValue" {
         let interface = cut(&message.interface, 64);
@@ -178,48 +179,49 @@ fn store(message: v1::StoreBinding) -> Result<StoreBinding, String> {
         .store_id
         .parse()
         .map_err(|error| format!("store `{label}`: {error}"))?;
-    if message.key_bytes == 0 || message.value_bytes == 0 {
-        return Err(format!("store `{label}`: a limit of 0 bytes"));
-    }
-    let limits = ValueLimits {
-        key_bytes: message.key_bytes,
-        value_bytes: message.value_bytes,
+    let class = match message.class.as_str() {
+        "" => shoal_crds::EMBEDDED_CLASS.to_owned(),
+        class => {
+            check_name("store class", class)?;
+            message.class
+        }
     };
-    Ok(StoreBinding { label, id, limits })
-}
-
-fn limits(message: v1::Limits) -> Result<Limits, String> {
-    let time = |what, milliseconds| {
-        within(what, milliseconds, bounds::MILLISECONDS).map(Duration::from_millis)
-    };
-    let concurrency = within(
-        "limits.concurrency",
-        message.concurrency.into(),
-        bounds::CONCURRENCY.into(),
-    )?;
-    Ok(Limits {
-        memory: within("limits.memory", message.memory_bytes, bounds::MEMORY)?,
-        instance_memory: within(
-            "limits.instanceMemory",
-            message.instance_memory_bytes,
-            bounds::INSTANCE_MEMORY,
-        )?,
-        concurrency: u32::try_from(concurrency).unwrap_or(bounds::CONCURRENCY),
-        request_body: within(
-            "limits.requestBody",
-            message.request_body_bytes,
-            bounds::REQUEST_BODY,
-        )?,
-        response_start: time("limits.responseStart", message.response_start_ms)?,
-        idle: time("limits.idle", message.idle_ms)?,
+    Ok(StoreBinding {
+        label,
+        id,
+        class,
+        nodes: message.nodes.max(1),
     })
 }
 
-/// Zero is refused; more than the largest counts as the largest.
-fn within(what: &str, value: u64, largest: u64) -> Result<u64, String> {
+/// More than the largest counts as the largest.
+fn limits(message: v1::Limits) -> Limits {
+    let default = Limits::default();
+    let time = |milliseconds: u64, default: Duration| match milliseconds {
+        0 => default,
+        given => Duration::from_millis(given.min(bounds::MILLISECONDS)),
+    };
+    let concurrency = match message.concurrency {
+        0 => default.concurrency,
+        given => given.min(bounds::CONCURRENCY),
+    };
+    Limits {
+        memory: given(message.memory_bytes, default.memory).min(bounds::MEMORY),
+        instance_memory: given(message.instance_memory_bytes, default.instance_memory)
+            .min(bounds::INSTANCE_MEMORY),
+        concurrency,
+        request_body: given(message.request_body_bytes, default.request_body)
+            .min(bounds::REQUEST_BODY),
+        response_start: time(message.response_start_ms, default.response_start),
+        idle: time(message.idle_ms, default.idle),
+    }
+}
+
+/// No limit can be 0: an operator that does not know of one says nothing.
+fn given(value: u64, default: u64) -> u64 {
     match value {
-        0 => Err(format!("{what} is 0; it must be at least 1")),
-        value => Ok(value.min(largest)),
+        0 => default,
+        value => value,
     }
 }
 
@@ -255,106 +257,4 @@ fn check_count(what: &str, count: usize, least: usize, most: usize) -> Result<()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn good() -> v1::Assignment {
-        v1::Assignment {
-            app: Some(v1::AppRef {
-                namespace: "shop".into(),
-                name: "hello".into(),
-                uid: "u".into(),
-            }),
-            revision: "r1".into(),
-            generation: "g1".into(),
-            port: 10_000,
-            components: vec![v1::Component {
-                name: "hello".into(),
-                digest: format!("sha256:{}", "0".repeat(64)),
-                routes: vec!["/...".into()],
-                env: [("A".to_owned(), "b".to_owned())].into(),
-                stores: vec![v1::StoreBinding {
-                    label: "default".into(),
-                    interface: "KeyValue".into(),
-                    store_id: shoal_stores::StoreId::random().to_string(),
-                    key_bytes: 1,
-                    value_bytes: 1,
-                }],
-            }],
-            limits: Some(v1::Limits {
-                memory_bytes: 1,
-                instance_memory_bytes: u64::MAX,
-                concurrency: 1,
-                request_body_bytes: 1,
-                response_start_ms: 1,
-                idle_ms: 1,
-            }),
-            role: v1::assignment::Role::Serve.into(),
-        }
-    }
-
-    #[test]
-    fn a_message_within_its_bounds_is_an_assignment() {
-        let assignment = parse(good(), &PortRange::cluster()).unwrap();
-        assert_eq!(assignment.app.to_string(), "shop/hello");
-        assert_eq!(
-            assignment.limits.instance_memory,
-            4 << 30,
-            "more than Wasm can address is capped"
-        );
-    }
-
-    #[test]
-    fn what_is_out_of_bounds_is_refused_by_its_name() {
-        type Spoil = fn(&mut v1::Assignment);
-        let cases: [(&str, Spoil); 16] = [
-            ("app.name", |a| a.app = None),
-            ("app.namespace", |a| {
-                a.app.as_mut().unwrap().namespace = "a/b".into()
-            }),
-            ("role", |a| a.role = 77),
-            ("revision", |a| a.revision = String::new()),
-            ("generation", |a| a.generation = "g".repeat(1000)),
-            ("port 80", |a| a.port = 80),
-            ("port 15001", |a| a.port = 15_001),
-            ("port 75536", |a| a.port = 75_536),
-            ("components", |a| a.components.clear()),
-            ("listed twice", |a| {
-                a.components.push(a.components[0].clone())
-            }),
-            ("digest", |a| {
-                a.components[0].digest = "sha256:../../etc".into()
-            }),
-            ("route", |a| {
-                a.components[0].routes = vec!["no-slash".into()]
-            }),
-            ("env", |a| {
-                a.components[0].env = [("A=B".to_owned(), String::new())].into()
-            }),
-            ("store `default`", |a| {
-                a.components[0].stores[0].store_id = "x".into()
-            }),
-            ("interface `Sql`", |a| {
-                a.components[0].stores[0].interface = "Sql".into()
-            }),
-            ("limits.concurrency", |a| {
-                a.limits.as_mut().unwrap().concurrency = 0
-            }),
-        ];
-        for (name, spoil) in cases {
-            let mut message = good();
-            spoil(&mut message);
-            let error = parse(message, &PortRange::cluster()).unwrap_err();
-            let found = error.message.contains(name) || name == "app.name";
-            assert!(found, "{name} is not named in: {error}");
-        }
-    }
-
-    #[test]
-    fn a_huge_name_makes_a_small_report() {
-        let mut message = good();
-        message.app.as_mut().unwrap().name = "ä".repeat(1 << 20);
-        let error = parse(message, &PortRange::cluster()).unwrap_err();
-        assert!(error.app.name.len() <= 253 && error.message.len() < 1000);
-    }
-}
+mod tests;

@@ -53,7 +53,11 @@ pub enum CodeError {
         /// What the system says.
         reason: String,
     },
-    /// It does not load or link, with the names of what is missing.
+    /// It is the builder's, and does not load now: no descriptor or memory is left for its map. Worth
+    /// another try.
+    #[error("its code does not load: {0}")]
+    Load(String),
+    /// It does not link, with the names of what is missing.
     #[error("{0}")]
     Link(String),
 }
@@ -116,7 +120,7 @@ impl CodeCache {
         let file = self.file(digest).await?;
         let engine = Arc::clone(&self.engine);
         let loaded = blocking(move || prepare(&engine, &file)).await;
-        let prepared = Arc::new(loaded.map_err(CodeError::Link)?);
+        let prepared = Arc::new(loaded?);
         *slot = Arc::downgrade(&prepared);
         Ok(prepared)
     }
@@ -226,16 +230,17 @@ impl CodeCache {
 }
 
 /// Loads and links. The message names what is missing.
-fn prepare(engine: &GuestEngine, file: &VerifiedFile) -> Result<Prepared, String> {
+fn prepare(engine: &GuestEngine, file: &VerifiedFile) -> Result<Prepared, CodeError> {
     let component = load::component(engine.engine(), file)
-        .map_err(|error| format!("its code does not load: {error:#}"))?;
-    let weight = weight(&component)?;
+        .map_err(|error| CodeError::Load(format!("{error:#}")))?;
+    let weight = weight(&component).map_err(CodeError::Link)?;
     let pre = engine
         .linker()
         .instantiate_pre(&component)
-        .map_err(|error| format!("{error:#}"))?;
+        .map_err(|error| CodeError::Link(format!("{error:#}")))?;
     let pre = ProxyPre::new(pre).map_err(|error| {
-        format!("it does not export `wasi:http/incoming-handler@0.2`: {error:#}")
+        let what = "it does not export `wasi:http/incoming-handler@0.2`";
+        CodeError::Link(format!("{what}: {error:#}"))
     })?;
     Ok(Prepared { pre, weight })
 }

@@ -21,16 +21,16 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Reads what an earlier process kept; nothing, where there is nothing to be read.
-    pub(super) fn open(folder: &Path) -> (Self, Desired) {
+    /// Reads what an earlier process kept; `None`, where there is nothing to be read.
+    pub(super) fn open(folder: &Path) -> (Self, Option<Desired>) {
         let path = folder.join(NAME);
-        let desired = read(&path).unwrap_or_else(|error| {
+        let kept = read(&path).inspect_err(|error| {
             if error.kind() != io::ErrorKind::NotFound {
                 let path = path.display();
                 tracing::warn!(%path, %error, "the last assignments cannot be read; waiting for new ones");
             }
-            Desired::default()
         });
+        let desired = kept.ok();
         let latest = watch::Sender::new(None);
         tokio::spawn(write_latest(path, latest.subscribe()));
         (Self { latest }, desired)
@@ -71,7 +71,9 @@ mod tests {
     #[tokio::test]
     async fn what_was_kept_is_read_again_and_nonsense_is_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let (kept, mut desired) = Kept::open(folder.path());
+        let (kept, none) = Kept::open(folder.path());
+        assert!(none.is_none());
+        let mut desired = Desired::default();
         let app = v1::AppRef {
             name: "a".into(),
             ..v1::AppRef::default()
@@ -89,9 +91,10 @@ mod tests {
         while !path.exists() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(Kept::open(folder.path()).1.message(), desired.message());
+        let again = Kept::open(folder.path()).1.unwrap();
+        assert_eq!(again.message(), desired.message());
 
         std::fs::write(&path, [0xff; 100]).unwrap();
-        assert_eq!(Kept::open(folder.path()).1.message().set.len(), 0);
+        assert!(Kept::open(folder.path()).1.is_none());
     }
 }

@@ -6,10 +6,11 @@ mod desired;
 mod epochs;
 mod kept;
 mod replicas;
+mod settling;
 mod stream;
 mod wire;
 
-use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use shoal_crds::Reason;
 use shoal_protocol::{LiveIdentity, v1};
@@ -18,7 +19,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use self::{desired::Desired, epochs::Epochs, kept::Kept, replicas::Replica};
+pub use self::settling::Patience;
+use self::{desired::Desired, epochs::Epochs, kept::Kept, replicas::Replica, settling::Settling};
 use crate::{Node, assignment::AppRef};
 
 /// How a node finds its operator, and what it says of itself.
@@ -30,6 +32,8 @@ pub struct ControlConfig {
     pub pod_ips: Vec<IpAddr>,
     /// Folder of the last assignments that were obeyed.
     pub state_dir: PathBuf,
+    /// How long it may take until the node is what it is to be.
+    pub patience: Patience,
 }
 
 /// Messages of all replicas that wait to be looked at.
@@ -39,22 +43,26 @@ const INBOX: usize = 64;
 pub struct Control {
     draining: watch::Sender<bool>,
     drained: watch::Receiver<bool>,
-    initial: BTreeSet<AppRef>,
+    settling: Arc<Settling>,
     node: Node,
 }
 
 impl Control {
     /// Serves what was obeyed last, then follows the operator's replicas.
     pub fn start(config: ControlConfig, node: Node, identity: LiveIdentity) -> Self {
+        let settling = Arc::new(Settling::new(config.patience));
         let (kept, desired) = Kept::open(&config.state_dir);
-        let assignments = desired.all();
-        let initial = assignments
-            .set
-            .iter()
-            .flatten()
-            .map(|a| a.app.clone())
-            .collect();
-        node.apply(assignments);
+        if let Some(desired) = &desired {
+            let assignments = desired.all();
+            let apps = assignments.apps();
+            node.apply(assignments);
+            settling.told(apps, true, Instant::now().into_std());
+        }
+        let (enrolled, asking) = (identity.clone(), Arc::clone(&settling));
+        tokio::spawn(async move {
+            enrolled.ready().await;
+            asking.ask(Instant::now().into_std());
+        });
         let draining = watch::Sender::new(false);
         let (drained, drained_receiver) = watch::channel(false);
         let (inbox, messages) = mpsc::channel(INBOX);
@@ -74,7 +82,8 @@ impl Control {
         tokio::spawn(replicas::follow(config.operator, Arc::new(replica)));
         let obedience = Obedience {
             node: node.clone(),
-            desired,
+            desired: desired.unwrap_or_default(),
+            settling: Arc::clone(&settling),
             epochs: Epochs::default(),
             kept,
             drained,
@@ -83,19 +92,20 @@ impl Control {
         Self {
             draining,
             drained: drained_receiver,
-            initial,
+            settling,
             node,
         }
     }
 
-    /// Whether all that was kept from before serves again, or failed for a reason that is told.
-    pub fn is_restored(&self) -> bool {
+    /// Whether all that the node was to run when it started (as kept from before, else as an operator
+    /// says) serves, or failed for a reason that is told; or was waited for long enough.
+    pub fn is_settled(&self) -> bool {
         let settled = |app: &AppRef| match self.node.report(app) {
             Some(report) => report.reason != Some(Reason::Fetching),
             // The operator took it away meanwhile.
             None => true,
         };
-        self.initial.iter().all(settled)
+        self.settling.is_over(Instant::now().into_std(), settled)
     }
 
     /// Asks that this pod's endpoints leave the Services, and serves on until they have, for at
@@ -124,6 +134,7 @@ struct Received {
 struct Obedience {
     node: Node,
     desired: Desired,
+    settling: Arc<Settling>,
     epochs: Epochs,
     kept: Kept,
     drained: watch::Sender<bool>,
@@ -139,7 +150,11 @@ impl Obedience {
             match message.message {
                 Some(v1::to_runtime::Message::Assignments(assignments)) if obeyed => {
                     let changes = self.desired.apply(assignments);
+                    // Only after it is applied: what has no report is no longer wanted.
+                    let (apps, full) = (changes.apps(), changes.full);
                     self.node.apply(changes);
+                    let now = Instant::now().into_std();
+                    self.settling.told(apps, full, now);
                     self.kept.write(&self.desired);
                 }
                 Some(v1::to_runtime::Message::Assignments(_)) => {

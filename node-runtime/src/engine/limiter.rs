@@ -1,4 +1,5 @@
-//! Who may grow its memory: each instance within its own bound, its app's and the node's.
+//! Who may grow its memory: each instance within its own bound, its app's and the node's. What the
+//! host keeps for a guest counts as the guest's own.
 
 use std::sync::{
     Arc,
@@ -9,14 +10,16 @@ use wasmtime::ResourceLimiter;
 
 /// Most elements of one table.
 const TABLE_ELEMENTS: usize = 100_000;
+/// What an element of a table takes.
+const ELEMENT_BYTES: usize = size_of::<usize>();
 
-/// Linear memory of all guests of the node, against the node's budget.
+/// Memory of all guests of the node, against the node's budget.
 pub struct NodeMemory {
     budget: u64,
     used: AtomicU64,
 }
 
-/// Linear memory of all instances of one app.
+/// Memory of all instances of one app.
 #[derive(Default)]
 pub struct AppMemory {
     used: AtomicU64,
@@ -31,6 +34,17 @@ pub enum Refused {
     App,
     /// What the node has.
     Node,
+}
+
+impl Refused {
+    /// What an operator of the app knows the bound by.
+    pub fn bound(self) -> &'static str {
+        match self {
+            Self::Instance => "limits.instanceMemory",
+            Self::App => "limits.memory",
+            Self::Node => "the node's memory",
+        }
+    }
 }
 
 impl NodeMemory {
@@ -69,7 +83,12 @@ pub struct MemoryLimiter {
     app: Arc<AppMemory>,
     app_limit: u64,
     instance_limit: u64,
+    /// Linear memory and tables.
     used: u64,
+    /// What the host keeps for the guest.
+    kept: u64,
+    /// The part of `kept` that is on its way between the guest and a store.
+    passing: u64,
     refused: Option<Refused>,
 }
 
@@ -87,6 +106,8 @@ impl MemoryLimiter {
             app_limit,
             instance_limit,
             used: 0,
+            kept: 0,
+            passing: 0,
             refused: None,
         }
     }
@@ -96,8 +117,52 @@ impl MemoryLimiter {
         self.refused
     }
 
+    /// The host is to keep `bytes` more for the guest. They are not in the guest's own memory, so
+    /// they have a bound of the same size beside it.
+    ///
+    /// # Errors
+    /// Which bound they would pass.
+    pub fn keep(&mut self, bytes: u64) -> Result<(), Refused> {
+        let kept = self.take(self.kept, bytes);
+        self.refused = kept.err().or(self.refused);
+        self.kept = kept?;
+        Ok(())
+    }
+
+    /// The host no longer keeps `bytes` of what it kept.
+    pub fn release(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.kept);
+        self.kept = self.kept.saturating_sub(bytes);
+        self.give_back(bytes);
+    }
+
+    /// `bytes` pass between the guest and a store: instead of those that passed before, since a guest
+    /// makes one call at a time.
+    ///
+    /// # Errors
+    /// Which bound they would pass.
+    pub fn pass(&mut self, bytes: u64) -> Result<(), Refused> {
+        self.passed();
+        self.keep(bytes)?;
+        self.passing = bytes;
+        Ok(())
+    }
+
+    /// What passed is where it was to go.
+    pub fn passed(&mut self) {
+        let bytes = std::mem::take(&mut self.passing);
+        self.release(bytes);
+    }
+
     fn grow(&mut self, bytes: u64) -> Result<(), Refused> {
-        if self.used.saturating_add(bytes) > self.instance_limit {
+        self.used = self.take(self.used, bytes)?;
+        Ok(())
+    }
+
+    /// Charges `bytes` to the app and the node; gives what the instance has of this kind then.
+    fn take(&self, already: u64, bytes: u64) -> Result<u64, Refused> {
+        let all = already.saturating_add(bytes);
+        if all > self.instance_limit {
             return Err(Refused::Instance);
         }
         if !charge(&self.app.used, bytes, self.app_limit) {
@@ -107,8 +172,12 @@ impl MemoryLimiter {
             self.app.used.fetch_sub(bytes, Ordering::Relaxed);
             return Err(Refused::Node);
         }
-        self.used = self.used.saturating_add(bytes);
-        Ok(())
+        Ok(all)
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.app.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.node.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -130,11 +199,17 @@ impl ResourceLimiter for MemoryLimiter {
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS && maximum.is_none_or(|maximum| desired <= maximum))
+        if desired > TABLE_ELEMENTS || maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let elements = desired.saturating_sub(current);
+        let grown = self.grow(elements.saturating_mul(ELEMENT_BYTES) as u64);
+        self.refused = grown.err().or(self.refused);
+        Ok(grown.is_ok())
     }
 
     fn instances(&self) -> usize {
@@ -152,50 +227,9 @@ impl ResourceLimiter for MemoryLimiter {
 
 impl Drop for MemoryLimiter {
     fn drop(&mut self) {
-        self.app.used.fetch_sub(self.used, Ordering::Relaxed);
-        self.node.used.fetch_sub(self.used, Ordering::Relaxed);
+        self.give_back(self.used.saturating_add(self.kept));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PAGE: usize = 65_536;
-
-    fn limiter(node: u64, app: u64, instance: u64) -> MemoryLimiter {
-        MemoryLimiter::new(NodeMemory::new(node), Arc::default(), app, instance)
-    }
-
-    #[test]
-    fn the_smallest_bound_decides_and_is_named() {
-        let page = PAGE as u64;
-        for (node, app, instance, refused) in [
-            (9, 9, 1, Refused::Instance),
-            (9, 1, 9, Refused::App),
-            (1, 9, 9, Refused::Node),
-        ] {
-            let mut limiter = limiter(node * page, app * page, instance * page);
-            assert!(limiter.memory_growing(0, PAGE, None).unwrap());
-            assert_eq!(limiter.refused(), None);
-            assert!(!limiter.memory_growing(PAGE, 2 * PAGE, None).unwrap());
-            assert_eq!(limiter.refused(), Some(refused));
-            let app = limiter.app.used.load(Ordering::Relaxed);
-            assert_eq!((app, limiter.node.used()), (page, page));
-        }
-    }
-
-    #[test]
-    fn what_an_instance_used_is_given_back() {
-        let mut limiter = limiter(1 << 30, 1 << 30, 1 << 30);
-        let (node, app) = (Arc::clone(&limiter.node), Arc::clone(&limiter.app));
-        assert!(limiter.memory_growing(0, PAGE, Some(PAGE)).unwrap());
-        assert!(
-            !limiter.memory_growing(PAGE, 2 * PAGE, Some(PAGE)).unwrap(),
-            "past its maximum"
-        );
-        assert_eq!(node.used(), PAGE as u64);
-        drop(limiter);
-        assert_eq!((node.used(), app.used.load(Ordering::Relaxed)), (0, 0));
-    }
-}
+mod tests;

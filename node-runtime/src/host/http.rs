@@ -21,6 +21,7 @@ pub(super) fn link(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
 
 impl WasiHttpView for InstanceState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.make_room();
         WasiHttpCtxView {
             hooks: &mut self.policy,
             table: &mut self.table,

@@ -4,6 +4,7 @@
 mod http;
 mod key_value;
 pub mod output;
+mod resources;
 mod wasi;
 
 use std::sync::Arc;
@@ -16,10 +17,9 @@ use wasmtime::{
 use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi_http::WasiHttpCtx;
 
+use self::resources::Room;
 use crate::{app::Component, engine::MemoryLimiter, serve::RequestId};
 
-/// Most host resources that one instance holds at once.
-const RESOURCES: usize = 10_000;
 /// Bytes that one call of a guest may make the host copy.
 pub(crate) const HOSTCALL_BYTES: usize = 8 << 20;
 
@@ -27,6 +27,7 @@ pub(crate) const HOSTCALL_BYTES: usize = 8 << 20;
 pub struct InstanceState {
     pub(crate) table: ResourceTable,
     pub(crate) limiter: MemoryLimiter,
+    room: Room,
     component: Arc<Component>,
     request: Arc<RequestId>,
     stores: Arc<dyn KeyValue>,
@@ -43,16 +44,18 @@ impl InstanceState {
         stores: Arc<dyn KeyValue>,
         limiter: MemoryLimiter,
     ) -> Self {
-        let mut table = ResourceTable::new();
-        table.set_max_capacity(RESOURCES);
+        let (table, room) = Room::start();
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(resources::FIELDS_BYTES);
         Self {
             table,
             limiter,
+            room,
             component,
             request,
             stores,
             wasi: None,
-            http: WasiHttpCtx::new(),
+            http,
             policy: http::DenyAll,
         }
     }

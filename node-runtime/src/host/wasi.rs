@@ -21,6 +21,7 @@ pub(super) fn link(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
 
 impl WasiView for InstanceState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.make_room();
         let (component, request) = (&self.component, &self.request);
         let ctx = self.wasi.get_or_insert_with(|| {
             let output =

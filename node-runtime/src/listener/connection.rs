@@ -77,6 +77,7 @@ pub(super) async fn run(
 
 async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
     let mut first = [0; PREFACE.len()];
+    let mut pause = Duration::from_millis(5);
     loop {
         let seen = stream.peek(&mut first).await?;
         let seen = first.get(..seen).unwrap_or_default();
@@ -89,8 +90,10 @@ async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
         if !PREFACE.starts_with(seen) {
             return Ok(false);
         }
-        // Bytes that were peeked at do not wake anybody again.
-        sleep(Duration::from_millis(5)).await;
+        // Bytes that were peeked at do not wake anybody again. What is sent at once comes at once;
+        // one who sends bit by bit waits longer each time, so that many of them cost little.
+        sleep(pause).await;
+        pause = pause.saturating_mul(2);
     }
 }
 

@@ -142,7 +142,9 @@ impl Read for GuardedSocket {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if let Poll::Ready(read) = Pin::new(&mut this.inner).poll_read(cx, buffer) {
-            this.activity.bytes_came();
+            if this.reads_heads {
+                this.activity.bytes_came();
+            }
             return Poll::Ready(read);
         }
         if !this.reads_heads || this.activity.patience().is_none() {
@@ -189,5 +191,38 @@ impl Write for GuardedSocket {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+
+    use super::*;
+
+    /// How long a connection may be quiet after a client sent something that began no request.
+    async fn patience(reads_heads: bool) -> Duration {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let activity = Activity::new();
+        let mut socket = GuardedSocket::new(stream, Arc::clone(&activity), reads_heads, KEEP_ALIVE);
+        client.write_all(b"frame").await.unwrap();
+        let mut bytes = [0; 16];
+        let mut buffer = hyper::rt::ReadBuf::new(&mut bytes);
+        poll_fn(|cx| Pin::new(&mut socket).poll_read(cx, buffer.unfilled()))
+            .await
+            .unwrap();
+        assert_eq!(buffer.filled(), b"frame");
+        activity.patience().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_frame_between_requests_is_no_head_that_must_end_soon() {
+        assert!(patience(true).await <= HEAD, "the first bytes of a head");
+        assert!(patience(false).await > HEAD, "a ping, or settings");
     }
 }

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, io, net::IpAddr};
 use sha2::{Digest as _, Sha256};
 use shoal_crds::{EnvVar, Limits};
 use shoal_protocol::v1;
-use shoal_stores::{StoreId, ValueLimits};
+use shoal_stores::StoreId;
 
 use super::file::Entry;
 use crate::assignment::{AppRef, Assignment, ComponentSpec, Role, StoreBinding};
 
-/// The one label that has a Store without any StoreClass.
+/// The one label that has a Store without a cluster.
 const DEFAULT_LABEL: &str = "default";
 
 /// The assignment of one app. `descriptions` are of its images, in order; `store_id` gives the id of
@@ -113,7 +113,7 @@ fn component(
     for label in &described.key_value_stores {
         if label != DEFAULT_LABEL {
             return Err(of(format!(
-                "it opens the store `{label}`; without StoreClasses only `{DEFAULT_LABEL}` has one"
+                "it opens the store `{label}`; without a cluster only `{DEFAULT_LABEL}` can be opened"
             )));
         }
         let id =
@@ -121,7 +121,8 @@ fn component(
         stores.push(StoreBinding {
             label: label.clone(),
             id,
-            limits: ValueLimits::default(),
+            class: shoal_crds::EMBEDDED_CLASS.to_owned(),
+            nodes: 1,
         });
     }
     let env = environment(entry, &described);

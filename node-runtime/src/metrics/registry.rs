@@ -86,12 +86,12 @@ impl Collector for Metrics {
             MetricType::Counter,
         )?;
         for app in &apps {
-            for (status, source, count) in app.metrics.requests() {
-                let name = app.name();
+            for (code, source, count) in app.metrics.requests() {
+                let (name, code) = (app.name(), code.to_string());
                 let labels = [
                     ("namespace", name.namespace.as_str()),
                     ("app", name.name.as_str()),
-                    ("code", status.as_str()),
+                    ("code", code.as_str()),
                     ("source", source.as_str()),
                 ];
                 counter(metric.encode_family(&labels)?, count)?;

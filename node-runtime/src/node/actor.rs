@@ -1,10 +1,12 @@
 //! One app's life on the node: prepared beside what serves, then swapped in.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
+use futures::FutureExt as _;
 use shoal_crds::Reason;
 use tokio::sync::watch;
 
@@ -121,7 +123,8 @@ impl Actor {
             );
         }
         loop {
-            let Err(problem) = self.attempt(assignment).await else {
+            let attempt = AssertUnwindSafe(self.attempt(assignment)).catch_unwind();
+            let Err(problem) = attempt.await.unwrap_or_else(|_| Err(panicked())) else {
                 return;
             };
             let Problem {
@@ -210,9 +213,20 @@ impl Actor {
     }
 }
 
+/// What serves goes on, and the next attempt may find no reason to panic.
+fn panicked() -> Problem {
+    Problem {
+        state: State::Fetching,
+        reason: Reason::CodeUnavailable,
+        message: "the runtime panicked while it prepared the app; this is a fault of the runtime"
+            .into(),
+        again: true,
+    }
+}
+
 fn problem(component: &str, error: &CodeError) -> Problem {
     let (state, reason, again) = match error {
-        CodeError::Fetch(_) | CodeError::Disk { .. } => {
+        CodeError::Fetch(_) | CodeError::Disk { .. } | CodeError::Load(_) => {
             (State::Fetching, Reason::CodeUnavailable, true)
         }
         CodeError::Signature(_) => (State::Failed, Reason::BadSignature, true),

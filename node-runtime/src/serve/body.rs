@@ -19,6 +19,9 @@ use crate::{
     metrics::Source,
 };
 
+/// Longest time that a guest runs after its response.
+const RUN_ON: Duration = Duration::from_secs(60);
+
 /// Body of a response.
 pub(crate) enum ResponseBody {
     /// All of it is here.
@@ -218,8 +221,10 @@ impl Running {
         }
     }
 
-    /// Lets a guest whose response is complete do what it still has to, for a while.
-    fn run_on(self, at_most: Duration) {
+    /// Lets a guest whose response is complete do what it still has to, for a while: nobody waits
+    /// for it any more, so nothing but time ends it.
+    pub(super) fn run_on(self, idle: Duration) {
+        let at_most = idle.min(RUN_ON);
         let Self {
             guest,
             permit,

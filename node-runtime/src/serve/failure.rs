@@ -23,16 +23,11 @@ impl Failure {
     pub(super) fn new(error: &wasmtime::Error, started: bool, refused: Option<Refused>) -> Self {
         let message: String = format!("{error:#}").chars().take(2000).collect();
         if let Some(refused) = refused {
-            let limit = match refused {
-                Refused::Instance => "limits.instanceMemory",
-                Refused::App => "limits.memory",
-                Refused::Node => "the node's memory",
-            };
             let refusal = match refused {
                 Refused::App | Refused::Node if !started => Refusal::Memory,
                 _ => Refusal::Trapped,
             };
-            let message = format!("{message} (memory could not grow past {limit})");
+            let message = format!("{message} (memory could not grow past {})", refused.bound());
             return Self {
                 reason: "memory",
                 message,

@@ -12,7 +12,6 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body as _, Frame};
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
@@ -139,7 +138,7 @@ impl Start<'_> {
     fn body(
         &self,
         inner: HyperOutgoingBody,
-        running: Option<Running>,
+        mut running: Option<Running>,
         exchange: Arc<Exchange>,
         head: bool,
         status: StatusCode,
@@ -150,6 +149,13 @@ impl Start<'_> {
             started: self.started,
         };
         let idle = self.revision.limits.idle;
+        if let Some(running) = running.take_if(|_| head || has_no_body(status)) {
+            // Nobody will read this body: the guest is told so when it writes, as it is when a
+            // client goes away, and may do what it still has to.
+            drop(inner);
+            running.run_on(idle);
+            return Ok(ResponseBody::Whole(None));
+        }
         let (ready, inner) = match running {
             Some(_) => (VecDeque::new(), Some(inner)),
             // The guest is gone: whatever it wrote is here.
@@ -168,13 +174,7 @@ impl Start<'_> {
             timer,
             record,
         };
-        let body = ResponseBody::Guest(Box::new(body));
-        if !head && !has_no_body(status) {
-            return Ok(body);
-        }
-        // Nobody will read this body, and the guest may not be done yet.
-        run_out(body);
-        Ok(ResponseBody::Whole(None))
+        Ok(ResponseBody::Guest(Box::new(body)))
     }
 }
 
@@ -195,10 +195,6 @@ async fn another_turn(running: &mut Option<Running>) {
 
 fn has_no_body(status: StatusCode) -> bool {
     status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
-}
-
-fn run_out(mut body: ResponseBody) {
-    tokio::spawn(async move { while let Some(Ok(_)) = body.frame().await {} });
 }
 
 enum Collected {

@@ -58,6 +58,21 @@ async fn a_builder_that_is_away_is_asked_again() {
 }
 
 #[tokio::test]
+async fn a_panic_while_an_app_is_prepared_is_told_and_tried_again_while_it_serves_on() {
+    let node = TestNode::start();
+    let [address] = node.serve([app("a", "hello-v1")]).await;
+    node.guests.panics.store(true, Ordering::SeqCst);
+    node.apply([app("a", "hello-v2")]);
+    node.until(&app_ref("a"), |report| report.message.contains("panicked"))
+        .await;
+    assert_eq!(get(address, "/").await.text(), "v1");
+    node.guests.panics.store(false, Ordering::SeqCst);
+    node.until(&app_ref("a"), |report| report.state == State::Ready)
+        .await;
+    assert_eq!(get(address, "/").await.text(), "v2");
+}
+
+#[tokio::test]
 async fn kept_code_is_the_owners_only_and_serves_the_next_process_without_a_builder() {
     let node = TestNode::start();
     node.serve([app("a", "hello")]).await;

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use shoal_stores::KeyValue as _;
+
 use crate::support::{TestNode, app, client::*, eventually, limited};
 
 const MIB: u64 = 1 << 20;
@@ -218,4 +220,49 @@ async fn a_client_that_takes_nothing_is_left() {
         get(endless, "/").await.status == 200
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_response_whose_body_nobody_reads_holds_its_instance_no_longer_than_idle() {
+    let node = TestNode::start();
+    let hostile = limited("hostile", "hostile", |l| {
+        l.idle = Duration::from_millis(300);
+        l.concurrency = 1;
+    });
+    let [hostile] = node.serve([hostile]).await;
+    // One that writes for ever, one that writes now and then, one that never notices.
+    for path in ["/endless", "/trickle", "/silent-body"] {
+        let answer = send(hostile, request("HEAD", path, &[]), "").await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.body.len(), answer.broken),
+            (200, 0, false),
+            "{path}"
+        );
+        node.until_running(0).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_store_gives_is_paid_for_before_the_guest_gets_it() {
+    let node = TestNode::start();
+    let mut kv = limited("kv", "kv", |l| l.memory = 5 * MIB);
+    let store = &mut kv.components[0].stores[0];
+    let (id, limits) = (store.id, shoal_stores::StoreLimits::default());
+    let large = vec![("k".to_owned(), vec![b'x'; 6 << 20].into())];
+    node.store.set(id, large, limits).await.unwrap();
+    let [kv] = node.serve([kv]).await;
+    for path in ["/get/k", "/get-many/k", "/cas/k/x/y"] {
+        let answer = get(kv, path).await;
+        let text = "other: there is no memory for it: limits.memory is used up";
+        assert_eq!(
+            (answer.status.as_u16(), answer.text().as_str()),
+            (500, text),
+            "{path}"
+        );
+    }
+    assert_eq!(get(kv, "/set/small/value").await.status, 200);
+    assert_eq!(get(kv, "/cas/small/value/other").await.text(), "swapped");
+    node.until_running(0).await;
+    let nothing = "shoal_runtime_budget{resource=\"memory_bytes\",what=\"used\"} 0\n";
+    assert!(node.node.metrics().contains(nothing), "all is given back");
 }

@@ -77,7 +77,9 @@ pub(crate) fn decide(
     let mut decide_one = |view: &PodView| match view.standing {
         Standing::Gone => Decision::default(),
         Standing::Unheard(until) => {
-            plan.recheck(until);
+            if let Some(until) = until {
+                plan.recheck(until);
+            }
             Decision {
                 endpoint: view.shown.map(|_| WantedEndpoint::Keep),
                 role: Some(PodRole::AsItIs),

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use shoal_crds::{App, Reason};
 
 use crate::{
-    AppKey, Index, Question, Refusal,
-    index::{Answer, AppEntry, Refused},
+    AppKey, AppRef, Index, Question, Refusal,
+    index::{Again, Answer, AppEntry, Build, BuildKey, Refused},
     output::Plan,
     revision::{Content, ResolvedImage, compose, from_record, images_of},
     status::Verdict,
@@ -24,8 +24,8 @@ pub(crate) struct Images {
     pub(crate) wanted: Option<Arc<Content>>,
     /// What was built before and is described, if the spec asks for something that is not built.
     pub(crate) former: Option<Arc<Content>>,
-    /// Digests that this looked at.
-    pub(crate) digests: BTreeSet<String>,
+    /// Builds that this looked at.
+    pub(crate) builds: BTreeSet<BuildKey>,
 }
 
 /// Looks at an App's images; adds the questions that are open to the plan.
@@ -129,8 +129,9 @@ impl Look<'_> {
 
     fn build(&self, images: Vec<ResolvedImage>, plan: &mut Plan, found: &mut Images) {
         let (mut descriptions, mut keys) = (Vec::new(), self.index.runtimes.engine_keys().clone());
+        let has_engines = !keys.is_empty();
         for image in &images {
-            found.digests.insert(image.digest.clone());
+            found.builds.insert(image.build_key());
             match self.look_at(image, plan) {
                 Looked::Described(description, engine_keys) => {
                     keys.retain(|key| engine_keys.contains(key));
@@ -148,6 +149,13 @@ impl Look<'_> {
         let described: Vec<&crate::Description> = descriptions.iter().map(|d| &**d).collect();
         let unbuilt = keys.is_empty();
         match compose(&self.key.name, &self.app.spec, images, &described, keys) {
+            // What was written about it holds.
+            Ok(content) if unbuilt && content.images.iter().all(|one| self.was_built(one)) => {}
+            Ok(_) if unbuilt && has_engines => {
+                let text = "the builder has no code for the engine of any runtime yet (it may be of another version \
+                            of Shoal); it is asked again by itself";
+                found.built = Some(Verdict::pending(Reason::Building, text));
+            }
             Ok(_) if unbuilt => {}
             Ok(content) => {
                 found.wanted = Some(Arc::new(content));
@@ -167,7 +175,7 @@ impl Look<'_> {
         if image.reference == *wanted {
             return;
         }
-        found.digests.insert(image.digest.clone());
+        found.builds.insert(image.build_key());
         if let Looked::Described(description, keys) = self.look_at(image, plan)
             && !keys.is_empty()
         {
@@ -184,35 +192,10 @@ impl Look<'_> {
     }
 
     fn look_at(&self, image: &ResolvedImage, plan: &mut Plan) -> Looked {
-        let wanted = self.index.runtimes.engine_keys();
-        let question = |engine_keys: BTreeSet<String>| Question::Build {
-            app: self.key.clone(),
-            image: image.reference.clone(),
-            pull_secrets: self.pull_secrets(),
-            digest: image.digest.clone(),
-            engine_keys,
-        };
-        let build = self.index.builds.get(&image.digest);
+        let build = self.index.builds.get(&image.build_key());
+        self.ask_for(image, build, plan);
         let described = build.and_then(|build| Some((build, build.description.clone()?)));
-        let missing: BTreeSet<String> = match &described {
-            Some((build, _)) => wanted.difference(&build.engine_keys).cloned().collect(),
-            None => wanted.clone(),
-        };
-        if !missing.is_empty() || described.is_none() {
-            match build.and_then(|build| build.refused.as_ref()) {
-                Some(refused) => self.retry(refused, question(missing), plan),
-                None if missing.is_empty() && self.now < self.index.runtimes.settled_at() => {
-                    // Runtimes will say in a moment for which engine.
-                    plan.recheck(self.index.runtimes.settled_at());
-                }
-                None => {
-                    let question = question(missing);
-                    if !plan.ask.contains(&question) {
-                        plan.ask.push(question);
-                    }
-                }
-            }
-        }
+        let wanted = self.index.runtimes.engine_keys();
         match (described, build.and_then(|build| build.refused.as_ref())) {
             (Some((build, description)), None) => {
                 Looked::Described(description, build.engine_keys.clone())
@@ -221,12 +204,75 @@ impl Look<'_> {
                 Looked::Described(description, build.engine_keys.clone())
             }
             // It was built before: until it can be asked again, what was written about it holds.
-            (None, Some(refused)) if refused.retry_at.is_some() && self.was_built(image) => {
+            (_, Some(refused)) if refused.retry_at.is_some() && self.was_built(image) => {
                 Looked::Asked
             }
             (_, Some(refused)) => Looked::Refused(refusal_verdict(&refused.refusal)),
             (None, None) => Looked::Asked,
         }
+    }
+
+    /// Asks for what is not known of an image, for code that was not made yet, and for code that runtimes miss.
+    fn ask_for(&self, image: &ResolvedImage, build: Option<&Build>, plan: &mut Plan) {
+        let wanted = self.index.runtimes.engine_keys();
+        let described = build.filter(|build| build.description.is_some());
+        let question = |engine_keys: BTreeSet<String>| Question::Build {
+            app: self.key.clone(),
+            image: image.reference.clone(),
+            pull_secrets: self.pull_secrets(),
+            digest: image.digest.clone(),
+            engine_keys,
+        };
+        let mut lacking: BTreeSet<String> = match described {
+            Some(build) => wanted.difference(&build.engine_keys).cloned().collect(),
+            None => wanted.clone(),
+        };
+        lacking.extend(self.missed());
+        if lacking.is_empty() && described.is_some() {
+            return;
+        }
+        if let Some(refused) = build.and_then(|build| build.refused.as_ref()) {
+            self.retry(refused, question(lacking), plan);
+            return;
+        }
+        if lacking.is_empty() && self.now < self.index.runtimes.settled_at() {
+            // Runtimes will say in a moment for which engine.
+            plan.recheck(self.index.runtimes.settled_at());
+            return;
+        }
+        let later = |key: &String| {
+            build
+                .and_then(|build| build.again.get(key))
+                .map(|a: &Again| a.at)
+        };
+        let (waiting, due): (BTreeSet<String>, BTreeSet<String>) = lacking
+            .into_iter()
+            .partition(|key| later(key).is_some_and(|at| at > self.now));
+        if let Some(at) = waiting.iter().filter_map(later).min() {
+            plan.recheck(at);
+        }
+        if !due.is_empty() || described.is_none() {
+            let question = question(due);
+            if !plan.ask.contains(&question) {
+                plan.ask.push(question);
+            }
+        }
+    }
+
+    /// Engines of the runtimes that do not get the App's code.
+    fn missed(&self) -> BTreeSet<String> {
+        let runtimes = &self.index.runtimes;
+        let uid = self.app.metadata.uid.as_deref().unwrap_or_default();
+        let app = AppRef::new(self.key, uid);
+        let missing = |pod: &&Arc<str>| {
+            let report = runtimes.report(pod, &app);
+            report.is_some_and(|report| report.reason == Reason::CodeUnavailable.as_str())
+        };
+        let pods = runtimes.reporting(self.key).filter(missing);
+        pods.filter_map(|pod| runtimes.engine_key(pod))
+            .filter(|key| !key.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 
     fn was_built(&self, image: &ResolvedImage) -> bool {

@@ -27,6 +27,7 @@
 //! A plan of an App for which nothing is to change has no writes, also right after a restart.
 
 mod assignment;
+mod bounds;
 mod builder;
 mod endpoint;
 mod event;
@@ -50,9 +51,9 @@ mod write;
 pub use assignment::{Assignment, Component, Limits, Role, StoreBinding};
 pub use builder::{ComponentDescription, Description, Question, Refusal};
 pub use event::{AppEvent, EventType};
-pub use index::{AppReport, Hello, Index, ReportState, RuntimePod, Watched};
+pub use index::{AppReport, Built, Hello, Index, ReportState, RuntimePod, Watched};
 pub use key::{AppKey, AppRef, ObjectKey};
 pub use output::{Instruction, NodeAssignments, Plan, PodGrants, PodInstruction};
 pub use plan::plan;
-pub use port::{PORT_RECORD_NAME, PortRecord};
+pub use port::{PORT_RECORD_NAME, PORTS, PortRecord};
 pub use write::{Priority, Write, WriteAction};

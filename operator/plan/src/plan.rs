@@ -17,7 +17,7 @@ use crate::{
     AppKey, Index,
     endpoint::decide,
     image::{self, Images},
-    index::{AppEntry, Memory},
+    index::{AppEntry, Memory, Refusable},
     output::Plan,
     revision::{Content, images_of, to_record},
     slice,
@@ -29,6 +29,9 @@ use crate::{
 /// its nodes, timers) are, in the index.
 pub fn plan(index: &mut Index, key: &AppKey, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
+    if index.unreadable.contains(key) {
+        return plan;
+    }
     let Some(mut entry) = index.apps.remove(key) else {
         gone::plan(index, key, None, now, &mut plan);
         return plan;
@@ -63,16 +66,24 @@ pub(crate) struct Planner<'a> {
 
 impl Planner<'_> {
     fn run(mut self, entry: &mut AppEntry, plan: &mut Plan) {
+        let generation = self.app.metadata.generation.unwrap_or_default();
+        entry.rejections.forget_other_generations(generation);
         let images = image::look(self.index, self.key, &self.app, entry, self.now, plan);
-        let digests = images.digests.clone();
-        self.index.builds.watch(self.key, &entry.digests, &digests);
-        entry.digests = digests;
+        let builds = images.builds.clone();
+        self.index.builds.watch(self.key, &entry.builds, &builds);
+        entry.builds = builds;
         self.forget_images(entry);
 
-        let binding = images
-            .wanted
-            .as_deref()
-            .map(|c| store::bind(self.index, self.key, c, plan));
+        let rejected = entry.rejections.get(Refusable::Store).cloned();
+        let binding = images.wanted.as_deref().map(|c| {
+            store::bind(self.index, self.key, c, plan).unless(rejected.as_ref(), self.now, plan)
+        });
+        let bound = binding
+            .as_ref()
+            .and_then(|binding| binding.verdict.as_ref());
+        if bound.is_some_and(|verdict| !verdict.failed()) {
+            entry.rejections.forget(Refusable::Store);
+        }
         let content = self.content_to_run(entry, &images, binding.as_ref());
         let running = content
             .as_deref()
@@ -82,12 +93,17 @@ impl Planner<'_> {
         let known_port = port.as_ref().ok().copied();
         let service = self.service(entry, known_port, plan);
         let memory = &mut entry.memory;
+        if service.ours().is_some() || service.is_taken() {
+            let current = service.ours().and_then(|ours| ours.metadata.uid.as_deref());
+            gone::collect_orphans(self.index, self.key, current, memory, self.now, plan);
+        }
         let placed = self.place(memory, content.is_some(), service.is_taken(), plan);
         let views = self.views(&placed, memory, service.ours());
         let decisions = decide(&views, &mut memory.drains, self.now, plan);
         let waits = self.waits_for_others(&views, memory, plan);
+        let mut slice_fault = None;
         if let (Some(ours), Some(port), false) = (service.ours(), known_port, waits) {
-            self.program(ours, port, &decisions, plan);
+            slice_fault = self.program(ours, port, &decisions, &mut entry.rejections, plan);
         }
         let assignment =
             self.assignment(content.as_deref(), &running.unwrap_or_default(), known_port);
@@ -110,7 +126,7 @@ impl Planner<'_> {
             resolved: images.resolved.clone(),
             built: images.built.clone(),
             bound: binding.as_ref().and_then(|binding| binding.verdict.clone()),
-            service_fault: service.fault().cloned(),
+            service_fault: service.fault().cloned().or(slice_fault),
             port_fault: port.err().flatten(),
             image: wanted
                 .or(content.as_deref())
@@ -182,7 +198,7 @@ pub(crate) fn own_slices(
     index
         .slices
         .ours(key)
-        .filter(|slice| slice::is_of(slice, service))
+        .filter(|slice| slice::is_of(slice, service.metadata.uid.as_deref()))
         .cloned()
         .collect()
 }

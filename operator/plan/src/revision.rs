@@ -1,16 +1,13 @@
 //! What an App is made of, once its images are built.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use shoal_crds::{AppSpec, EnvVar, Interface, Reason};
 
-use crate::{Component, Description, StoreBinding, hash, store::BoundStore};
-
-/// Longest key of a Store, in bytes.
-const KEY_BYTES: u64 = 1024;
-/// Longest value of a Store, in bytes.
-const VALUE_BYTES: u64 = 1024 * 1024;
+use crate::{
+    Component, Description, StoreBinding, bounds, hash, index::BuildKey, store::BoundStore,
+};
 
 /// An image of an App.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +16,13 @@ pub(crate) struct ResolvedImage {
     pub(crate) reference: String,
     /// `sha256:<64 hex>` of the manifest.
     pub(crate) digest: String,
+}
+
+impl ResolvedImage {
+    /// What the builder's answers about it are found by.
+    pub(crate) fn build_key(&self) -> BuildKey {
+        BuildKey::new(&self.reference, &self.digest)
+    }
 }
 
 /// What runs: components, and the revision that names them.
@@ -138,7 +142,10 @@ pub(crate) fn compose(
             "the image holds no component".to_owned(),
         ));
     }
-    check_routes(&components)?;
+    bounds::check(&components)?;
+    for component in &components {
+        bounds::check_env(&component.name, &env_of(component, spec))?;
+    }
     Ok(Content {
         revision: revision(spec, &images),
         images,
@@ -183,45 +190,6 @@ fn from_component(
     })
 }
 
-/// A route as Spin writes it: literal segments, `:name` for one segment, `...` at the end for all below.
-fn is_route(route: &str) -> bool {
-    let Some(path) = route.strip_prefix('/') else {
-        return false;
-    };
-    let segments: Vec<&str> = path.split('/').collect();
-    let last = segments.len() - 1;
-    segments
-        .iter()
-        .enumerate()
-        .all(|(n, segment)| match segment.strip_prefix(':') {
-            Some(name) => !name.is_empty(),
-            None => *segment != "..." || n == last,
-        })
-}
-
-fn check_routes(components: &[ContentComponent]) -> Result<(), Fault> {
-    let mut seen = HashSet::new();
-    for component in components {
-        for route in &component.routes {
-            if !is_route(route) {
-                let text = format!(
-                    "component `{}`: `{route}` is no route: write `/a`, `/a/:id` or `/a/...`",
-                    component.name
-                );
-                return Err((Reason::InvalidRoute, text));
-            }
-            if !seen.insert(route) {
-                let text = format!(
-                    "component `{}`: another component has the route `{route}` too",
-                    component.name
-                );
-                return Err((Reason::InvalidRoute, text));
-            }
-        }
-    }
-    Ok(())
-}
-
 fn env_map(vars: &[EnvVar]) -> BTreeMap<String, String> {
     vars.iter()
         .map(|var| (var.name.clone(), var.value.clone()))
@@ -229,7 +197,7 @@ fn env_map(vars: &[EnvVar]) -> BTreeMap<String, String> {
 }
 
 impl Content {
-    /// The components as runtimes get them. `None`: a label has no Store.
+    /// The components as runtimes get them. `None`: a label has no Store, or there is more than runtimes take.
     pub(crate) fn bind(
         &self,
         spec: &AppSpec,
@@ -255,35 +223,39 @@ impl Content {
     }
 }
 
+/// Environment of a component: the App's own for it, else for all, else the image's.
+fn env_of(component: &ContentComponent, spec: &AppSpec) -> BTreeMap<String, String> {
+    let mut components = spec.components.iter().flatten();
+    let own = components.find(|c| c.name == component.name);
+    let env = own.and_then(|c| c.env.as_ref()).or(spec.env.as_ref());
+    env.map_or_else(|| component.env.clone(), |vars| env_map(vars))
+}
+
 fn bind_component(
     component: &ContentComponent,
     spec: &AppSpec,
     stores: &BTreeMap<String, BoundStore>,
 ) -> Option<Component> {
-    let own = spec
-        .components
-        .iter()
-        .flatten()
-        .find(|c| c.name == component.name);
-    let env = own.and_then(|c| c.env.as_ref()).or(spec.env.as_ref());
+    let env = env_of(component, spec);
+    // The environment changes live: what no runtime takes changes nothing.
+    bounds::check_env(&component.name, &env).ok()?;
     let mut labels = component.labels.clone();
     labels.sort();
     labels.dedup();
     let binding = |label: String| {
-        let store_id = stores.get(&label)?.id.clone();
+        let store = stores.get(&label)?;
         Some(StoreBinding {
             label,
             interface: Interface::KeyValue.as_str().to_owned(),
-            store_id,
-            key_bytes: KEY_BYTES,
-            value_bytes: VALUE_BYTES,
+            store_id: store.id.clone(),
+            class: store.class_name.clone(),
         })
     };
     Some(Component {
         name: component.name.clone(),
         digest: component.digest.clone(),
         routes: component.routes.clone(),
-        env: env.map_or_else(|| component.env.clone(), |vars| env_map(vars)),
+        env,
         stores: labels
             .into_iter()
             .map(binding)

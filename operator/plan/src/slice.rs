@@ -38,11 +38,11 @@ pub(crate) const BUILT_IN_MANAGERS: [&str; 2] = [
 ];
 const MAX_ENDPOINTS: usize = 100;
 
-/// Whether the slice belongs to this very Service, not to an earlier one of its name.
-pub(crate) fn is_of(slice: &EndpointSlice, service: &Service) -> bool {
+/// Whether the slice belongs to the Service of this uid, not to an earlier one of its name.
+pub(crate) fn is_of(slice: &EndpointSlice, service: Option<&str>) -> bool {
     let owners = slice.metadata.owner_references.iter().flatten();
     let mut controllers = owners.filter(|owner| owner.controller == Some(true));
-    controllers.any(|owner| Some(owner.uid.as_str()) == service.metadata.uid.as_deref())
+    controllers.any(|owner| Some(owner.uid.as_str()) == service)
 }
 
 /// The writes after which the slices of `service` hold `wanted` (by pod uid; a pod that is not named leaves).

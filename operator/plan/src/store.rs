@@ -10,8 +10,8 @@ use shoal_crds::{
 };
 
 use crate::{
-    AppKey, Index, ObjectKey, Priority, WriteAction, hash, output::Plan, revision::Content,
-    status::Verdict,
+    AppKey, Index, ObjectKey, Priority, Write, WriteAction, hash, index::Rejection, output::Plan,
+    revision::Content, status::Verdict,
 };
 
 /// The label that the built-in class answers.
@@ -41,6 +41,32 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
+    /// The same, once the API server has refused to make a Store: nothing is made until it is to be tried again, and
+    /// it is said why.
+    pub(crate) fn unless(
+        mut self,
+        rejected: Option<&Rejection>,
+        now: Timestamp,
+        plan: &mut Plan,
+    ) -> Self {
+        let Some(rejected) = rejected.filter(|_| self.verdict.is_none()) else {
+            return self;
+        };
+        if rejected.retry_at > now {
+            plan.recheck(rejected.retry_at);
+            let makes = |write: &Write| {
+                matches!(
+                    write.action,
+                    WriteAction::CreateStore(_) | WriteAction::SetStoreId { .. }
+                )
+            };
+            plan.writes.retain(|write| !makes(write));
+        }
+        let text = format!("the API server refused a Store: {}", rejected.message);
+        self.verdict = Some(Verdict::fails(Reason::StoreUnusable, text).retried());
+        self
+    }
+
     /// `status.stores`.
     pub(crate) fn entries(&self) -> Vec<StoreStatusEntry> {
         let entry = |(label, store): (&String, &BoundStore)| StoreStatusEntry {
@@ -213,7 +239,10 @@ pub(crate) fn report(
                 .into_iter()
                 .collect(),
         };
-        if status != before {
+        let mut ours = before;
+        ours.conditions
+            .retain(|one| ConditionType::parse(&one.type_).is_some());
+        if status != ours {
             let action = WriteAction::PatchStoreStatus {
                 key: key.clone(),
                 uid: store.metadata.uid.clone().unwrap_or_default(),

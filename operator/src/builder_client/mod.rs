@@ -11,7 +11,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use shoal_crds::Reason;
-use shoal_plan::{AppKey, Description, Question, Refusal};
+use shoal_plan::{AppKey, Built, Question, Refusal};
 use shoal_protocol::client::ConnectError;
 use shoal_protocol::v1::builder_client::BuilderClient;
 use shoal_protocol::v1::{self, build_response};
@@ -300,7 +300,7 @@ impl Builder {
         }
     }
 
-    async fn build(&self, question: &Question) -> Outcome<Description> {
+    async fn build(&self, question: &Question) -> Outcome<Built> {
         let Question::Build {
             app,
             image,
@@ -330,7 +330,10 @@ impl Builder {
         {
             Ok(answer) => match answer.outcome {
                 Some(build_response::Outcome::Description(description)) => {
-                    Outcome::Answer(Ok(plan_description(description)))
+                    Outcome::Answer(Ok(Built {
+                        description: plan_description(description),
+                        engine_keys: answer.engine_keys.into_iter().collect(),
+                    }))
                 }
                 Some(build_response::Outcome::Refusal(refusal)) => {
                     Outcome::Answer(Err(plan_refusal(refusal)))
@@ -349,8 +352,9 @@ impl Builder {
         }
     }
 
-    fn built(&self, question: &Question, answer: Result<Description, Refusal>) {
+    fn built(&self, question: &Question, answer: Result<Built, Refusal>) {
         if let Question::Build {
+            image,
             digest,
             engine_keys,
             ..
@@ -358,7 +362,7 @@ impl Builder {
         {
             let now = Timestamp::now();
             self.world
-                .change(|index| index.built(digest, engine_keys, answer, now));
+                .change(|index| index.built(image, digest, engine_keys, answer, now));
         }
     }
 }

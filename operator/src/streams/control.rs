@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use shoal_protocol::v1::control_server::Control;
 use shoal_protocol::v1::from_runtime::Message;
 use shoal_protocol::v1::{FromRuntime, ToRuntime};
@@ -98,7 +97,7 @@ impl Reader {
         );
         let serial = self.hub.open(&self.pod, &self.node, self.outgoing.clone());
         self.world
-            .change(|index| index.runtime_hello(&self.pod, hello, Timestamp::now()));
+            .change(|index| index.runtime_hello(&self.pod, hello));
         Ok(Conversation {
             hub: self.hub.clone(),
             world: self.world.clone(),
@@ -167,6 +166,11 @@ impl Conversation {
             Message::Heartbeat(_) => hub.hear(pod, *serial, |_| {}),
             Message::Report(report) => {
                 let full = report.full;
+                if !full && !hub.has_reported(pod, *serial) {
+                    return Err(Status::invalid_argument(
+                        "the first report must be a full one",
+                    ));
+                }
                 let (apps, removed) = convert::report(report).map_err(malformed)?;
                 world.change(|index| index.runtime_report(pod, full, apps, &removed));
                 hub.hear(pod, *serial, |session| session.reported |= full);
@@ -176,6 +180,7 @@ impl Conversation {
                 hub.hear(pod, *serial, |session| session.draining = true);
                 world.change(|index| index.runtime_draining(pod));
             }
+            Message::StoreHealth(_) | Message::Notice(_) => hub.hear(pod, *serial, |_| {}),
         }
         Ok(())
     }

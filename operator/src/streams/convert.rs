@@ -8,7 +8,7 @@ use shoal_plan::{
 use shoal_protocol::v1;
 
 /// Most apps that one report may name: there are no more ports.
-const APPS: usize = 22_768;
+const APPS: usize = shoal_plan::PORTS;
 /// Longest name, hash or reason.
 const WORD_BYTES: usize = 256;
 const MESSAGE_BYTES: usize = 2048;
@@ -129,6 +129,7 @@ fn wire_component(component: &Component) -> v1::Component {
         routes: component.routes.clone(),
         env: component.env.clone().into_iter().collect(),
         stores: component.stores.iter().map(wire_store).collect(),
+        variables: std::collections::HashMap::new(),
     }
 }
 
@@ -137,8 +138,8 @@ fn wire_store(store: &StoreBinding) -> v1::StoreBinding {
         label: store.label.clone(),
         interface: store.interface.clone(),
         store_id: store.store_id.clone(),
-        key_bytes: store.key_bytes,
-        value_bytes: store.value_bytes,
+        class: store.class.clone(),
+        nodes: 1,
     }
 }
 

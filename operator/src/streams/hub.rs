@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use shoal_plan::{AppRef, Instruction, PodInstruction};
 use shoal_protocol::v1::{self, to_runtime::Message};
 use tracing::{info, warn};
 
+use super::absence::Absence;
 use super::probe;
 use super::session::{Outgoing, Session};
 use super::silence::{Verdict, is_frozen};
@@ -31,6 +33,7 @@ struct State {
     epoch: Option<u64>,
     code_keys: Vec<Bytes>,
     sessions: HashMap<Arc<str>, Session>,
+    absence: Absence,
     serial: u64,
 }
 
@@ -40,6 +43,14 @@ impl State {
             .values()
             .filter(|session| session.outgoing.is_some())
             .count()
+    }
+
+    fn silent(&self, now: Instant) -> usize {
+        let silent = self
+            .sessions
+            .values()
+            .filter(|one| one.signs.is_silent(now));
+        silent.count()
     }
 }
 
@@ -80,6 +91,15 @@ impl Hub {
             .sessions
             .get(pod)
             .is_some_and(|one| one.serial == serial && one.outgoing.is_some())
+    }
+
+    /// Whether the runtime has sent its full report on this stream.
+    pub(super) fn has_reported(&self, pod: &str, serial: u64) -> bool {
+        let state = self.state.lock();
+        state
+            .sessions
+            .get(pod)
+            .is_some_and(|one| one.serial == serial && one.reported)
     }
 
     /// The runtime said something.
@@ -123,6 +143,47 @@ impl Hub {
             tick.tick().await;
             alive();
             self.judge_all();
+            self.look_for_absent();
+        }
+    }
+
+    /// Asks runtimes that were never heard whether they live, and gives up those that do not.
+    fn look_for_absent(self: &Arc<Self>) {
+        let wall = Timestamp::now();
+        let unheard = self.world.with(|index| {
+            if wall < index.settled_at() {
+                return Vec::new();
+            }
+            index.unheard_pods(wall)
+        });
+        let now = Instant::now();
+        let (lost, ask) = {
+            let state = &mut *self.state.lock();
+            let absent = unheard
+                .into_iter()
+                .filter(|pod| !state.sessions.contains_key(pod))
+                .collect::<Vec<_>>();
+            let ask = state.absence.look(&absent, now);
+            let silent = state.silent(now);
+            let lost = state.absence.lost(silent, self.world.pod_count(), now);
+            (lost, ask)
+        };
+        for pod in lost {
+            info!(
+                pod = &*pod,
+                "a runtime was never heard and does not answer: it is lost"
+            );
+            self.world.change(|index| index.runtime_lost(&pod));
+        }
+        for pod in ask {
+            let (hub, addresses) = (
+                self.clone(),
+                self.world.pod(&pod).unwrap_or_default().addresses,
+            );
+            tokio::spawn(async move {
+                let outcome = probe::ask(&addresses).await;
+                hub.state.lock().absence.answered(&pod, outcome);
+            });
         }
     }
 
@@ -131,11 +192,7 @@ impl Hub {
         let (mut lost, mut ask) = (Vec::new(), Vec::new());
         {
             let mut state = self.state.lock();
-            let silent = state
-                .sessions
-                .values()
-                .filter(|one| one.signs.is_silent(now))
-                .count();
+            let silent = state.silent(now);
             let frozen = is_frozen(silent, state.sessions.len());
             for (pod, session) in &mut state.sessions {
                 let held = frozen && !self.world.node_is_unready(&session.node);
@@ -205,17 +262,6 @@ impl Hub {
     /// This replica does not lead any more: it tells nobody anything.
     pub fn resign(&self) {
         self.state.lock().epoch = None;
-    }
-
-    /// Whether every pod has sent its full report.
-    pub fn all_reported(&self, pods: &[Arc<str>]) -> bool {
-        let state = self.state.lock();
-        pods.iter().all(|pod| {
-            state
-                .sessions
-                .get(pod)
-                .is_some_and(|session| session.reported)
-        })
     }
 
     /// Runtimes that wait for everything that they are to run.

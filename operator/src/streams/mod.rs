@@ -1,5 +1,6 @@
 //! What runtimes, builder and store hear from the operator without asking.
 
+mod absence;
 pub mod control;
 pub mod convert;
 pub mod grants;

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 pub const SUSPECT_AFTER: Duration = Duration::from_secs(3);
 /// Silence after which it is lost, unless it answers when asked.
 pub const LOST_AFTER: Duration = Duration::from_secs(5);
-/// Silence after which it is lost even if it answers: it serves, but cannot be told anything.
-const LOST_ALTHOUGH_ANSWERING: Duration = Duration::from_secs(15);
+/// Silence after which it is lost even if it answers: it serves, but cannot be told anything. Longer than DNS caches
+/// may keep a replica of the operator from it.
+const LOST_ALTHOUGH_ANSWERING: Duration = Duration::from_secs(60);
 /// An answer counts for this long.
 const ANSWER_COUNTS: Duration = Duration::from_millis(2500);
 
@@ -125,8 +126,10 @@ mod tests {
         signs.asked = Some((Outcome::Answered, start + ms(4_000)));
         assert_eq!(signs.judge(start + ms(6_000), false), Verdict::Ask);
         assert_eq!(signs.judge(start + ms(7_000), false), Verdict::Lost);
-        signs.asked = Some((Outcome::Answered, start + ms(14_900)));
-        assert_eq!(signs.judge(start + ms(15_000), false), Verdict::Lost);
+        let end = LOST_ALTHOUGH_ANSWERING;
+        signs.asked = Some((Outcome::Answered, start + end - ms(100)));
+        assert_eq!(signs.judge(start + end - ms(1), false), Verdict::Ask);
+        assert_eq!(signs.judge(start + end, false), Verdict::Lost);
     }
 
     #[test]

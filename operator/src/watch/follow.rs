@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::Api;
 use kube::core::DeserializeGuard;
@@ -22,8 +23,12 @@ pub enum Change<K> {
     Apply(K),
     /// The object is gone.
     Delete(K),
-    /// These are all that exist; each was checked to be readable.
-    Reset(Vec<K>),
+    /// These are all that exist and can be read, and the metadata of those that cannot.
+    Reset(Vec<K>, Vec<ObjectMeta>),
+    /// An object with this metadata exists and cannot be read.
+    Unreadable(ObjectMeta),
+    /// An object with this metadata, which could not be read, is gone.
+    Gone(ObjectMeta),
 }
 
 /// Watches objects whose shape the API server guarantees.
@@ -34,8 +39,8 @@ where
     run(api, config, sink).await;
 }
 
-/// Watches objects whose shape users decide: one that cannot be read is named in the log and left out, the others go
-/// on.
+/// Watches objects whose shape users decide: of one that cannot be read only the metadata is told, and it is named in
+/// the log; the others go on.
 pub async fn follow_guarded<K>(
     api: Api<DeserializeGuard<K>>,
     config: Config,
@@ -43,37 +48,44 @@ pub async fn follow_guarded<K>(
 ) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    run(api, config, |change| match change {
-        Change::Apply(object) => readable(object)
-            .into_iter()
-            .for_each(|o| sink(Change::Apply(o))),
-        Change::Delete(object) => readable(object)
-            .into_iter()
-            .for_each(|o| sink(Change::Delete(o))),
-        Change::Reset(objects) => {
-            sink(Change::Reset(
-                objects.into_iter().filter_map(readable).collect(),
-            ));
-        }
-    })
-    .await;
+    run(api, config, |change| sink(unguarded(change))).await;
 }
 
-fn readable<K>(object: DeserializeGuard<K>) -> Option<K> {
-    match object.0 {
-        Ok(object) => Some(object),
-        Err(invalid) => {
-            let namespace = invalid.metadata.namespace.as_deref().unwrap_or_default();
-            let name = invalid.metadata.name.as_deref().unwrap_or_default();
-            warn!(
-                namespace,
-                name,
-                error = invalid.error,
-                "an object cannot be read and is left as it is"
-            );
-            None
+fn unguarded<K>(change: Change<DeserializeGuard<K>>) -> Change<K> {
+    match change {
+        Change::Apply(object) => match readable(object) {
+            Ok(object) => Change::Apply(object),
+            Err(metadata) => Change::Unreadable(*metadata),
+        },
+        Change::Delete(object) => match object.0 {
+            Ok(object) => Change::Delete(object),
+            Err(invalid) => Change::Gone(invalid.metadata),
+        },
+        Change::Reset(objects, mut left) => {
+            let mut read = Vec::with_capacity(objects.len());
+            for object in objects {
+                match readable(object) {
+                    Ok(object) => read.push(object),
+                    Err(metadata) => left.push(*metadata),
+                }
+            }
+            Change::Reset(read, left)
         }
+        Change::Unreadable(metadata) => Change::Unreadable(metadata),
+        Change::Gone(metadata) => Change::Gone(metadata),
     }
+}
+
+fn readable<K>(object: DeserializeGuard<K>) -> Result<K, Box<ObjectMeta>> {
+    object.0.map_err(|invalid| {
+        warn!(
+            namespace = invalid.metadata.namespace.as_deref().unwrap_or_default(),
+            name = invalid.metadata.name.as_deref().unwrap_or_default(),
+            error = invalid.error,
+            "an object cannot be read and is left as it is"
+        );
+        Box::new(invalid.metadata)
+    })
 }
 
 async fn run<K>(api: Api<K>, config: Config, mut sink: impl FnMut(Change<K>))
@@ -121,7 +133,9 @@ async fn drain<K>(
         match event {
             Ok(Event::Init) => initial.clear(),
             Ok(Event::InitApply(object)) => initial.push(object),
-            Ok(Event::InitDone) => sink(Change::Reset(std::mem::take(&mut initial))),
+            Ok(Event::InitDone) => {
+                sink(Change::Reset(std::mem::take(&mut initial), Vec::new()));
+            }
             Ok(Event::Apply(object)) => sink(Change::Apply(object)),
             Ok(Event::Delete(object)) => sink(Change::Delete(object)),
             Err(watcher::Error::WatchStartFailed(kube::Error::Api(status)))
@@ -139,4 +153,40 @@ async fn drain<K>(
         pause = FIRST_PAUSE;
     }
     End::Closed
+}
+
+#[cfg(test)]
+mod tests {
+    use shoal_crds::App;
+
+    use super::*;
+
+    fn app(name: &str, image: serde_json::Value) -> DeserializeGuard<App> {
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "shoal.dev/v1alpha1",
+            "kind": "App",
+            "metadata": {"name": name, "namespace": "shop", "uid": "u"},
+            "spec": {"image": image},
+        }))
+        .unwrap()
+    }
+
+    fn unreadable() -> DeserializeGuard<App> {
+        app("odd", serde_json::json!({"of": "a later version"}))
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_is_told_by_its_metadata() {
+        let name = |metadata: &ObjectMeta| metadata.name.clone().unwrap_or_default();
+        let listed = vec![app("hello", "a:1".into()), unreadable()];
+        let Change::Reset(read, left) = unguarded(Change::Reset(listed, Vec::new())) else {
+            panic!("a list is a list");
+        };
+        assert_eq!(read.len(), 1);
+        assert_eq!(left.iter().map(name).collect::<Vec<_>>(), ["odd"]);
+        let changed = unguarded(Change::Apply(unreadable()));
+        assert!(matches!(changed, Change::Unreadable(metadata) if name(&metadata) == "odd"));
+        let gone = unguarded(Change::Delete(unreadable()));
+        assert!(matches!(gone, Change::Gone(metadata) if name(&metadata) == "odd"));
+    }
 }

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, PartialObjectMeta};
 use kube::runtime::watcher::Config;
 use shoal_crds::{App, RuntimePool, Store};
-use shoal_plan::{Index, Watched};
+use shoal_plan::{Index, ObjectKey, Watched};
 
 use crate::health::Health;
 use crate::world::World;
@@ -73,7 +74,11 @@ fn namespaces_by_metadata(
         sink(match change {
             Change::Apply(object) => Change::Apply(whole(object)),
             Change::Delete(object) => Change::Delete(whole(object)),
-            Change::Reset(objects) => Change::Reset(objects.into_iter().map(whole).collect()),
+            Change::Reset(objects, left) => {
+                Change::Reset(objects.into_iter().map(whole).collect(), left)
+            }
+            Change::Unreadable(metadata) => Change::Unreadable(metadata),
+            Change::Gone(metadata) => Change::Gone(metadata),
         });
     })
 }
@@ -94,7 +99,7 @@ impl Sources {
         let (world, warm) = (self.world.clone(), self.warm.clone());
         let mut listed = false;
         move |change| {
-            let reset = matches!(change, Change::Reset(_));
+            let reset = matches!(change, Change::Reset(..));
             feed(&world, change);
             if reset && !std::mem::replace(&mut listed, true) {
                 let lists = warm.lists.fetch_add(1, Ordering::AcqRel) + 1;
@@ -118,15 +123,29 @@ fn feed<K: Watched + Observe>(world: &World, change: Change<K>) {
             object.forget(world);
             world.change(|index| index.delete(&object));
         }
-        Change::Reset(mut objects) => {
+        Change::Unreadable(metadata) => {
+            let (key, uid) = named(&metadata);
+            world.change(|index| index.leave::<K>(&key, &uid));
+        }
+        Change::Gone(metadata) => {
+            K::forget_named(ObjectKey::of(&metadata), world);
+            world.change(|index| index.delete_by_metadata::<K>(&metadata));
+        }
+        Change::Reset(mut objects, left) => {
             K::reset(&objects, world);
             for object in &mut objects {
                 trim(object);
                 object.observe(world);
             }
-            world.change(|index: &mut Index| index.reset(objects));
+            let left: Vec<_> = left.iter().map(named).collect();
+            world.change(|index: &mut Index| index.reset(objects, &left));
         }
     }
+}
+
+fn named(metadata: &ObjectMeta) -> (ObjectKey, String) {
+    let uid = metadata.uid.clone().unwrap_or_default();
+    (ObjectKey::of(metadata), uid)
 }
 
 /// `managedFields` are the greater part of many objects, and nothing here reads them.

@@ -14,6 +14,8 @@ pub(super) trait Observe: Sized {
     fn observe(&self, _world: &World) {}
     /// The object is gone.
     fn forget(&self, _world: &World) {}
+    /// The object of this name, which could not be read, is gone.
+    fn forget_named(_key: ObjectKey, _world: &World) {}
     /// These are all that there are; each is observed next.
     fn reset(_objects: &[Self], _world: &World) {}
     /// Its metadata.
@@ -44,6 +46,10 @@ impl Observe for App {
 
     fn forget(&self, world: &World) {
         world.note_app(ObjectKey::of(&self.metadata), None);
+    }
+
+    fn forget_named(key: ObjectKey, world: &World) {
+        world.note_app(key, None);
     }
 
     fn reset(_objects: &[Self], world: &World) {

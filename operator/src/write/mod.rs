@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use shoal_plan::{AppKey, Priority, Write, WriteAction};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, warn};
 
 use crate::lease::Leadership;
@@ -24,6 +24,8 @@ use queue::Queue;
 
 /// Apps that are written at once.
 const AT_ONCE: usize = 32;
+/// And so many more of which endpoints are to be removed.
+const RESERVED: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -36,6 +38,16 @@ pub struct Writer<E> {
     state: Mutex<State>,
     work: Notify,
     slots: Arc<Semaphore>,
+    /// For what is urgent while all slots wait for the budget.
+    reserved: Arc<Semaphore>,
+}
+
+/// The writes of an App, taken out of the queue.
+struct Work {
+    app: AppKey,
+    writes: Vec<Write>,
+    slot: OwnedSemaphorePermit,
+    in_part: bool,
 }
 
 struct State {
@@ -76,6 +88,7 @@ impl<E: Executor> Writer<E> {
             state: Mutex::new(state),
             work: Notify::new(),
             slots: Arc::new(Semaphore::new(AT_ONCE)),
+            reserved: Arc::new(Semaphore::new(RESERVED)),
         })
     }
 
@@ -140,42 +153,50 @@ impl<E: Executor> Writer<E> {
     pub async fn run(self: &Arc<Self>, alive: impl Fn()) {
         loop {
             alive();
-            let Ok(slot) = self.slots.clone().acquire_owned().await else {
-                return;
-            };
-            let Some((app, writes)) = self.next().await else {
+            let Some(work) = self.next() else {
+                // Wakes now and then so that the loop is seen to turn.
+                let _ = tokio::time::timeout(Duration::from_secs(2), self.work.notified()).await;
                 continue;
             };
             let writer = self.clone();
             tokio::spawn(async move {
-                writer.write_app(&app, writes).await;
-                drop(slot);
+                writer.write_app(&work.app, work.writes, work.in_part).await;
+                drop(work.slot);
                 writer.work.notify_one();
             });
         }
     }
 
-    async fn next(&self) -> Option<(AppKey, Vec<Write>)> {
-        let popped = {
-            let mut state = self.state.lock();
-            let popped = state.queue.pop();
-            self.gauge(&state);
-            popped
+    /// The most urgent work, if there is a slot for it. Work in a reserved slot is what is urgent of it alone: the
+    /// rest may wait for the budget, and would keep the slot from what is urgent for others.
+    fn next(&self) -> Option<Work> {
+        let mut state = self.state.lock();
+        let priority = state.queue.peek()?;
+        let (slot, in_part) = match self.slots.clone().try_acquire_owned() {
+            Ok(slot) => (slot, false),
+            Err(_) if priority != Priority::Remove => return None,
+            Err(_) => (self.reserved.clone().try_acquire_owned().ok()?, true),
         };
-        if let Some((app, _, writes)) = popped {
-            return Some((app, writes));
+        let (app, _, mut writes) = state.queue.pop()?;
+        self.gauge(&state);
+        if in_part {
+            writes.retain(|write| write.priority == Priority::Remove);
         }
-        // Wakes now and then so that the loop is seen to turn.
-        let _ = tokio::time::timeout(Duration::from_secs(2), self.work.notified()).await;
-        None
+        Some(Work {
+            app,
+            writes,
+            slot,
+            in_part,
+        })
     }
 
-    async fn write_app(self: &Arc<Self>, app: &AppKey, writes: Vec<Write>) {
+    /// `in_part`: there was more to write, which is planned again.
+    async fn write_app(self: &Arc<Self>, app: &AppKey, writes: Vec<Write>, in_part: bool) {
         let result = self.write_all(app, &writes).await;
         let touch = {
             let mut state = self.state.lock();
             state.queue.done(app);
-            state.again.remove(app)
+            state.again.remove(app) || in_part
         };
         match result {
             Ok(()) => {
@@ -188,22 +209,37 @@ impl<E: Executor> Writer<E> {
         }
     }
 
+    /// Sends writes in order. After one that failed those that may build on it are left, and what is to be told about
+    /// the App is told all the same.
     async fn write_all(&self, app: &AppKey, writes: &[Write]) -> Result<(), WriteError> {
+        let mut failure = None;
         for write in writes {
-            self.admit(write.priority).await?;
-            let started = Instant::now();
-            let result = self.executor.execute(&write.action).await;
-            self.account(&write.action, &result, started);
-            match result {
-                Ok(answer) => self.learn(answer),
-                Err(WriteError::Refused(why)) => {
-                    self.refused(app, &write.action, &why);
-                    return Err(WriteError::Refused(why));
-                }
-                Err(error) => return Err(error),
+            if failure.is_some() && !tells(&write.action) {
+                continue;
+            }
+            if let Err(error) = self.write_one(app, write).await {
+                failure.get_or_insert(error);
             }
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
+    }
+
+    async fn write_one(&self, app: &AppKey, write: &Write) -> Result<(), WriteError> {
+        self.admit(write.priority).await?;
+        let started = Instant::now();
+        let result = self.executor.execute(&write.action).await;
+        self.account(&write.action, &result, started);
+        match result {
+            Ok(answer) => {
+                self.learn(answer);
+                Ok(())
+            }
+            Err(WriteError::Refused(why)) => {
+                self.refused(app, &write.action, &why);
+                Err(WriteError::Refused(why))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Waits for the budget; fails when the lease would not outlast the request.
@@ -267,14 +303,9 @@ impl<E: Executor> Writer<E> {
 
     fn refused(&self, app: &AppKey, action: &WriteAction, why: &str) {
         warn!(%app, kind = action.kind(), op = op(action), why, "the API server refused a write");
-        if matches!(
-            action,
-            WriteAction::CreateService(_) | WriteAction::PatchService { .. }
-        ) {
-            let now = jiff::Timestamp::now();
-            self.world
-                .change(|index| index.service_rejected(app, why, now));
-        }
+        let now = jiff::Timestamp::now();
+        self.world
+            .change(|index| index.write_refused(app, action.kind(), why, now));
     }
 
     /// The App is planned again after a pause that grows.
@@ -299,4 +330,12 @@ impl<E: Executor> Writer<E> {
             writer.world.change(|index| index.touch(&app));
         });
     }
+}
+
+/// Whether a write only tells of what is so.
+fn tells(action: &WriteAction) -> bool {
+    matches!(
+        action,
+        WriteAction::PatchAppStatus { .. } | WriteAction::PatchStoreStatus { .. }
+    )
 }

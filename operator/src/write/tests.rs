@@ -16,15 +16,22 @@ use crate::world::World;
 struct Recorder {
     sent: Arc<Mutex<Vec<String>>>,
     busy: Arc<Mutex<Vec<String>>>,
+    refused: Arc<Mutex<Vec<String>>>,
     hold: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Executor for Recorder {
     async fn execute(&self, action: &WriteAction) -> Result<Answer, WriteError> {
+        if let WriteAction::PatchAppStatus { key, .. } = action {
+            self.sent.lock().push(format!("status of {}", key.name));
+        }
         let WriteAction::DeleteSlice { key, .. } = action else {
             return Ok(Answer::Nothing);
         };
         let _held = self.hold.lock().await;
+        if self.refused.lock().contains(&key.name.to_string()) {
+            return Err(WriteError::Refused("not allowed".into()));
+        }
         if self.busy.lock().contains(&key.name.to_string()) {
             return Err(WriteError::Busy("429".into()));
         }
@@ -82,6 +89,63 @@ async fn writes_of_an_app_go_in_order_and_stop_where_one_fails() {
     let task = start(&writer);
     until(|| writer.is_idle()).await;
     assert_eq!(*recorder.sent.lock(), ["first"]);
+    task.abort();
+}
+
+fn status(name: &str) -> Write {
+    Write {
+        priority: Priority::Cosmetic,
+        action: WriteAction::PatchAppStatus {
+            key: app(name),
+            uid: "u".into(),
+            status: Box::new(AppStatus::default()),
+        },
+    }
+}
+
+#[tokio::test]
+async fn whatever_fails_the_status_is_written() {
+    for busy in [true, false] {
+        let recorder = Recorder::default();
+        let failing = if busy {
+            &recorder.busy
+        } else {
+            &recorder.refused
+        };
+        failing.lock().push("first".into());
+        let writer = writer(&recorder);
+        let writes = ["first", "second"].map(|name| write(Priority::Add, name));
+        writer.submit(app("a"), [writes.to_vec(), vec![status("a")]].concat());
+        let task = start(&writer);
+        until(|| writer.is_idle()).await;
+        assert_eq!(*recorder.sent.lock(), ["status of a"]);
+        task.abort();
+    }
+}
+
+#[tokio::test]
+async fn removals_do_not_wait_for_writes_that_wait() {
+    let recorder = Recorder::default();
+    let writer = writer(&recorder);
+    let held = recorder.hold.clone().lock_owned().await;
+    for n in 0..super::AT_ONCE + 10 {
+        writer.submit(
+            app(&format!("slow-{n}")),
+            vec![write(Priority::Add, "slow")],
+        );
+    }
+    let task = start(&writer);
+    until(|| writer.slots.available_permits() == 0).await;
+    let urgent = write(Priority::Remove, "urgent");
+    writer.submit(app("dead"), vec![urgent, write(Priority::Add, "more")]);
+    until(|| !writer.may_plan(&app("dead"))).await;
+    drop(held);
+    until(|| writer.is_idle()).await;
+    let sent = recorder.sent.lock().clone();
+    assert!(sent.contains(&"urgent".to_owned()));
+    assert!(!sent.contains(&"more".to_owned()), "it is planned again");
+    let dirty = writer.world.with(shoal_plan::Index::take_dirty);
+    assert!(dirty.contains(&app("dead")));
     task.abort();
 }
 

@@ -88,16 +88,6 @@ impl Grants {
         self.table.load_full()
     }
 
-    /// Whether the pod may open the Store of this id.
-    pub fn allows_store(&self, pod_uid: &str, store_id: &str) -> bool {
-        self.table.load().allows_store(pod_uid, store_id)
-    }
-
-    /// Whether the pod may fetch the code of this component digest.
-    pub fn allows_digest(&self, pod_uid: &str, digest: &str) -> bool {
-        self.table.load().allows_digest(pod_uid, digest)
-    }
-
     /// Whether `allowed` holds of the grants now or within `patience`: an assignment may reach a runtime
     /// a moment before the grant that goes with it reaches this part.
     pub async fn allows_within(
@@ -195,12 +185,12 @@ mod tests {
     #[test]
     fn only_what_is_granted_to_that_pod_is_allowed() {
         let grants = Grants::fixed(set(1, "pod-a", "store-1"));
-        assert!(grants.allows_store("pod-a", "store-1"));
-        assert!(grants.allows_digest("pod-a", "sha256:store-1"));
-        assert!(!grants.allows_store("pod-a", "store-2"));
-        assert!(!grants.allows_store("pod-b", "store-1"));
-        assert!(!grants.allows_store("", ""));
-        assert!(!grants.allows_digest("pod-a", "store-1"));
+        assert!(grants.table().allows_store("pod-a", "store-1"));
+        assert!(grants.table().allows_digest("pod-a", "sha256:store-1"));
+        assert!(!grants.table().allows_store("pod-a", "store-2"));
+        assert!(!grants.table().allows_store("pod-b", "store-1"));
+        assert!(!grants.table().allows_store("", ""));
+        assert!(!grants.table().allows_digest("pod-a", "store-1"));
     }
 
     #[test]
@@ -211,7 +201,7 @@ mod tests {
         grants.take(replica(1), set(3, "pod-a", "store-1"));
         grants.save();
         let again = Grants::load(&path);
-        assert!(again.allows_store("pod-a", "store-1"));
+        assert!(again.table().allows_store("pod-a", "store-1"));
         assert!(!again.outranks(1), "a file outranks no living leader");
     }
 
@@ -220,7 +210,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("grants");
         std::fs::write(&path, [0xff; 100]).unwrap();
-        assert!(!Grants::load(&path).allows_store("pod-a", "store-1"));
+        assert!(!Grants::load(&path).table().allows_store("pod-a", "store-1"));
     }
 
     #[test]
@@ -240,6 +230,6 @@ mod tests {
     fn hostile_names_are_refused_and_the_rest_stays() {
         let grants = Grants::fixed(set(1, "pod-a", "store-1"));
         grants.take(replica(1), set(2, "pod-a", &"x".repeat(MAX_NAME_BYTES + 1)));
-        assert!(grants.allows_store("pod-a", "store-1"));
+        assert!(grants.table().allows_store("pod-a", "store-1"));
     }
 }

@@ -12,6 +12,8 @@ use super::{Durability, OpenError};
 
 /// Version of the tables below; a file of a later one is left alone.
 const VERSION: i64 = 1;
+/// Most files of one folder.
+const MOST_SHARDS: u32 = 64;
 /// Another process may hold the file for this long (`shoal up` twice in one folder).
 const BUSY: Duration = Duration::from_secs(2);
 
@@ -28,6 +30,10 @@ pub(crate) fn prepare(folder: &Path, wanted: u32, mode: Durability) -> Result<u3
         error,
     })?;
     let first = path(folder, 0);
+    // It is made before all others and says how many there are: where others are, it is lost.
+    if !first.exists() && (1..MOST_SHARDS).any(|shard| path(folder, shard).exists()) {
+        return Err(OpenError::Missing { path: first });
+    }
     let connection = writer(&first, mode).map_err(|error| file_error(&first, &error))?;
     let shards = remembered(&connection, &first)?;
     let shards = match shards {
@@ -68,7 +74,7 @@ fn make(
     wanted: u32,
     mode: Durability,
 ) -> Result<u32, OpenError> {
-    let shards = wanted.clamp(1, 64);
+    let shards = wanted.clamp(1, MOST_SHARDS);
     for shard in 1..shards {
         let other = path(folder, shard);
         writer(&other, mode).map_err(|error| file_error(&other, &error))?;

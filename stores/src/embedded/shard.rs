@@ -31,15 +31,16 @@ const BATCH_WRITES: usize = 512;
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 const WRITE_QUEUE: QueueLimits = QueueLimits {
     items: 8192,
-    bytes: 64 * 1024 * 1024,
-    items_per_store: 1024,
-    bytes_per_store: 20 * 1024 * 1024,
-};
-const READ_QUEUE: QueueLimits = QueueLimits {
-    items: 8192,
     bytes: 32 * 1024 * 1024,
     items_per_store: 1024,
-    bytes_per_store: 20 * 1024 * 1024,
+    bytes_per_store: 10 * 1024 * 1024,
+};
+/// Of questions; what their answers may hold is bounded where they are sent.
+const READ_QUEUE: QueueLimits = QueueLimits {
+    items: 8192,
+    bytes: 16 * 1024 * 1024,
+    items_per_store: 1024,
+    bytes_per_store: 10 * 1024 * 1024,
 };
 /// What an item holds beside its keys and values.
 const ITEM_BYTES: usize = 256;
@@ -96,6 +97,11 @@ impl Shard {
             .map_err(OpenError::Thread)?;
         self.threads.push(thread);
         Ok(())
+    }
+
+    /// Whether every thread is there: none ends before its queue is closed, but by a panic.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.threads.iter().all(|thread| !thread.is_finished())
     }
 
     pub(crate) async fn write(&self, store: StoreId, write: Write) -> Outcome {
@@ -166,6 +172,7 @@ impl Write {
                 expected,
                 value,
             } => key.len() + expected.as_ref().map_or(0, |expected| expected.len()) + value.len(),
+            Write::Purge { after } => after.as_ref().map_or(0, Vec::len),
             Write::Probe => 0,
         }
     }
@@ -177,6 +184,7 @@ impl Read {
             Read::Get(keys) => keys.iter().map(String::len).sum(),
             Read::Exists(key) => key.len(),
             Read::List { after, .. } => after.as_ref().map_or(0, String::len),
+            Read::Usage => 0,
         }
     }
 }
@@ -264,6 +272,25 @@ fn read_all<F: Fn() -> rusqlite::Result<Connection>>(
             let found = connection.run(|connection| read::perform(connection, store, &read));
             // It fails if the caller is gone.
             let _ = reply.send(found.and_then(|found| found));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panicked_is_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let commits = Arc::default();
+        let mut shard = Shard::start(folder.path(), 0, 1, Durability::Relaxed, commits).unwrap();
+        assert!(shard.is_alive());
+        shard
+            .spawn("kv-write-0".to_owned(), || panic!("the test says so"))
+            .unwrap();
+        while shard.is_alive() {
+            thread::yield_now();
         }
     }
 }

@@ -24,7 +24,12 @@ impl Ledger {
         self.used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
             .map(|_| ())
-            .map_err(|_| KeyValueError::Unavailable("its memory is full".to_owned()))
+            .map_err(|_| {
+                let max = self.max;
+                KeyValueError::Unavailable(format!(
+                    "its memory is full: all Stores of backend `memory` share {max} bytes"
+                ))
+            })
     }
 
     /// Gives `bytes` back that were taken.

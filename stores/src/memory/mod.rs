@@ -9,16 +9,19 @@ mod shelf;
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::task::yield_now;
 
 use self::{ledger::Ledger, shelf::Shelf};
 use crate::{
-    KeyValue, KeyValueError, StoreId, Usage, ValueLimits,
+    Backend, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage,
     key_value::{KeyPage, Swap},
     limits,
 };
 
 /// Locks that Stores are spread over.
 const SHELVES: usize = 64;
+/// Keys of one step of a purge.
+const PURGED_AT_ONCE: usize = 1000;
 
 /// How much the memory backend may hold.
 #[derive(Clone, Copy, Debug)]
@@ -49,14 +52,6 @@ impl Memory {
             shelves: (0..SHELVES).map(|_| Mutex::default()).collect(),
             ledger: Ledger::new(options.max_bytes),
         }
-    }
-
-    /// What `store` holds now.
-    ///
-    /// # Errors
-    /// None today; backends with a disk or a network have some.
-    pub async fn usage(&self, store: StoreId) -> Result<Usage, KeyValueError> {
-        self.with(store, |shelf| Ok(shelf.usage(store)))
     }
 
     /// Bytes that are counted towards [`MemoryOptions::max_bytes`] now.
@@ -95,7 +90,7 @@ impl KeyValue for Memory {
         &self,
         store: StoreId,
         pairs: Vec<(String, Bytes)>,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<(), KeyValueError> {
         limits::check_pairs(&pairs, limits)?;
         self.with(store, |shelf| shelf.set(store, pairs, &self.ledger))
@@ -132,7 +127,7 @@ impl KeyValue for Memory {
         store: StoreId,
         key: String,
         delta: i64,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<i64, KeyValueError> {
         limits::check_key(&key, limits)?;
         self.with(store, |shelf| {
@@ -149,7 +144,7 @@ impl KeyValue for Memory {
         key: String,
         expected: Option<Bytes>,
         value: Bytes,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<Swap, KeyValueError> {
         limits::check_key(&key, limits)?;
         limits::check_value(value.len(), limits)?;
@@ -162,5 +157,25 @@ impl KeyValue for Memory {
             shelf.set(store, vec![(key, value)], &self.ledger)?;
             Ok(Swap::Done)
         })
+    }
+
+    async fn usage(&self, store: StoreId) -> Result<Usage, KeyValueError> {
+        self.with(store, |shelf| Ok(shelf.usage(store)))
+    }
+
+    async fn purge(&self, store: StoreId) -> Result<(), KeyValueError> {
+        let mut taken = self.with(store, |shelf| Ok(shelf.take(store, &self.ledger)))?;
+        while taken.free(PURGED_AT_ONCE) {
+            yield_now().await;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Backend for Memory {
+    /// It is there as long as its process is; being full is each writer's own failure.
+    async fn health(&self) -> Health {
+        Health::Reachable
     }
 }

@@ -82,6 +82,16 @@ impl Shelf {
         }
     }
 
+    /// Takes a Store's keys out of sight. They count until they are freed.
+    pub(crate) fn take<'a>(&mut self, store: StoreId, ledger: &'a Ledger) -> Taken<'a> {
+        let held = self.stores.remove(&store);
+        Taken {
+            cost: held.as_ref().map_or(0, |_| STORE_BYTES),
+            keys: held.unwrap_or_default(),
+            ledger,
+        }
+    }
+
     pub(crate) fn list(&self, store: StoreId, after: Option<&str>, limit: u32) -> KeyPage {
         let mut page = KeyPage::default();
         let Some(held) = self.stores.get(&store) else {
@@ -110,5 +120,34 @@ impl Shelf {
             usage.bytes += (key.len() + value.len()) as u64;
         }
         usage
+    }
+}
+
+/// Keys of a Store that was purged.
+pub(crate) struct Taken<'a> {
+    keys: BTreeMap<String, Bytes>,
+    /// Of the Store itself.
+    cost: u64,
+    ledger: &'a Ledger,
+}
+
+impl Taken<'_> {
+    /// Frees `count` keys; whether more are left.
+    pub(crate) fn free(&mut self, count: usize) -> bool {
+        let mut freed = std::mem::take(&mut self.cost);
+        for _ in 0..count {
+            let Some((key, value)) = self.keys.pop_first() else {
+                break;
+            };
+            freed += cost(&key, &value);
+        }
+        self.ledger.give_back(freed);
+        !self.keys.is_empty()
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.free(usize::MAX);
     }
 }

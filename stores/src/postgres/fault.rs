@@ -9,9 +9,18 @@ use tokio_postgres::{
     error::{Severity, SqlState},
 };
 
-use crate::KeyValueError;
+use crate::{Health, KeyValueError, Reason};
 
 const UNREACHABLE: &str = "it cannot be reached";
+const READ_ONLY: &str = "it is read-only";
+const FULL: &str = "the disk is full";
+const CREDENTIALS: &str = "its credentials are refused";
+const NOT_PERMITTED: &str = "its credentials do not suffice";
+const NO_DATABASE: &str = "its database does not exist";
+const NO_TABLES: &str = "its tables are missing";
+const DAMAGED: &str = "its data is damaged";
+const LATER: &str = "its tables were made by a later version of Shoal";
+const UNVERIFIED: &str = "its identity cannot be verified";
 const UNKNOWN: &str = "its connection was lost, and the write may or may not have been done";
 
 /// When a call is made again, within its deadline.
@@ -64,7 +73,12 @@ impl Fault {
     pub(crate) fn of_pool(error: &PoolError) -> Self {
         match error {
             PoolError::Backend(error) => {
-                let reason = error.code().and_then(reason).unwrap_or(UNREACHABLE);
+                let otherwise = if is_tls(error) {
+                    UNVERIFIED
+                } else {
+                    UNREACHABLE
+                };
+                let reason = error.code().and_then(reason).unwrap_or(otherwise);
                 Self::new(Again::WhenReached, reason, code(error))
             }
             PoolError::Timeout(_) => Self::unreachable(),
@@ -133,13 +147,13 @@ impl Fault {
 
     /// A later version of Shoal migrated the tables.
     pub(crate) fn later_version() -> Self {
-        let reason = "its tables were made by a later version of Shoal";
+        let reason = LATER;
         Self::new(Again::Never, reason, "version").with_its_connection()
     }
 
     /// What the server sent is not what was asked for.
     pub(crate) fn damaged() -> Self {
-        Self::new(Again::Never, "its data is damaged", "data")
+        Self::new(Again::Never, DAMAGED, "data")
     }
 
     /// As this, and the connection is not to be used again.
@@ -157,19 +171,17 @@ impl Fault {
 /// What a state means to a guest, where it means more than that something failed.
 fn reason(state: &SqlState) -> Option<&'static str> {
     Some(match *state {
-        SqlState::DISK_FULL => "the disk is full",
-        SqlState::READ_ONLY_SQL_TRANSACTION => "it is read-only",
+        SqlState::DISK_FULL => FULL,
+        SqlState::READ_ONLY_SQL_TRANSACTION => READ_ONLY,
         SqlState::TOO_MANY_CONNECTIONS => "it has too many connections",
-        SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-            "its credentials are refused"
-        }
-        SqlState::INSUFFICIENT_PRIVILEGE => "its credentials do not suffice",
-        SqlState::INVALID_CATALOG_NAME => "its database does not exist",
-        SqlState::UNDEFINED_TABLE => "its tables are missing",
+        SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => CREDENTIALS,
+        SqlState::INSUFFICIENT_PRIVILEGE => NOT_PERMITTED,
+        SqlState::INVALID_CATALOG_NAME => NO_DATABASE,
+        SqlState::UNDEFINED_TABLE => NO_TABLES,
         SqlState::QUERY_CANCELED => "it took too long",
         SqlState::OUT_OF_MEMORY => "there is not enough memory",
         SqlState::IO_ERROR => "the disk fails",
-        SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => "its data is damaged",
+        SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => DAMAGED,
         SqlState::T_R_DEADLOCK_DETECTED | SqlState::T_R_SERIALIZATION_FAILURE => "it is too busy",
         SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN | SqlState::CANNOT_CONNECT_NOW => {
             "it is restarting"
@@ -197,6 +209,20 @@ fn code(error: &Error) -> String {
     }
 }
 
+/// Whether TLS failed, and not the network beneath it.
+fn is_tls(error: &Error) -> bool {
+    let Some(cause) = error.source() else {
+        return false;
+    };
+    match cause.downcast_ref::<io::Error>() {
+        Some(cause) => cause
+            .get_ref()
+            .is_some_and(|cause| cause.is::<rustls::Error>()),
+        // The server has none. The crate tells that by its text alone.
+        None => error.to_string().starts_with("error performing TLS"),
+    }
+}
+
 fn tls(error: &rustls::Error) -> &'static str {
     use rustls::CertificateError as Certificate;
     match error {
@@ -212,4 +238,19 @@ fn tls(error: &rustls::Error) -> &'static str {
         },
         _ => "TLS failed",
     }
+}
+
+/// What the failure of a call says of the database.
+pub(crate) fn health(error: &KeyValueError) -> Health {
+    let reason = match error {
+        KeyValueError::Unavailable(why) => match why.as_str() {
+            CREDENTIALS | NOT_PERMITTED => Reason::CredentialsRefused,
+            UNVERIFIED => Reason::TlsFailed,
+            READ_ONLY | FULL => Reason::ReadOnly,
+            NO_DATABASE | NO_TABLES | DAMAGED | LATER => Reason::InvalidConfiguration,
+            _ => Reason::Unreachable,
+        },
+        _ => Reason::InvalidConfiguration,
+    };
+    Health::of(reason, error)
 }

@@ -36,7 +36,7 @@ pub use self::{
     options::{OptionsError, PostgresOptions, Secret},
 };
 use crate::{
-    KeyValue, KeyValueError, StoreId, Usage, ValueLimits, counter,
+    Backend, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage, counter,
     key_value::{KeyPage, Swap},
     limits::{self, MAX_PAGE_KEYS},
 };
@@ -93,18 +93,6 @@ impl Postgres {
             .map_err(|fault| ReconfigureError::Refused(fault.for_guests()))
     }
 
-    /// What `store` holds at one moment. It is counted anew each time, in time that grows with the keys;
-    /// values are not read.
-    ///
-    /// # Errors
-    /// The database cannot be reached, or does not count so many within 5 s.
-    pub async fn usage(&self, store: StoreId) -> Result<Usage, KeyValueError> {
-        match self.run(store, Operation::Usage, deadline()).await? {
-            Answer::Usage(usage) => Ok(usage),
-            _ => mismatch(),
-        }
-    }
-
     async fn run(
         &self,
         store: StoreId,
@@ -157,8 +145,8 @@ fn mismatch<T>() -> Result<T, KeyValueError> {
 }
 
 /// `limits`, as far as the database can hold what they allow.
-fn possible(limits: ValueLimits) -> ValueLimits {
-    ValueLimits {
+fn possible(limits: StoreLimits) -> StoreLimits {
+    StoreLimits {
         key_bytes: limits.key_bytes.min(MAX_KEY_BYTES),
         ..limits
     }
@@ -185,7 +173,7 @@ impl KeyValue for Postgres {
         &self,
         store: StoreId,
         pairs: Vec<(String, Bytes)>,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<(), KeyValueError> {
         limits::check_pairs(&pairs, possible(limits))?;
         // Of pairs with one key the last counts; sorted, two calls cannot wait for each other.
@@ -237,7 +225,7 @@ impl KeyValue for Postgres {
         store: StoreId,
         key: String,
         delta: i64,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<i64, KeyValueError> {
         limits::check_key(&key, possible(limits))?;
         let until = deadline();
@@ -272,7 +260,7 @@ impl KeyValue for Postgres {
         key: String,
         expected: Option<Bytes>,
         value: Bytes,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<Swap, KeyValueError> {
         limits::check_key(&key, possible(limits))?;
         limits::check_value(value.len(), limits)?;
@@ -290,6 +278,37 @@ impl KeyValue for Postgres {
             if current != expected {
                 return Ok(Swap::Lost { current });
             }
+        }
+    }
+
+    async fn usage(&self, store: StoreId) -> Result<Usage, KeyValueError> {
+        match self.run(store, Operation::Usage, deadline()).await? {
+            Answer::Usage(usage) => Ok(usage),
+            _ => mismatch(),
+        }
+    }
+
+    async fn purge(&self, store: StoreId) -> Result<(), KeyValueError> {
+        let mut after = Vec::new();
+        loop {
+            let step = Operation::Purge { after };
+            match self.run(store, step, deadline()).await? {
+                Answer::Purged(None) => return Ok(()),
+                Answer::Purged(Some(last)) => after = last,
+                _ => return mismatch(),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Postgres {
+    /// A write to a Store that is nobody's.
+    async fn health(&self) -> Health {
+        let probe = Operation::Delete(vec!["probe".to_owned()]);
+        match self.run(StoreId::NONE, probe, deadline()).await {
+            Ok(_) => Health::Reachable,
+            Err(error) => fault::health(&error),
         }
     }
 }

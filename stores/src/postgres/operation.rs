@@ -26,6 +26,10 @@ pub(crate) enum Operation {
     Set(Vec<(String, Bytes)>),
     /// At least one.
     Delete(Vec<String>),
+    /// Deletes some keys after this one, in byte order.
+    Purge {
+        after: Vec<u8>,
+    },
     /// Adds to an integer that is held in its usual form, or is absent.
     Add {
         key: String,
@@ -46,6 +50,8 @@ pub(crate) enum Answer {
     Page(KeyPage),
     Usage(Usage),
     Done,
+    /// The last key that was deleted, if any was.
+    Purged(Option<Vec<u8>>),
     /// `None`: nothing was added, to what is there.
     Added(Option<i64>),
     Swapped(bool),
@@ -57,7 +63,11 @@ impl Operation {
     pub(crate) fn effect(&self) -> Effect {
         match self {
             Self::Get(_) | Self::Exists(_) | Self::List { .. } | Self::Usage => Effect::Read,
-            Self::Set(_) | Self::Delete(_) | Self::Add { .. } | Self::Swap { .. } => Effect::Write,
+            Self::Set(_)
+            | Self::Delete(_)
+            | Self::Purge { .. }
+            | Self::Add { .. }
+            | Self::Swap { .. } => Effect::Write,
         }
     }
 
@@ -68,6 +78,7 @@ impl Operation {
             Self::Exists(key) | Self::Add { key, .. } => key.len(),
             Self::List { after, .. } => after.as_ref().map_or(0, String::len),
             Self::Usage => 0,
+            Self::Purge { after } => after.len(),
             Self::Set(pairs) => pairs
                 .iter()
                 .map(|(key, value)| key.len() + value.len())
@@ -106,6 +117,7 @@ impl Operation {
             Self::Usage => read.usage().await,
             Self::Set(pairs) => write.set(pairs).await,
             Self::Delete(keys) => write.delete(keys).await,
+            Self::Purge { after } => write.purge(after).await,
             Self::Add { key, delta } => write.add(key, *delta).await,
             Self::Swap {
                 key,

@@ -5,6 +5,9 @@
 //! statement of one has a word that could reach the other's. Names end in `_kv` and `_meta`, so that
 //! different prefixes cannot give one name. Tables are found by the role's `search_path`.
 
+/// Keys of one step of a purge.
+const PURGED_AT_ONCE: u32 = 1000;
+
 /// See the module.
 pub(crate) struct Statements {
     pub(crate) prefix: String,
@@ -18,6 +21,7 @@ pub(crate) struct Statements {
     pub(crate) delete_one: String,
     pub(crate) lock_many: String,
     pub(crate) delete_many: String,
+    pub(crate) purge: String,
     pub(crate) add: String,
     pub(crate) swap_absent: String,
     pub(crate) swap_present: String,
@@ -70,6 +74,14 @@ impl Statements {
                 "SELECT FROM {kv} WHERE store = $1 AND key = ANY($2) ORDER BY key FOR UPDATE"
             ),
             delete_many: format!("DELETE FROM {kv} WHERE store = $1 AND key = ANY($2)"),
+            purge: format!(
+                "WITH picked AS (
+                     SELECT key FROM {kv} WHERE store = $1 AND key > $2
+                     ORDER BY key LIMIT {PURGED_AT_ONCE} FOR UPDATE
+                 )
+                 DELETE FROM {kv} USING picked WHERE store = $1 AND {kv}.key = picked.key
+                 RETURNING {kv}.key"
+            ),
             add: format!(
                 "INSERT INTO {kv} AS held (store, key, value)
                  VALUES ($1, $2, decode($3::bigint::text, 'escape'))

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_postgres::{
-    Client, Error,
+    Client, Error, Row,
     types::{ToSql, Type},
 };
 
@@ -81,21 +81,21 @@ impl Writer<'_> {
         Ok(Answer::Done)
     }
 
+    pub(crate) async fn purge(&self, after: &[u8]) -> Result<Answer, Fault> {
+        let rows = self
+            .query(&self.statements.purge, &[(&after, Type::BYTEA)])
+            .await?;
+        let keys: Result<Vec<Vec<u8>>, Error> = rows.iter().map(|row| row.try_get(0)).collect();
+        match keys {
+            Ok(keys) => Ok(Answer::Purged(keys.into_iter().max())),
+            Err(error) => Err(Fault::of_statement(&error, Effect::Write)),
+        }
+    }
+
     pub(crate) async fn add(&self, key: &str, delta: i64) -> Result<Answer, Fault> {
         let key = key.as_bytes();
-        let of_store: Parameter = (self.store.uuid(), Type::UUID);
-        let parameters = [of_store, (&key, Type::BYTEA), (&delta, Type::INT8)];
-        let begin = self.begin();
-        let (begin, rows, ready, committed) = tokio::join!(
-            biased;
-            self.client.batch_execute(&begin),
-            self.client.query_typed(&self.statements.add, &parameters),
-            self.client.batch_execute(BEFORE_COMMIT),
-            self.client.batch_execute(COMMIT),
-        );
-        let rows = rows
-            .and_then(|rows| ready.and(committed).map(|()| rows))
-            .map_err(|error| failed(&error, begin))?;
+        let parameters: [Parameter; 2] = [(&key, Type::BYTEA), (&delta, Type::INT8)];
+        let rows = self.query(&self.statements.add, &parameters).await?;
         match rows.first().map(|row| row.try_get(0)).transpose() {
             Ok(sum) => Ok(Answer::Added(sum)),
             Err(error) => Err(Fault::of_statement(&error, Effect::Write)),
@@ -140,6 +140,27 @@ impl Writer<'_> {
         );
         changed
             .and_then(|changed| ready.and(committed).map(|()| changed))
+            .map_err(|error| failed(&error, begin))
+    }
+
+    /// As `execute`; gives what the statement returns.
+    async fn query(
+        &self,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, Fault> {
+        let of_store: Parameter = (self.store.uuid(), Type::UUID);
+        let mut all = vec![of_store];
+        all.extend_from_slice(parameters);
+        let begin = self.begin();
+        let (begin, rows, ready, committed) = tokio::join!(
+            biased;
+            self.client.batch_execute(&begin),
+            self.client.query_typed(statement, &all),
+            self.client.batch_execute(BEFORE_COMMIT),
+            self.client.batch_execute(COMMIT),
+        );
+        rows.and_then(|rows| ready.and(committed).map(|()| rows))
             .map_err(|error| failed(&error, begin))
     }
 

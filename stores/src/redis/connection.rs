@@ -22,7 +22,11 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{call::Call, fault::Fault, options::Server};
+use super::{
+    call::Call,
+    fault::{Fault, UNVERIFIED},
+    options::Server,
+};
 
 /// One address of the server's name may take this long, so that another of them gets its turn.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -216,7 +220,7 @@ fn tls_fault(error: &io::Error) -> Fault {
     tracing::debug!(kind = ?error.kind(), "no TLS with a Redis server");
     match error.kind() {
         // What the certificate says, or that there is no TLS on the other side.
-        io::ErrorKind::InvalidData => Fault::Refused("its identity cannot be verified"),
+        io::ErrorKind::InvalidData => Fault::Refused(UNVERIFIED),
         _ => Fault::NotYet("it cannot be reached"),
     }
 }

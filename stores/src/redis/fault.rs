@@ -3,7 +3,18 @@
 use ::redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use super::cluster::Node;
-use crate::KeyValueError;
+use crate::{Health, KeyValueError, Reason};
+
+const CREDENTIALS: &str = "it refuses our credentials";
+const NOT_PERMITTED: &str = "it does not permit this operation";
+const READ_ONLY: &str = "it is read-only";
+const NO_MEMORY: &str = "it is out of memory";
+const DISK_FAILS: &str = "its disk fails";
+const FEW_REPLICAS: &str = "it has too few replicas";
+const DAMAGED: &str = "its data is damaged";
+const NO_DATABASE: &str = "it has no such database";
+/// What the certificate of the server says is wrong.
+pub(crate) const UNVERIFIED: &str = "its identity cannot be verified";
 
 /// Why a call got no answer. The texts are for guests: no host, no user, nothing of the URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,31 +50,19 @@ const CODES: [(&str, Fault); 19] = {
             "max number of clients",
             NotYet("it takes no more connections"),
         ),
-        ("READONLY", Elsewhere("it is read-only")),
-        ("NOAUTH", LockedOut("it refuses our credentials")),
-        ("WRONGPASS", LockedOut("it refuses our credentials")),
-        ("invalid password", LockedOut("it refuses our credentials")),
-        (
-            "without any password configured",
-            LockedOut("it refuses our credentials"),
-        ),
-        (
-            "ACL failure in script",
-            Refused("it does not permit this operation"),
-        ),
-        (
-            "can't run this command",
-            Refused("it does not permit this operation"),
-        ),
-        ("NOPERM", Refused("it does not permit this operation")),
-        ("OOM", Refused("it is out of memory")),
-        ("MISCONF", Refused("its disk fails")),
-        ("NOREPLICAS", Refused("it has too few replicas")),
-        ("WRONGTYPE", Refused("its data is damaged")),
-        (
-            "DB index is out of range",
-            Refused("it has no such database"),
-        ),
+        ("READONLY", Elsewhere(READ_ONLY)),
+        ("NOAUTH", LockedOut(CREDENTIALS)),
+        ("WRONGPASS", LockedOut(CREDENTIALS)),
+        ("invalid password", LockedOut(CREDENTIALS)),
+        ("without any password configured", LockedOut(CREDENTIALS)),
+        ("ACL failure in script", Refused(NOT_PERMITTED)),
+        ("can't run this command", Refused(NOT_PERMITTED)),
+        ("NOPERM", Refused(NOT_PERMITTED)),
+        ("OOM", Refused(NO_MEMORY)),
+        ("MISCONF", Refused(DISK_FAILS)),
+        ("NOREPLICAS", Refused(FEW_REPLICAS)),
+        ("WRONGTYPE", Refused(DAMAGED)),
+        ("DB index is out of range", Refused(NO_DATABASE)),
     ]
 };
 
@@ -127,6 +126,21 @@ impl From<Fault> for KeyValueError {
     fn from(fault: Fault) -> Self {
         Self::Unavailable(fault.reason().to_owned())
     }
+}
+
+/// What the failure of a probe says of the server.
+pub(crate) fn health(error: &KeyValueError) -> Health {
+    let reason = match error {
+        KeyValueError::Unavailable(why) => match why.as_str() {
+            CREDENTIALS | NOT_PERMITTED => Reason::CredentialsRefused,
+            UNVERIFIED => Reason::TlsFailed,
+            READ_ONLY | NO_MEMORY | DISK_FAILS | FEW_REPLICAS => Reason::ReadOnly,
+            DAMAGED | NO_DATABASE => Reason::InvalidConfiguration,
+            _ => Reason::Unreachable,
+        },
+        _ => Reason::InvalidConfiguration,
+    };
+    Health::of(reason, error)
 }
 
 #[cfg(test)]

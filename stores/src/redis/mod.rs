@@ -60,10 +60,11 @@ mod names;
 mod options;
 mod pool;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::time::timeout;
 
 pub use self::options::{InvalidRedisOptions, RedisOptions};
 use self::{
@@ -71,13 +72,17 @@ use self::{
     call::{Call, Run, Script},
     calls::{Calls, Repeat},
     cluster::Servers,
+    fault::Fault,
     names::Names,
 };
 use crate::{
-    KeyValue, KeyValueError, StoreId, Usage, ValueLimits,
+    Backend, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage,
     key_value::{KeyPage, Swap},
     limits::{self, MAX_BYTES_PER_CALL, MAX_PAGE_BYTES, MAX_PAGE_KEYS},
 };
+
+/// All operations of a probe end by then.
+const HEALTH: Duration = Duration::from_secs(5);
 
 /// The stores on one Redis server. See the module.
 pub struct Redis {
@@ -119,8 +124,8 @@ impl Redis {
     ///
     /// # Errors
     /// The server is not there, or does not do or permit one of them.
-    pub async fn probe(&self) -> Result<(), KeyValueError> {
-        let (store, limits) = (StoreId::NONE, ValueLimits::default());
+    async fn probe(&self) -> Result<(), KeyValueError> {
+        let (store, limits) = (StoreId::NONE, StoreLimits::default());
         let (key, number) = (|| "probe".to_owned(), || "number".to_owned());
         let value = Bytes::from_static(b"1");
         self.set(store, vec![(key(), value.clone())], limits)
@@ -134,33 +139,7 @@ impl Redis {
         self.list_keys(store, None, 1).await?;
         self.usage(store).await?;
         self.delete(store, vec![key(), number()]).await?;
-        self.erase(store).await
-    }
-
-    /// What `store` holds now.
-    ///
-    /// # Errors
-    /// The server cannot serve.
-    pub async fn usage(&self, store: StoreId) -> Result<Usage, KeyValueError> {
-        let Names { values, size, .. } = self.names(store);
-        let answer = self
-            .read(&call::USAGE, store, vec![values, size], Vec::new(), 0)
-            .await?;
-        answer::usage(answer)
-    }
-
-    /// Deletes all that `store` holds, whatever its size.
-    ///
-    /// # Errors
-    /// The server cannot serve.
-    pub async fn erase(&self, store: StoreId) -> Result<(), KeyValueError> {
-        let call = Call {
-            run: Run::Command("UNLINK"),
-            keys: self.names(store).all(),
-            args: Vec::new(),
-            answer: 0,
-        };
-        self.calls.run(Repeat::Undone, store, call).await.map(drop)
+        self.purge(store).await
     }
 
     fn names(&self, store: StoreId) -> Names {
@@ -252,7 +231,7 @@ impl KeyValue for Redis {
         &self,
         store: StoreId,
         pairs: Vec<(String, Bytes)>,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<(), KeyValueError> {
         limits::check_pairs(&pairs, limits)?;
         if pairs.is_empty() {
@@ -304,7 +283,7 @@ impl KeyValue for Redis {
         store: StoreId,
         key: String,
         delta: i64,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<i64, KeyValueError> {
         limits::check_key(&key, limits)?;
         let args = vec![key.into(), number(delta), number(limits.value_bytes)];
@@ -324,7 +303,7 @@ impl KeyValue for Redis {
         key: String,
         expected: Option<Bytes>,
         value: Bytes,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<Swap, KeyValueError> {
         limits::check_key(&key, limits)?;
         limits::check_value(value.len(), limits)?;
@@ -332,5 +311,39 @@ impl KeyValue for Redis {
         let mut args = vec![key.into(), value];
         args.extend(expected);
         answer::swap(self.write(&call::SWAP, store, args).await?)
+    }
+
+    async fn usage(&self, store: StoreId) -> Result<Usage, KeyValueError> {
+        let Names { values, size, .. } = self.names(store);
+        let answer = self
+            .read(&call::USAGE, store, vec![values, size], Vec::new(), 0)
+            .await?;
+        answer::usage(answer)
+    }
+
+    /// One step: the server frees what it unlinked in the background.
+    async fn purge(&self, store: StoreId) -> Result<(), KeyValueError> {
+        let call = Call {
+            run: Run::Command("UNLINK"),
+            keys: self.names(store).all(),
+            args: Vec::new(),
+            answer: 0,
+        };
+        self.calls.run(Repeat::Always, store, call).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl Backend for Redis {
+    /// Does every operation once, in a Store that is nobody's.
+    async fn health(&self) -> Health {
+        let late = || Err(Fault::Late.into());
+        match timeout(HEALTH, self.probe())
+            .await
+            .unwrap_or_else(|_| late())
+        {
+            Ok(()) => Health::Reachable,
+            Err(error) => fault::health(&error),
+        }
     }
 }

@@ -29,6 +29,11 @@ pub trait Opened: Send + Sync {
     /// The Store `id` as its own apps reach it.
     fn of(&self, id: StoreId) -> Arc<dyn KeyValue>;
 
+    /// The Store `id` as an operator reaches it, who may count and purge it.
+    fn for_operator(&self, id: StoreId) -> Arc<dyn KeyValue> {
+        self.of(id)
+    }
+
     /// Ends everything that a node holds, and begins again. What was acknowledged is still there.
     async fn reopen(&mut self);
 }

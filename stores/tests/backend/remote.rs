@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
+use shoal_protocol::Role;
 use shoal_stores::{KeyValue, Remote, StoreId};
 
 use super::{Backend, Opened, served::Served};
@@ -51,6 +52,10 @@ impl Pods {
 impl Opened for Pods {
     fn of(&self, id: StoreId) -> Arc<dyn KeyValue> {
         self.remotes[&id].clone()
+    }
+
+    fn for_operator(&self, _: StoreId) -> Arc<dyn KeyValue> {
+        Arc::new(self.served.part(Role::Operator, "operator"))
     }
 
     async fn reopen(&mut self) {

@@ -91,7 +91,7 @@ async fn the_longest_key_fits_and_a_longer_one_is_refused_by_its_limit() {
         return;
     };
     let (stores, store) = (open(&server.url()), StoreId::random());
-    let roomy = ValueLimits {
+    let roomy = StoreLimits {
         key_bytes: 1 << 20,
         ..limits()
     };

@@ -22,10 +22,10 @@ use std::{sync::Arc, time::Duration};
 
 use backend::{postgres::options, server::Server};
 use bytes::Bytes;
-use shoal_stores::{KeyValue, KeyValueError, Postgres, StoreId, ValueLimits};
+use shoal_stores::{KeyValue, KeyValueError, Postgres, StoreId, StoreLimits};
 
-fn limits() -> ValueLimits {
-    ValueLimits::default()
+fn limits() -> StoreLimits {
+    StoreLimits::default()
 }
 
 /// A server with `settings`, or a loud word about why `test` is skipped.

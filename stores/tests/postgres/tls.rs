@@ -70,6 +70,9 @@ async fn a_server_is_believed_only_under_its_authority_and_name() {
         add(&name, store, "sum"),
     );
     for refused in [other, unknown, name] {
-        assert_eq!(unavailable(&server, refused), "it cannot be reached");
+        assert_eq!(
+            unavailable(&server, refused),
+            "its identity cannot be verified"
+        );
     }
 }

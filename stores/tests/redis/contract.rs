@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::join_all;
 use shoal_stores::{
-    KeyValue, KeyValueError, MAX_PAGE_BYTES, MAX_PAGE_KEYS, StoreId, Usage, ValueLimits,
+    KeyValue, KeyValueError, MAX_PAGE_BYTES, MAX_PAGE_KEYS, StoreId, StoreLimits, Usage,
     key_value::Swap,
 };
 
@@ -44,7 +44,7 @@ async fn a_large_store_is_listed_in_pages_in_byte_order() {
     let usage = stores.usage(store).await.unwrap();
     assert_eq!((usage.keys, usage.bytes), (20_000, 20_000 * 13));
 
-    stores.erase(store).await.unwrap();
+    stores.purge(store).await.unwrap();
     assert_eq!(stores.usage(store).await.unwrap(), Usage::default());
     let page = stores.list_keys(store, None, 10).await.unwrap();
     assert!(page.keys.is_empty() && !page.more);
@@ -59,9 +59,10 @@ async fn a_page_of_long_keys_ends_where_its_bytes_do() {
     };
     let stores = server.stores();
     let store = StoreId::random();
-    let roomy = ValueLimits {
+    let roomy = StoreLimits {
         key_bytes: 2 * MAX_PAGE_BYTES as u64,
         value_bytes: 1,
+        ..limits()
     };
     let keys: Vec<String> = ["a", "b", "c", "d"]
         .map(|key| key.repeat(MAX_PAGE_BYTES * 2 / 5))
@@ -126,7 +127,7 @@ async fn what_is_counted_is_what_is_there() {
             kept, "+09223372036854775807",
             "what was refused changes nothing"
         );
-        let short = ValueLimits {
+        let short = StoreLimits {
             value_bytes: 1,
             ..limits()
         };

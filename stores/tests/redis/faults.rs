@@ -3,10 +3,10 @@
 use std::{fs, sync::Arc};
 
 use bytes::Bytes;
-use shoal_stores::{KeyValue, KeyValueError, Redis, RedisOptions, StoreId};
+use shoal_stores::{KeyValue, KeyValueError, Reason, Redis, RedisOptions, StoreId};
 
 use crate::{
-    get, limits, pair,
+    get, limits, pair, reason,
     redis_server::{RedisServer, until},
     set, unavailable,
 };
@@ -227,7 +227,7 @@ async fn a_server_that_does_not_know_us_says_so() {
     server.admin(&["ACL", "SETUSER", "app", "-hset"]).await;
     let refused = set(&stores, store, "new", "value").await;
     assert_eq!(refused, unavailable("it does not permit this operation"));
-    assert!(stores.probe().await.is_err());
+    assert_eq!(reason(&stores).await, Some(Reason::CredentialsRefused));
     let page = stores.list_keys(store, None, 10).await.unwrap();
     assert_eq!(page.keys, ["key"]);
     server.admin(&["ACL", "SETUSER", "app", "+hset"]).await;
@@ -260,13 +260,10 @@ async fn the_permissions_that_are_documented_are_enough() {
         url,
         ..server.options()
     };
-    Redis::new(&options).unwrap().probe().await.unwrap();
+    assert_eq!(reason(&Redis::new(&options).unwrap()).await, None);
     let prefix = "other".to_owned();
-    let error = Redis::new(&RedisOptions { prefix, ..options })
-        .unwrap()
-        .probe()
-        .await;
-    assert_eq!(error, unavailable("it does not permit this operation"));
+    let other = Redis::new(&RedisOptions { prefix, ..options }).unwrap();
+    assert_eq!(reason(&other).await, Some(Reason::CredentialsRefused));
 }
 
 #[tokio::test]
@@ -277,14 +274,14 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
     let stores = server.stores();
     let store = StoreId::random();
     for round in 1..=3 {
-        stores.probe().await.unwrap();
+        assert_eq!(reason(&stores).await, None);
         let sum = stores.increment(store, "sum".into(), 1, limits()).await;
         assert_eq!(sum, Ok(round));
         server.admin(&["SCRIPT", "FLUSH"]).await;
     }
     server.kill();
     server.start_again().await;
-    stores.probe().await.unwrap();
+    assert_eq!(reason(&stores).await, None);
 }
 
 #[tokio::test]

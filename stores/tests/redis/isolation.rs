@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use shoal_stores::{KeyValue, Redis, RedisOptions, StoreId, key_value::Swap};
 
-use crate::{get, limits, redis_server::RedisServer, set};
+use crate::{get, limits, reason, redis_server::RedisServer, set};
 
 const SECRET: &str = "a neighbour's value";
 const KEYS: [&str; 5] = ["key", "k\u{e9}y", "a\0b", "0", "dir/key"];
@@ -91,7 +91,7 @@ async fn assert_isolated(owner: &Redis, victim: StoreId, stores: &Redis, attacke
     }
     stores.delete(attacker, names.clone()).await.unwrap();
     set(stores, attacker, "key", "mine").await.unwrap();
-    stores.erase(attacker).await.unwrap();
+    stores.purge(attacker).await.unwrap();
 
     let kept = owner
         .get(victim, KEYS.map(str::to_owned).to_vec())
@@ -162,7 +162,7 @@ async fn everything_on_the_server_is_under_the_prefix_and_the_stores_tag() {
     keys.sort();
     let expected = ["index", "size", "values"].map(|part| format!("cluster-1:{{{store}}}:{part}"));
     assert_eq!(keys, expected);
-    stores.probe().await.unwrap();
+    assert_eq!(reason(&stores).await, None);
     stores.delete(store, names(store)).await.unwrap();
     assert_eq!(server.admin(&["DBSIZE"]).await, redis::Value::Int(0));
 }

@@ -18,10 +18,10 @@ mod rotation;
 mod tls;
 
 use bytes::Bytes;
-use shoal_stores::{KeyValue, KeyValueError, Redis, StoreId, ValueLimits};
+use shoal_stores::{Backend, Health, KeyValue, KeyValueError, Reason, Redis, StoreId, StoreLimits};
 
-fn limits() -> ValueLimits {
-    ValueLimits::default()
+fn limits() -> StoreLimits {
+    StoreLimits::default()
 }
 
 fn pair(key: &str, value: &str) -> Vec<(String, Bytes)> {
@@ -39,6 +39,14 @@ async fn get(stores: &Redis, store: StoreId, key: &str) -> Result<Option<Bytes>,
 
 fn unavailable<T>(reason: &str) -> Result<T, KeyValueError> {
     Err(KeyValueError::Unavailable(reason.to_owned()))
+}
+
+/// Why the server does not serve; `None`: it does.
+async fn reason(stores: &Redis) -> Option<Reason> {
+    match stores.health().await {
+        Health::Reachable => None,
+        Health::Failing { reason, .. } => Some(reason),
+    }
 }
 
 /// What is listed is what is there, and what is counted.

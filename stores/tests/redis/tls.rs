@@ -5,7 +5,7 @@ use std::fs;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use shoal_stores::{Redis, RedisOptions, StoreId};
 
-use crate::{get, redis_server::RedisServer, set, unavailable};
+use crate::{get, reason, redis_server::RedisServer, set, unavailable};
 
 fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -60,7 +60,7 @@ async fn a_servers_certificate_is_checked() {
     let store = StoreId::random();
     let trusting = stores("localhost", ca.pem());
     set(&trusting, store, "key", "value").await.unwrap();
-    trusting.probe().await.unwrap();
+    assert_eq!(reason(&trusting).await, None);
 
     let unverified = "its identity cannot be verified";
     // Another authority, and another name.

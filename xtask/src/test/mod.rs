@@ -22,6 +22,9 @@ pub struct Arguments {
     /// Leave out the tests that need a cluster.
     #[arg(long)]
     skip_cluster: bool,
+    /// Run only the tests that need a cluster.
+    #[arg(long, conflicts_with = "skip_cluster")]
+    only_cluster: bool,
     /// Run only tests whose names contain this, and no other checks.
     filter: Option<String>,
 }
@@ -56,7 +59,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let started = Instant::now();
     let mut run = Run::default();
     let filter = arguments.filter.as_deref();
-    if filter.is_none() {
+    if filter.is_none() && !arguments.only_cluster {
         for check in checks::ALL {
             run.stage(check.name, || check.run());
         }
@@ -66,10 +69,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         run.stage("Generated files", checks::generated);
     }
     run.stage("Guests for the tests", checks::guests);
-    if filter.is_none() {
+    if filter.is_none() && !arguments.only_cluster {
         run.stage("Tests of the example", checks::example);
     }
-    run.stage("Unit and property tests", || harness::workspace(filter));
+    if !arguments.only_cluster {
+        run.stage("Unit and property tests", || harness::workspace(filter));
+    }
     if arguments.skip_cluster {
         run.stage("Whole-cluster tests", || {
             Ok(Outcome::Skipped("asked for with --skip-cluster".into()))

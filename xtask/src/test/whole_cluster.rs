@@ -7,8 +7,11 @@ use shoal_cluster::progress::Terminal;
 use shoal_cluster::{Cluster, requirements};
 
 use super::{Outcome, Run, harness, installation};
-use crate::{binaries, guests, process, up};
+use crate::binaries::{self, Profile};
+use crate::{example, guests, process, up};
 
+/// This program, also where the tests before have compiled it again and its file is another.
+const SELF: &str = "/proc/self/exe";
 /// Context of the local cluster's kubeconfig.
 const CONTEXT: &str = "shoal";
 
@@ -44,13 +47,16 @@ pub fn stages(run: &mut Run, filter: Option<&str>) {
 
 fn prepare() -> Result<(Cluster, String)> {
     guests::build()?;
-    up::for_tests()
+    let (cluster, image) = up::for_tests(Profile::Dev)?;
+    // What the stages after the tests deploy, each whether the one before it passed or not.
+    example::push(&binaries::CLI.path(Profile::Dev), &cluster.registry())?;
+    Ok((cluster, image))
 }
 
 fn tests(filter: Option<&str>) -> Result<Outcome> {
     let mut cargo = harness::test();
     cargo.args(["--package", "shoal-e2e", "--test", "cluster"]);
-    cargo.env("SHOAL_BIN", binaries::CLI.path());
+    cargo.env("SHOAL_BIN", binaries::CLI.path(Profile::Dev));
     cargo.args(filter);
     // Some tests take parts of the cluster away.
     cargo.args(["--", "--test-threads=1"]);
@@ -60,7 +66,7 @@ fn tests(filter: Option<&str>) -> Result<Outcome> {
 /// The way to a cluster that is not ours: the local one stands in for it.
 fn on_context(cluster: &Cluster, image: &str) -> Result<Outcome> {
     let log = process::log_file("test-context")?;
-    let mut xtask = Command::new(std::env::current_exe()?);
+    let mut xtask = Command::new(SELF);
     xtask.args([
         "up",
         "--context",

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use shoal_protocol::{LiveIdentity, Role, client, enrolment, shutdown};
 use shoal_runtime::{
     Node, NodeConfig, RemoteCode,
-    control::{Control, ControlConfig},
+    control::{Control, ControlConfig, Patience},
     health,
 };
 use shoal_stores::Remote;
@@ -39,6 +39,7 @@ pub async fn run(flags: Flags) -> Result<()> {
         operator: flags.identity.operator.clone(),
         pod_ips: flags.pod_ips.clone(),
         state_dir: flags.state.clone(),
+        patience: Patience::default(),
     };
     let control = Arc::new(Control::start(control, node.clone(), identity.clone()));
     let ready = readiness(Arc::clone(&control), identity);
@@ -56,20 +57,21 @@ pub async fn run(flags: Flags) -> Result<()> {
     Ok(())
 }
 
-/// Why the node is not ready. Once all that was kept from before serves again, that stays so.
+/// Why the node is not ready. Once it was what it is to be, a rollout may go on to the next node,
+/// whatever comes later.
 fn readiness(
     control: Arc<Control>,
     identity: LiveIdentity,
 ) -> impl Fn() -> Option<&'static str> + Send + Sync {
-    let restored = AtomicBool::new(false);
+    let settled = AtomicBool::new(false);
     move || {
         if !identity.is_usable() {
             return Some("there is no valid certificate yet");
         }
-        if !restored.load(Ordering::Relaxed) && !control.is_restored() {
-            return Some("apps of the last assignments are not served again yet");
+        if !settled.load(Ordering::Relaxed) && !control.is_settled() {
+            return Some("the apps of this node are not all served (again) yet");
         }
-        restored.store(true, Ordering::Relaxed);
+        settled.store(true, Ordering::Relaxed);
         None
     }
 }

@@ -58,7 +58,7 @@ fn said<T>(result: Result<T, Failure>) -> Outcome<T> {
 impl Operations<'_> {
     /// The page that starts at key number `start`, and the number that the next one starts at.
     async fn numbered_page(
-        self,
+        &mut self,
         store: Target,
         start: u64,
     ) -> Result<(Vec<String>, Option<u64>), Failure> {

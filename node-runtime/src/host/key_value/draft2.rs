@@ -26,11 +26,33 @@ mod bindings {
     });
 }
 
-/// A value that a guest saw, to be swapped if it is still there.
+/// A value that a guest saw, to be swapped if it is still there. Its bytes are charged to the guest.
 pub struct Cas {
     target: Target,
     key: String,
     seen: Option<Bytes>,
+}
+
+impl Cas {
+    fn bytes(&self) -> u64 {
+        (self.key.len() + self.seen.as_ref().map_or(0, Bytes::len)) as u64
+    }
+}
+
+impl KeyValueView<'_> {
+    fn keep(&mut self, cas: Cas) -> Outcome<Resource<Cas>> {
+        self.operations.limiter.passed();
+        match self.operations.limiter.keep(cas.bytes()) {
+            Ok(()) => Ok(Ok(self.table.push(cas)?)),
+            Err(refused) => said(Err(refused.into())),
+        }
+    }
+
+    fn take(&mut self, cas: Resource<Cas>) -> wasmtime::Result<Cas> {
+        let cas = self.table.delete(cas)?;
+        self.operations.limiter.release(cas.bytes());
+        Ok(cas)
+    }
 }
 
 pub(super) fn link(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
@@ -173,7 +195,7 @@ impl atomics::Host for KeyValueView<'_> {
         cas: Resource<Cas>,
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<(), CasError>> {
-        let Cas { target, key, seen } = self.table.delete(cas)?;
+        let Cas { target, key, seen } = self.take(cas)?;
         match self
             .operations
             .compare_and_swap(target, key.clone(), seen, value)
@@ -186,7 +208,10 @@ impl atomics::Host for KeyValueView<'_> {
                     key,
                     seen: current,
                 };
-                Ok(Err(CasError::CasFailed(self.table.push(now)?)))
+                Ok(Err(match self.keep(now)? {
+                    Ok(now) => CasError::CasFailed(now),
+                    Err(error) => CasError::StoreError(error),
+                }))
             }
             Err(failure) => Ok(Err(CasError::StoreError(failure.into()))),
         }
@@ -199,23 +224,20 @@ impl atomics::HostCas for KeyValueView<'_> {
         match self.operations.get_many(target, vec![key.clone()]).await {
             Ok(found) => {
                 let seen = found.into_iter().next().flatten();
-                Ok(Ok(self.table.push(Cas { target, key, seen })?))
+                self.keep(Cas { target, key, seen })
             }
             Err(failure) => said(Err(failure)),
         }
     }
 
     async fn current(&mut self, cas: Resource<Cas>) -> Outcome<Option<Vec<u8>>> {
-        Ok(Ok(self
-            .table
-            .get(&cas)?
-            .seen
-            .as_ref()
-            .map(|value| value.to_vec())))
+        let seen = self.table.get(&cas)?.seen.clone();
+        let passes = self.operations.pass(seen.as_ref().map_or(0, Bytes::len));
+        said(passes.map(|()| seen.map(|value| value.to_vec())))
     }
 
     async fn drop(&mut self, cas: Resource<Cas>) -> wasmtime::Result<()> {
-        self.table.delete(cas)?;
+        self.take(cas)?;
         Ok(())
     }
 }

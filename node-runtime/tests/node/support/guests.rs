@@ -55,6 +55,7 @@ pub struct Guests {
     pub fetches: AtomicUsize,
     pub away: AtomicBool,
     pub corrupt: AtomicBool,
+    pub panics: AtomicBool,
 }
 
 impl Guests {
@@ -81,6 +82,7 @@ impl Guests {
             fetches: AtomicUsize::new(0),
             away: AtomicBool::new(false),
             corrupt: AtomicBool::new(false),
+            panics: AtomicBool::new(false),
         })
     }
 
@@ -95,6 +97,7 @@ impl CodeSource for Guests {
         if self.away.load(Ordering::SeqCst) {
             return Err(FetchError::Unavailable("the test says so".into()));
         }
+        assert!(!self.panics.load(Ordering::SeqCst), "the test says so");
         self.fetches.fetch_add(1, Ordering::SeqCst);
         let guest = self.known.lock().unwrap().get(digest).cloned();
         let guest = guest.ok_or_else(|| FetchError::Denied(digest.clone()))?;

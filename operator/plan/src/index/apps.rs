@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use shoal_crds::{App, RuntimePool};
 
-use super::{Answer, Index, Memory, version::is_older};
+use super::{Answer, BuildKey, Index, Memory, Rejections, version::is_old};
 use crate::{AppKey, ObjectKey, port::Holder};
 
 /// An App, what the builder said about its images, and what was decided for it.
@@ -18,14 +18,14 @@ pub(crate) struct AppEntry {
     pub(crate) app: Option<Arc<App>>,
     /// Answers to [`crate::Question::Resolve`], by image.
     pub(crate) images: BTreeMap<String, Answer<String>>,
-    /// Digests whose builds it looks at.
-    pub(crate) digests: BTreeSet<String>,
+    /// Builds that it looks at.
+    pub(crate) builds: BTreeSet<BuildKey>,
     /// What was decided.
     pub(crate) memory: Memory,
     /// Apps that had this name and are gone, to be cleaned up.
     pub(crate) former: Vec<Former>,
-    /// Why the API server refused the Service, for the Service that it refused.
-    pub(crate) service_rejected: Option<ServiceRejection>,
+    /// What the API server refused to write.
+    pub(crate) rejections: Rejections,
     /// When the App was found gone.
     pub(crate) gone_since: Option<Timestamp>,
 }
@@ -37,17 +37,6 @@ pub(crate) struct Former {
     pub(crate) uid: String,
     /// Pods that were told about it.
     pub(crate) pods: BTreeSet<Arc<str>>,
-}
-
-/// The API server refused a Service.
-#[derive(Clone, Debug)]
-pub(crate) struct ServiceRejection {
-    /// `metadata.generation` of the App that asked for it.
-    pub(crate) generation: i64,
-    /// Why.
-    pub(crate) message: String,
-    /// When to try again.
-    pub(crate) retry_at: Timestamp,
 }
 
 /// The App as one that holds a port.
@@ -68,7 +57,7 @@ impl AppEntry {
         let Some(app) = self.app.take() else { return };
         let memory = std::mem::take(&mut self.memory);
         self.images.clear();
-        self.service_rejected = None;
+        self.rejections.clear();
         self.former.push(Former {
             uid: app.metadata.uid.clone().unwrap_or_default(),
             pods: memory.instructions.into_keys().collect(),
@@ -79,13 +68,20 @@ impl AppEntry {
 impl Index {
     pub(super) fn apply_app(&mut self, app: App) {
         let key = ObjectKey::of(&app.metadata);
+        self.unreadable.forget(&key);
         let entry = self.apps.entry(key.clone()).or_default();
         if let Some(known) = entry.app.as_deref() {
-            if is_older(&app.metadata, &known.metadata) {
+            if is_old(&app.metadata, &known.metadata) {
                 return;
             }
             if known.metadata.uid != app.metadata.uid {
                 entry.bury();
+            } else if known.metadata.generation != app.metadata.generation {
+                // The pull secret may be another.
+                entry
+                    .images
+                    .retain(|_, answer| matches!(answer, Answer::Known(_)));
+                self.builds.forget_passing_refusals(&entry.builds);
             }
         }
         entry.gone_since = None;
@@ -95,6 +91,10 @@ impl Index {
     }
 
     pub(super) fn delete_app(&mut self, key: &ObjectKey, uid: Option<&str>) {
+        if self.unreadable.contains(key) {
+            self.unreadable.forget(key);
+            self.dirty.insert(key.clone());
+        }
         let Some(entry) = self.apps.get_mut(key) else {
             return;
         };
@@ -108,7 +108,7 @@ impl Index {
         if self.leading {
             entry.bury();
         } else if let Some(entry) = self.apps.remove(key) {
-            self.builds.forget(key, &entry.digests);
+            self.builds.forget(key, &entry.builds);
             self.placements.set(key, BTreeSet::new());
         }
         self.dirty.insert(key.clone());
@@ -119,6 +119,7 @@ impl Index {
             .iter()
             .filter(|(_, e)| e.app.is_some())
             .map(|(key, _)| key.clone())
+            .chain(self.unreadable.iter().map(|(key, _)| key.clone()))
             .collect()
     }
 
@@ -157,27 +158,24 @@ impl Index {
         self.dirty.extend(touched);
     }
 
-    /// The API server refused the App's Service (a 4xx that trying again does not mend).
-    pub fn service_rejected(&mut self, key: &AppKey, message: &str, now: Timestamp) {
-        let Some(entry) = self.apps.get_mut(key) else {
-            return;
-        };
-        let Some(app) = entry.app.as_deref() else {
-            return;
-        };
-        entry.service_rejected = Some(ServiceRejection {
-            generation: app.metadata.generation.unwrap_or_default(),
-            message: message.to_owned(),
-            retry_at: now + jiff::SignedDuration::from_mins(1),
-        });
-        self.dirty.insert(key.clone());
-    }
-
     /// The port that the App's objects say it has: its status, which the operator alone may write, before its
     /// Service, which others may.
     pub(crate) fn recorded_port(&self, key: &AppKey, app: &App) -> Option<u16> {
         let status = app.status.as_ref().and_then(|status| status.port);
         let service = self.services.target_port(key, app.metadata.uid.as_deref());
         status.or(service).and_then(|port| u16::try_from(port).ok())
+    }
+
+    /// The ports of Apps that cannot be read, as their Services say: nobody else gets them.
+    pub(super) fn ports_of_unreadable(&self) -> impl Iterator<Item = (Holder, u16)> {
+        self.unreadable.iter().filter_map(|(key, uid)| {
+            let port = self.services.target_port(key, Some(uid))?;
+            let holder = Holder {
+                created: Timestamp::MIN,
+                uid: uid.clone(),
+                app: key.clone(),
+            };
+            Some((holder, u16::try_from(port).ok()?))
+        })
     }
 }

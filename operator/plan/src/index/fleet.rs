@@ -16,7 +16,9 @@ pub(crate) struct Fleet {
     pub(crate) nodes: BTreeMap<String, FleetNode>,
     /// How many of them may get apps that they do not have.
     pub(crate) accepting: usize,
-    /// Some were not heard yet, and may still be until then.
+    /// Some were not heard yet.
+    pub(crate) has_unheard: bool,
+    /// Until when at least those are left as they are, if that ends by itself.
     pub(crate) unheard_until: Option<Timestamp>,
 }
 
@@ -43,13 +45,17 @@ impl Index {
             .nodes()
             .filter_map(|(node, pods)| Some((node.clone(), self.fleet_node(node, pods, now)?)))
             .collect();
-        let unheard = nodes.values().filter_map(|node| match node.standing {
-            Standing::Unheard(until) => Some(until),
-            _ => None,
-        });
+        let unheard: Vec<Option<Timestamp>> = nodes
+            .values()
+            .filter_map(|node| match node.standing {
+                Standing::Unheard(until) => Some(until),
+                _ => None,
+            })
+            .collect();
         let fleet = Arc::new(Fleet {
             accepting: nodes.values().filter(|node| node.facts.accepts_new).count(),
-            unheard_until: unheard.min(),
+            has_unheard: !unheard.is_empty(),
+            unheard_until: unheard.into_iter().flatten().min(),
             nodes,
         });
         self.fleet = Some(Arc::clone(&fleet));
@@ -64,7 +70,7 @@ impl Index {
     ) -> Option<FleetNode> {
         let facts = self.nodes.get(node)?;
         let usable = pods.iter().filter_map(|uid| {
-            let standing = self.runtimes.standing(uid, now);
+            let standing = self.standing(uid, now);
             let order = match standing {
                 Standing::Serving => 1,
                 Standing::Unheard(_) => 0,

@@ -20,6 +20,8 @@ pub(crate) struct Memory {
     pub(crate) drains: BTreeMap<Arc<str>, Drain>,
     /// When the App first answered on a node while no slice had an endpoint.
     pub(crate) first_answer_at: Option<Timestamp>,
+    /// When slices of an earlier Service of the name were first seen.
+    pub(crate) orphans_since: Option<Timestamp>,
     /// Since when the wanted status differs from the written one by progress alone.
     pub(crate) status_held_since: Option<Timestamp>,
     /// When a plan last had a status to write.

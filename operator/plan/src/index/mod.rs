@@ -11,11 +11,14 @@ mod namespaces;
 mod nodes;
 mod placements;
 mod pods;
+mod rejections;
 mod report;
 mod runtimes;
 mod services;
 mod slices;
+mod standing;
 mod stores;
+mod unreadable;
 mod version;
 mod watched;
 
@@ -30,16 +33,19 @@ use crate::{
 };
 
 pub(crate) use apps::{AppEntry, holder};
-pub(crate) use builds::{Answer, Builds, Refused};
+pub use builds::Built;
+pub(crate) use builds::{Again, Answer, Build, BuildKey, Builds, Refused};
 pub(crate) use fleet::{Fleet, FleetNode};
 pub(crate) use memory::{Drain, Memory};
 pub(crate) use nodes::NodeFacts;
 pub(crate) use placements::Placements;
 pub use pods::RuntimePod;
+pub(crate) use rejections::{Refusable, Rejection, Rejections};
 pub use report::{AppReport, Hello, ReportState};
-pub(crate) use runtimes::{Runtimes, Standing};
+pub(crate) use runtimes::Runtimes;
 pub(crate) use services::ServiceEntry;
 pub(crate) use slices::{SliceEntry, Slices};
+pub(crate) use standing::Standing;
 pub(crate) use stores::Stores;
 pub use watched::Watched;
 
@@ -47,6 +53,7 @@ pub use watched::Watched;
 #[derive(Debug)]
 pub struct Index {
     pub(crate) apps: BTreeMap<AppKey, AppEntry>,
+    pub(crate) unreadable: unreadable::Unreadable,
     pub(crate) services: services::Services,
     pub(crate) slices: Slices,
     pub(crate) stores: Stores,
@@ -64,10 +71,11 @@ pub struct Index {
 
 impl Index {
     /// An index that knows nothing yet. `started`: when this process began to listen for runtimes; those that are
-    /// not heard within 5 s of it are taken for gone.
+    /// not heard yet stay as they are until something speaks against them.
     pub fn new(started: Timestamp) -> Self {
         Self {
             apps: BTreeMap::new(),
+            unreadable: unreadable::Unreadable::default(),
             services: services::Services::default(),
             slices: Slices::default(),
             stores: Stores::default(),
@@ -97,6 +105,7 @@ impl Index {
                 let app = entry.app.as_deref()?;
                 Some((holder(key, app), self.recorded_port(key, app)?))
             })
+            .chain(self.ports_of_unreadable())
             .collect();
         for (holder, port) in claims {
             self.ports.claim(port, holder, now);
@@ -152,6 +161,7 @@ impl Index {
         keys.extend(self.placements.told(pod));
         keys.extend(self.slices.services_naming(pod));
         for key in keys {
+            all.keep.extend(self.unreadable.app_ref(&key));
             let Some(entry) = self.apps.get(&key) else {
                 continue;
             };
@@ -173,10 +183,13 @@ impl Index {
     /// What a pod may open and fetch.
     pub fn pod_grants(&self, pod: &str) -> PodGrants {
         let mut grants = PodGrants::default();
-        let mut keys = self.runtimes.apps_reported_by(pod);
-        keys.extend(self.placements.told(pod));
+        // What the pod itself says is no reason to give it anything.
+        let mut keys = self.placements.told(pod);
         keys.extend(self.slices.services_naming(pod));
         for key in keys {
+            if self.unreadable.contains(&key) {
+                grants.store_ids.extend(self.stores.ids_of(&key));
+            }
             let Some(entry) = self.apps.get(&key).filter(|entry| entry.app.is_some()) else {
                 continue;
             };

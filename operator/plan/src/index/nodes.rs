@@ -16,6 +16,8 @@ pub(crate) struct NodeFacts {
     pub(crate) labels: BTreeMap<String, String>,
     /// New apps may come here: it is neither cordoned nor being deleted.
     pub(crate) accepts_new: bool,
+    /// Kubernetes does not say that it is not ready.
+    pub(crate) ready: bool,
 }
 
 impl NodeFacts {
@@ -25,7 +27,12 @@ impl NodeFacts {
             .as_ref()
             .and_then(|spec| spec.unschedulable)
             .unwrap_or(false);
+        let conditions = node.status.iter().flat_map(|status| &status.conditions);
+        let unready = conditions
+            .flatten()
+            .any(|one| one.type_ == "Ready" && one.status != "True");
         Self {
+            ready: !unready,
             labels: node.metadata.labels.clone().unwrap_or_default(),
             accepts_new: !cordoned && node.metadata.deletion_timestamp.is_none(),
         }
@@ -56,12 +63,17 @@ impl Index {
         if self.nodes.get(&name) == Some(&facts) {
             return;
         }
-        self.nodes.insert(name.clone(), facts);
+        let ready = facts.ready;
+        let before = self.nodes.insert(name.clone(), facts);
+        if before.is_none_or(|before| before.ready != ready) {
+            self.touch_pods_of(&name);
+        }
         self.touch_node(&name);
     }
 
     pub(super) fn delete_node(&mut self, key: &ObjectKey, _uid: Option<&str>) {
         if self.nodes.remove(&*key.name).is_some() {
+            self.touch_pods_of(&key.name);
             self.touch_node(&key.name);
         }
     }
@@ -71,6 +83,14 @@ impl Index {
             .keys()
             .map(|name| ObjectKey::new("", name))
             .collect()
+    }
+
+    /// The node's pods may stand otherwise than before.
+    fn touch_pods_of(&mut self, node: &str) {
+        let pods = self.runtimes.by_node.get(node).cloned();
+        for pod in pods.into_iter().flatten() {
+            self.touch_pod(&pod);
+        }
     }
 
     /// A node is another than before: for the Apps on it, and for those that look for one.

@@ -26,6 +26,8 @@ pub struct RuntimePod {
     pub deleting: bool,
     /// Its containers have ended for good.
     pub ended: bool,
+    /// Its condition `Ready` holds.
+    pub ready: bool,
     /// `metadata.creationTimestamp`
     pub created: Timestamp,
 }
@@ -52,6 +54,11 @@ impl RuntimePod {
             ips: ips.filter_map(|ip| ip.ip.parse().ok()).collect(),
             deleting: pod.metadata.deletion_timestamp.is_some(),
             ended: matches!(phase, Some("Failed" | "Succeeded")),
+            ready: status
+                .iter()
+                .flat_map(|status| &status.conditions)
+                .flatten()
+                .any(|one| one.type_ == "Ready" && one.status == "True"),
             created: pod
                 .metadata
                 .creation_timestamp

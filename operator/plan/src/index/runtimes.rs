@@ -5,45 +5,25 @@ use std::{
     sync::Arc,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{AppReport, Hello, Index, RuntimePod};
-use crate::{AppKey, AppRef, ObjectKey};
-
-/// How long a runtime that was not heard yet is left as its slices say.
-const HEARD_WITHIN: SignedDuration = SignedDuration::from_secs(5);
-
-/// More apps than a node can have, its ports being as many as they are: what a runtime says beyond is no report.
-const MOST_REPORTS: usize = 32_768;
-
-/// How a runtime pod stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// Its runtime is connected and takes apps.
-    Serving,
-    /// Not heard yet, and may still be: what it had stays as it is until then.
-    Unheard(Timestamp),
-    /// Connected, but about to end.
-    Leaving,
-    /// It does not answer, or is not there.
-    Gone,
-}
+use crate::{AppKey, AppRef, ObjectKey, PORTS};
 
 #[derive(Debug, Default)]
 pub(super) struct Session {
     engine_key: String,
-    connected: bool,
-    draining: bool,
+    pub(super) connected: bool,
+    pub(super) draining: bool,
     /// It has sent a full report since it was last lost.
-    reported: bool,
-    hello_at: Option<Timestamp>,
+    pub(super) reported: bool,
     reports: BTreeMap<AppRef, AppReport>,
 }
 
 /// Runtime pods by uid and by node, their sessions, and who reports which App.
 #[derive(Debug)]
 pub(crate) struct Runtimes {
-    started: Timestamp,
+    pub(super) started: Timestamp,
     pub(super) pods: HashMap<Arc<str>, RuntimePod>,
     pub(super) by_key: HashMap<ObjectKey, Arc<str>>,
     pub(super) by_node: BTreeMap<String, BTreeSet<Arc<str>>>,
@@ -63,11 +43,6 @@ impl Runtimes {
             reporting: HashMap::new(),
             engine_keys: BTreeSet::new(),
         }
-    }
-
-    /// When the time ends in which runtimes may still make themselves heard after a start.
-    pub(crate) fn settled_at(&self) -> Timestamp {
-        self.started + HEARD_WITHIN
     }
 
     /// A pod.
@@ -95,29 +70,6 @@ impl Runtimes {
         self.sessions
             .get(pod)
             .map(|session| session.engine_key.as_str())
-    }
-
-    /// How a pod stands.
-    pub(crate) fn standing(&self, uid: &str, now: Timestamp) -> Standing {
-        let Some(pod) = self.pods.get(uid).filter(|pod| !pod.ended) else {
-            return Standing::Gone;
-        };
-        let unheard_until = |deadline: Timestamp| {
-            if now < deadline {
-                Standing::Unheard(deadline)
-            } else {
-                Standing::Gone
-            }
-        };
-        match self.sessions.get(uid) {
-            None => unheard_until(self.settled_at()),
-            Some(session) if !session.connected => Standing::Gone,
-            Some(session) if !session.reported => {
-                unheard_until(session.hello_at.unwrap_or(self.started) + HEARD_WITHIN)
-            }
-            Some(session) if session.draining || pod.deleting => Standing::Leaving,
-            Some(_) => Standing::Serving,
-        }
     }
 
     /// What a pod says about an App.
@@ -187,7 +139,8 @@ impl Runtimes {
         }
         for report in reports.into_iter().map(AppReport::bounded) {
             let known = session.reports.contains_key(&report.app);
-            if !known && session.reports.len() >= MOST_REPORTS {
+            // A node has no more apps than there are ports: what a runtime says beyond is no report.
+            if !known && session.reports.len() >= PORTS {
                 continue;
             }
             if session.reports.get(&report.app) != Some(&report) {
@@ -233,11 +186,10 @@ impl Runtimes {
 
 impl Index {
     /// The runtime of a pod is connected. What it said before holds until its full report.
-    pub fn runtime_hello(&mut self, pod: &str, hello: Hello, now: Timestamp) {
+    pub fn runtime_hello(&mut self, pod: &str, hello: Hello) {
         let session = self.runtimes.sessions.entry(pod.into()).or_default();
         session.connected = true;
         session.draining = false;
-        session.hello_at = Some(now);
         session.engine_key = hello.engine_key;
         if self.runtimes.refresh_engine_keys() {
             let all: Vec<AppKey> = self.apps.keys().cloned().collect();
@@ -246,7 +198,8 @@ impl Index {
         self.runtime_changed(pod);
     }
 
-    /// The runtime of a pod reports: all that it has (`full`) or changes; `removed` (of changes) are gone.
+    /// The runtime of a pod reports: all that it has (`full`) or changes; `removed` (of changes) are gone. Changes
+    /// of nothing, before the first full report, do not count.
     pub fn runtime_report(
         &mut self,
         pod: &str,
@@ -254,16 +207,24 @@ impl Index {
         reports: Vec<AppReport>,
         removed: &[AppRef],
     ) {
-        let uid: Arc<str> = pod.into();
-        let touched = self.runtimes.report_changes(&uid, full, reports, removed);
+        let Some(session) = self.runtimes.sessions.get_mut(pod) else {
+            return;
+        };
+        let is_first = !session.reported;
+        if is_first && !full {
+            return;
+        }
+        session.reported = true;
+        let touched = self
+            .runtimes
+            .report_changes(&pod.into(), full, reports, removed);
         self.dirty.extend(touched);
-        let session = self.runtimes.sessions.entry(uid).or_default();
-        if full && !std::mem::replace(&mut session.reported, true) {
+        if is_first {
             self.runtime_changed(pod);
         }
     }
 
-    /// The runtime of a pod does not answer any more.
+    /// The runtime of a pod does not answer any more, or never did.
     pub fn runtime_lost(&mut self, pod: &str) {
         let uid: Arc<str> = pod.into();
         self.runtime_changed(pod);
@@ -279,12 +240,10 @@ impl Index {
 
     /// The runtime of a pod is about to end: its endpoints are to leave.
     pub fn runtime_draining(&mut self, pod: &str) {
-        self.runtimes
-            .sessions
-            .entry(pod.into())
-            .or_default()
-            .draining = true;
-        self.runtime_changed(pod);
+        if let Some(session) = self.runtimes.sessions.get_mut(pod) {
+            session.draining = true;
+            self.runtime_changed(pod);
+        }
     }
 
     fn runtime_changed(&mut self, pod: &str) {

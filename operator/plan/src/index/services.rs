@@ -7,7 +7,7 @@ use k8s_openapi::{
     apimachinery::pkg::{apis::meta::v1::OwnerReference, util::intstr::IntOrString},
 };
 
-use super::{Index, version::is_older};
+use super::{Index, version::is_old};
 use crate::ObjectKey;
 
 /// A Service, as far as it matters.
@@ -94,7 +94,7 @@ impl Index {
     pub(super) fn apply_service(&mut self, service: Service) {
         let key = ObjectKey::of(&service.metadata);
         if let Some(ServiceEntry::OfApp { service: known, .. }) = self.services.get(&key)
-            && is_older(&service.metadata, &known.metadata)
+            && is_old(&service.metadata, &known.metadata)
         {
             return;
         }

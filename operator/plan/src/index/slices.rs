@@ -7,7 +7,7 @@ use std::{
 
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
-use super::{Index, version::is_older};
+use super::{Index, version::is_old};
 use crate::{
     ObjectKey,
     slice::{MANAGED_BY_LABEL, SERVICE_NAME_LABEL, is_terminating, pod_uid},
@@ -152,7 +152,7 @@ impl Index {
     pub(super) fn apply_slice(&mut self, slice: EndpointSlice) {
         let key = ObjectKey::of(&slice.metadata);
         if let Some((_, SliceEntry::Ours(known))) = self.slices.by_key.get(&key)
-            && is_older(&slice.metadata, &known.metadata)
+            && is_old(&slice.metadata, &known.metadata)
         {
             return;
         }

@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use shoal_crds::{Interface, Store};
 
-use super::{Index, version::is_older};
+use super::{Index, version::is_old};
 use crate::{AppKey, ObjectKey};
 
 /// Age of a Store: of two that claim the same, the lesser counts.
@@ -142,7 +142,7 @@ impl Index {
     pub(super) fn apply_store(&mut self, store: Store) {
         let key = ObjectKey::of(&store.metadata);
         if let Some(known) = self.stores.by_key.get(&key)
-            && is_older(&store.metadata, &known.metadata)
+            && is_old(&store.metadata, &known.metadata)
         {
             return;
         }

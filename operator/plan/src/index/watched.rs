@@ -18,6 +18,8 @@ pub trait Watched: Sized {
     fn apply(self, index: &mut Index);
     /// Takes note that an object is gone. With a uid: unless another has its name by now.
     fn delete(index: &mut Index, key: &ObjectKey, uid: Option<&str>);
+    /// Takes note that there is an object that cannot be read.
+    fn leave(_index: &mut Index, _key: &ObjectKey, _uid: &str) {}
     /// Every object of the kind that the index knows.
     fn known(index: &Index) -> Vec<ObjectKey>;
     /// Its metadata.
@@ -32,15 +34,29 @@ impl Index {
 
     /// An object is gone; `object` is its last state.
     pub fn delete<T: Watched>(&mut self, object: &T) {
-        let metadata = object.metadata();
+        self.delete_by_metadata::<T>(object.metadata());
+    }
+
+    /// An object that had this metadata is gone.
+    pub fn delete_by_metadata<T: Watched>(&mut self, metadata: &ObjectMeta) {
         T::delete(self, &ObjectKey::of(metadata), metadata.uid.as_deref());
     }
 
-    /// These are all the objects of the kind that there are.
-    pub fn reset<T: Watched>(&mut self, objects: Vec<T>) {
+    /// There is an object of the kind that has this name and uid and cannot be read: it stays as it was known, and
+    /// what was made for it as it is.
+    pub fn leave<T: Watched>(&mut self, key: &ObjectKey, uid: &str) {
+        T::leave(self, key, uid);
+    }
+
+    /// These are all the objects of the kind that there are, with those that cannot be read (name and uid).
+    pub fn reset<T: Watched>(&mut self, objects: Vec<T>, unreadable: &[(ObjectKey, String)]) {
         let mut gone: std::collections::HashSet<ObjectKey> = T::known(self).into_iter().collect();
         for object in &objects {
             gone.remove(&ObjectKey::of(object.metadata()));
+        }
+        for (key, uid) in unreadable {
+            gone.remove(key);
+            T::leave(self, key, uid);
         }
         for key in gone {
             T::delete(self, &key, None);
@@ -52,7 +68,7 @@ impl Index {
 }
 
 macro_rules! watched {
-    ($($kind:ty: $apply:ident, $delete:ident, $known:ident;)+) => { $(
+    ($($kind:ty: $apply:ident, $delete:ident, $known:ident $(, $leave:ident)?;)+) => { $(
         impl Watched for $kind {
             fn apply(self, index: &mut Index) {
                 index.$apply(self);
@@ -60,6 +76,9 @@ macro_rules! watched {
             fn delete(index: &mut Index, key: &ObjectKey, uid: Option<&str>) {
                 index.$delete(key, uid);
             }
+            $(fn leave(index: &mut Index, key: &ObjectKey, uid: &str) {
+                index.$leave(key, uid);
+            })?
             fn known(index: &Index) -> Vec<ObjectKey> {
                 index.$known()
             }
@@ -71,7 +90,7 @@ macro_rules! watched {
 }
 
 watched! {
-    App: apply_app, delete_app, known_apps;
+    App: apply_app, delete_app, known_apps, leave_app;
     Store: apply_store, delete_store, known_stores;
     Service: apply_service, delete_service, known_services;
     EndpointSlice: apply_slice, delete_slice, known_slices;

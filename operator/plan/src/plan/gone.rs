@@ -1,19 +1,20 @@
 //! What an App leaves behind.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 
 use crate::{
     AppKey, AppRef, Index, Instruction, PodInstruction,
-    index::AppEntry,
+    index::{AppEntry, Memory},
     output::Plan,
     slice,
     store::{self, Binding},
 };
 
-/// How long garbage collection has to remove our slices after their App. (With `--cascade=orphan` it never does,
-/// and the port must not be handed out while they name it.)
+/// How long garbage collection has to remove our slices after their App or Service. (With `--cascade=orphan` it never
+/// does, and requests would go on being sent where they point.)
 const COLLECTED_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// Apps that had this name before: their ports rest, pods stop them.
@@ -53,9 +54,7 @@ pub(super) fn plan(
     stop_everywhere(index, key, &mut entry, plan);
     index.placements.set(key, std::collections::BTreeSet::new());
     index.placements.set_hungry(key, false);
-    index
-        .builds
-        .forget(key, &std::mem::take(&mut entry.digests));
+    index.builds.forget(key, &std::mem::take(&mut entry.builds));
     if entry.app.is_none() {
         let unused = Binding {
             stores: BTreeMap::new(),
@@ -98,6 +97,30 @@ fn stop_everywhere(index: &mut Index, key: &AppKey, entry: &mut AppEntry, plan: 
                 plan.instructions.push(stop);
             }
         }
+    }
+}
+
+/// Removes our slices of Services that the App does not have any more, if nobody else does in time. `current`: uid of
+/// the one that it has.
+pub(super) fn collect_orphans(
+    index: &Index,
+    key: &AppKey,
+    current: Option<&str>,
+    memory: &mut Memory,
+    now: Timestamp,
+    plan: &mut Plan,
+) {
+    let orphan = |slice: &&Arc<EndpointSlice>| !slice::is_of(slice, current);
+    let mut left = index.slices.ours(key).filter(orphan).peekable();
+    if left.peek().is_none() {
+        memory.orphans_since = None;
+        return;
+    }
+    let until = *memory.orphans_since.get_or_insert(now) + COLLECTED_WITHIN;
+    if now >= until {
+        plan.writes.extend(left.map(|slice| slice::delete(slice)));
+    } else {
+        plan.recheck(until);
     }
 }
 

@@ -83,11 +83,8 @@ impl Planner<'_> {
         {
             plan.recheck(until);
         }
-        let settled_at = self.index.runtimes.settled_at();
-        let unsettled_until = fleet
-            .unheard_until
-            .map(|_| settled_at)
-            .filter(|at| *at > self.now);
+        let unsettled_until =
+            Some(self.index.runtimes.heard_by()).filter(|at| fleet.has_unheard && *at > self.now);
         let nodes = if blocked {
             BTreeSet::new()
         } else {
@@ -181,7 +178,7 @@ impl Planner<'_> {
         let chosen: BTreeSet<&Arc<str>> = placed.pods.values().collect();
         let view = |uid: &Arc<str>| PodView {
             uid: Arc::clone(uid),
-            standing: self.index.runtimes.standing(uid, self.now),
+            standing: self.index.standing(uid, self.now),
             chosen: chosen.contains(uid),
             answers: self.report(uid).is_some_and(AppReport::answers),
             shown: shown.get(uid).copied(),
@@ -253,7 +250,7 @@ impl Planner<'_> {
         is_wanted: bool,
     ) -> Vec<NodeFact> {
         let fact = |(node, pod): (&String, &Arc<str>)| {
-            let standing = self.index.runtimes.standing(pod, self.now);
+            let standing = self.index.standing(pod, self.now);
             let report = self.report(pod);
             let served = match (standing, report, assignment) {
                 (Standing::Unheard(_), _, _) => Served::Unheard,
@@ -292,11 +289,17 @@ fn served(report: &AppReport, assignment: &Assignment, is_wanted: bool) -> Serve
     }
 }
 
+/// Whether the report's own reason says why the App is not served as wanted: that of a state which is over does not.
+fn speaks(served: Served, report: &AppReport) -> bool {
+    let failed = matches!(served, Served::Failed | Served::FormerFailed);
+    !report.reason.is_empty() && (failed || report.state == ReportState::Fetching)
+}
+
 fn why(served: Served, report: Option<&AppReport>) -> (Option<String>, String) {
     let bounded = |text: &str, length: usize| text.chars().take(length).collect::<String>();
     match (served, report) {
         (Served::Current | Served::Unheard, _) => (None, String::new()),
-        (Served::Failed | Served::FormerFailed, Some(report)) if !report.reason.is_empty() => (
+        (_, Some(report)) if speaks(served, report) => (
             Some(bounded(&report.reason, 128)),
             bounded(&report.message, 1024),
         ),

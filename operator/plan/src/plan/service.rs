@@ -10,7 +10,7 @@ use super::{Planner, own_slices};
 use crate::{
     AppEvent, EventType, Priority, WriteAction,
     endpoint::{Decision, PodView},
-    index::{AppEntry, Memory, ReportState, ServiceEntry, SliceEntry},
+    index::{AppEntry, Memory, Refusable, Rejections, ReportState, ServiceEntry, SliceEntry},
     output::Plan,
     port::Allocation,
     service,
@@ -145,7 +145,7 @@ impl Planner<'_> {
             self.clean_up(plan);
         }
         let Some(patch) = service::patch(desired, found) else {
-            entry.service_rejected = None;
+            entry.rejections.forget(Refusable::Service);
             return None;
         };
         let rejected = self.rejected(entry, plan);
@@ -170,16 +170,8 @@ impl Planner<'_> {
     }
 
     /// Why the API server refused the Service, and whether to try again now.
-    fn rejected(&self, entry: &mut AppEntry, plan: &mut Plan) -> Option<(Verdict, bool)> {
-        let generation = self.app.metadata.generation.unwrap_or_default();
-        if entry
-            .service_rejected
-            .as_ref()
-            .is_some_and(|r| r.generation != generation)
-        {
-            entry.service_rejected = None;
-        }
-        let rejection = entry.service_rejected.as_ref()?;
+    fn rejected(&self, entry: &AppEntry, plan: &mut Plan) -> Option<(Verdict, bool)> {
+        let rejection = entry.rejections.get(Refusable::Service)?;
         let again = rejection.retry_at <= self.now;
         if !again {
             plan.recheck(rejection.retry_at);
@@ -245,14 +237,15 @@ impl Planner<'_> {
         self.now < until
     }
 
-    /// Writes the slices that are not as `decisions` say.
+    /// Writes the slices that are not as `decisions` say. Returns why the API server refused that, if it did.
     pub(super) fn program(
         &self,
         ours: &Service,
         port: u16,
         decisions: &BTreeMap<Arc<str>, Decision>,
+        rejections: &mut Rejections,
         plan: &mut Plan,
-    ) {
+    ) -> Option<Verdict> {
         let publish = ours
             .spec
             .as_ref()
@@ -279,7 +272,19 @@ impl Planner<'_> {
         if self.index.namespaces.is_terminating(&self.key.namespace) {
             writes.retain(|write| !matches!(write.action, WriteAction::CreateSlice(_)));
         }
+        if writes.is_empty() {
+            rejections.forget(Refusable::Slice);
+            return None;
+        }
+        let rejection = rejections.get(Refusable::Slice);
+        if let Some(rejection) = rejection.filter(|one| one.retry_at > self.now) {
+            plan.recheck(rejection.retry_at);
+            // What does not answer is to leave whatever became of the rest.
+            writes.retain(|write| write.priority == Priority::Remove);
+        }
         plan.writes.extend(writes);
+        let text = |why: &str| format!("the API server refused an EndpointSlice: {why}");
+        rejection.map(|one| Verdict::fails(Reason::EndpointsRejected, text(&one.message)).retried())
     }
 }
 

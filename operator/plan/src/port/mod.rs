@@ -18,6 +18,9 @@ const FIRST_PORT: u16 = 10_000;
 const LAST_PORT: u16 = 32_767;
 const FIRST_RESERVED: u16 = 15_000;
 const LAST_RESERVED: u16 = 15_090;
+/// How many ports there are, and so how many apps a node can have.
+pub const PORTS: usize =
+    (LAST_PORT - FIRST_PORT + 1) as usize - (LAST_RESERVED - FIRST_RESERVED + 1) as usize;
 /// Ports are handed out from blocks of `1 << BLOCK_BITS`.
 const BLOCK_BITS: u16 = 7;
 /// How long a freed port is not used again.

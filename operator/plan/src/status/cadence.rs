@@ -68,14 +68,19 @@ fn condition(status: &AppStatus, type_: ConditionType) -> Option<&Condition> {
 }
 
 fn is_progress(status: &AppStatus) -> bool {
+    let progress = [Reason::Progressing, Reason::CodeUnavailable].map(Reason::as_str);
     let ready = condition(status, ConditionType::Ready);
-    ready.is_some_and(|ready| ready.reason == Reason::Progressing.as_str())
+    ready.is_some_and(|ready| progress.contains(&ready.reason.as_str()))
 }
 
-/// The status with its lists in one order: they are maps to the API server, which may keep an order of its own.
+/// The status with its lists in one order: they are maps to the API server, which may keep an order of its own, and
+/// entries of others, which no write of ours removes.
 fn ordered(status: &AppStatus) -> AppStatus {
     let mut status = status.clone();
     status.nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    status
+        .conditions
+        .retain(|one| ConditionType::parse(&one.type_).is_some());
     status.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
     status
 }

@@ -2,14 +2,10 @@
 
 use shoal_crds::{Condition, ConditionStatus, ConditionType, Reason};
 
-use super::{Facts, Served, Verdict, time};
+use super::{Facts, NodeFact, Served, Verdict, time};
 
 /// Reasons of nodes that no further try mends.
-const FINAL: [Reason; 3] = [
-    Reason::LinkFailed,
-    Reason::InvalidAssignment,
-    Reason::BadSignature,
-];
+const FINAL: [Reason; 2] = [Reason::LinkFailed, Reason::InvalidAssignment];
 
 /// The conditions of an App.
 pub(super) struct Conditions {
@@ -231,13 +227,20 @@ fn ready(facts: &Facts<'_>, steps: &Steps, available: bool) -> Verdict {
     if let Some(fault) = node_fault(facts, available) {
         return fault;
     }
-    let text = match facts.revision {
+    let mut text = match facts.revision {
         Some(_) => format!(
             "{current} of {} nodes serve the current revision",
             facts.desired()
         ),
         None => "the app is being prepared".to_owned(),
     };
+    if let Some(node) = facts.nodes.iter().find(|node| lacks_code(node)) {
+        let trouble = format!("node `{}`: {}", node.name, node.message);
+        if !available {
+            return Verdict::fails(Reason::CodeUnavailable, trouble).retried();
+        }
+        text = format!("{text}; {trouble}");
+    }
     Verdict::fails(Reason::Progressing, text).retried()
 }
 
@@ -275,6 +278,11 @@ fn unheard(facts: &Facts<'_>, available: bool) -> Option<Verdict> {
         || (ready.status == ConditionStatus::False && ready.reason != Reason::Suspended.as_str());
     let stalled = condition(facts, ConditionType::Stalled).is_some();
     holds.then(|| Verdict::stored(ready, !stalled))
+}
+
+fn lacks_code(node: &NodeFact) -> bool {
+    let waits = matches!(node.served, Served::Nothing | Served::Former);
+    waits && node.reason.as_deref() == Some(Reason::CodeUnavailable.as_str())
 }
 
 fn node_fault(facts: &Facts<'_>, available: bool) -> Option<Verdict> {

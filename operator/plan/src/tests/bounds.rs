@@ -26,15 +26,25 @@ fn a_change_touches_only_the_apps_that_it_concerns() {
     world.index.runtime_report(&uid, false, vec![report], &[]);
     assert_eq!(world.index.take_dirty(), [touched]);
 
+    let now = world.now;
     let service = world.api.services[&key("app-7")].clone();
-    world.index.apply(service);
+    let service = world.api.put_service(service, now);
+    world.index.apply(service.clone());
     assert_eq!(world.index.take_dirty(), [key("app-7")]);
     let slice = world.api.slices.values().next().unwrap().clone();
-    world.index.apply(slice);
+    let slice = world.api.put_slice(slice, now);
+    world.index.apply(slice.clone());
     assert_eq!(world.index.take_dirty().len(), 1);
     let store = world.api.stores[&key("app-9-default")].clone();
-    world.index.apply(store);
+    let store = world.api.put_store(store, now);
+    world.index.apply(store.clone());
     assert_eq!(world.index.take_dirty(), [key("app-9")]);
+    let app = world.api.apps[&key("app-3")].clone();
+    world.index.apply(app);
+    world.index.apply(service);
+    world.index.apply(slice);
+    world.index.apply(store);
+    assert_eq!(world.index.take_dirty(), [], "as they were");
 
     let on_node: BTreeSet<_> = world
         .runtime("node3")

@@ -94,3 +94,80 @@ fn components_that_do_not_fit_together_are_refused_by_name() {
         assert!(message.contains(named), "{message}");
     }
 }
+
+#[test]
+fn what_no_runtime_takes_is_refused_before_it_is_sent() {
+    let with = |change: &dyn Fn(&mut crate::ComponentDescription)| {
+        let mut one = component("api", &[]);
+        change(&mut one);
+        vec![one]
+    };
+    let many = |count: usize| -> Vec<_> {
+        (0..count)
+            .map(|n| crate::ComponentDescription {
+                routes: vec![format!("/{n}")],
+                ..component(&format!("c{n}"), &[])
+            })
+            .collect()
+    };
+    let cases = [
+        (many(65), "UnsupportedArtifact"),
+        (with(&|c| c.name = "a b".to_owned()), "UnsupportedArtifact"),
+        (with(&|c| c.name = "a/b".to_owned()), "UnsupportedArtifact"),
+        (
+            with(&|c| c.routes = (0..1025).map(|n| format!("/{n}")).collect()),
+            "InvalidRoute",
+        ),
+        (
+            with(&|c| c.routes = vec!["/a//b".to_owned()]),
+            "InvalidRoute",
+        ),
+        (with(&|c| c.routes = vec!["/*".to_owned()]), "InvalidRoute"),
+        (
+            with(&|c| c.routes = vec!["/a/:x".to_owned(), "/a/:y".to_owned()]),
+            "InvalidRoute",
+        ),
+        (
+            with(&|c| {
+                c.env.insert("BIG".to_owned(), "x".repeat(1 << 20));
+            }),
+            "UnsupportedArtifact",
+        ),
+        (
+            with(&|c| {
+                c.env.insert("A=B".to_owned(), String::new());
+            }),
+            "UnsupportedArtifact",
+        ),
+    ];
+    for (components, reason) in cases {
+        let mut world = World::new(1);
+        world.builder.image("hello:1", components);
+        world.app("hello", "hello:1");
+        world.advance(30);
+        assert_eq!(world.says("hello", "Built"), format!("False/{reason}"));
+        assert!(world.runtime("node1").assigned.is_empty());
+    }
+    let mut world = World::new(1);
+    world.builder.image("hello:1", many(64));
+    world.app("hello", "hello:1");
+    world.advance(30);
+    assert!(world.is_ready("hello"));
+}
+
+#[test]
+fn an_environment_that_no_runtime_takes_changes_nothing_that_runs() {
+    let mut world = World::new(1);
+    world.ready_app("hello");
+    let before = world.runtime("node1").assigned.clone();
+    world.edit("hello", |app| {
+        app.spec.env = Some(vec![EnvVar {
+            name: "BIG".into(),
+            value: "x".repeat(1 << 20),
+        }]);
+    });
+    world.advance(30);
+    assert_eq!(world.says("hello", "Ready"), "False/RevisionFailed");
+    assert_eq!(world.says("hello", "Available"), "True/EndpointsReady");
+    assert_eq!(world.runtime("node1").assigned, before);
+}

@@ -122,3 +122,41 @@ fn a_slice_that_pretends_to_be_ours_without_an_app_is_removed() {
     assert!(!world.api.slices.contains_key(&key("fake")));
     assert!(world.is_ready("hello"));
 }
+
+#[test]
+fn an_app_that_cannot_be_read_is_left_as_it_is() {
+    let mut world = World::new(2);
+    world.ready_app("hello");
+    world.ready_app("other");
+    let app = world.api.apps.remove(&key("hello")).unwrap();
+    let uid = app.metadata.uid.clone().unwrap();
+    world.api.unreadable.push((key("hello"), uid));
+    for restarted in [false, true] {
+        if restarted {
+            world.restart();
+        } else {
+            let others: Vec<_> = world.api.apps.values().cloned().collect();
+            world.index.reset(others, &world.api.unreadable);
+        }
+        world.advance(120);
+        assert_eq!(world.written(), []);
+        for runtime in world.runtimes.values() {
+            assert_eq!(runtime.apps.len(), 2);
+            let all = world.index.node_assignments(&runtime.pod.uid);
+            assert_eq!(all.set.len() + all.keep.len(), 2);
+            assert_eq!(world.index.pod_grants(&runtime.pod.uid).store_ids.len(), 2);
+        }
+    }
+    world.ready_app("third");
+    assert_ne!(
+        world.status("third").port,
+        app.status.as_ref().unwrap().port
+    );
+    world
+        .index
+        .delete_by_metadata::<shoal_crds::App>(&app.metadata);
+    world.advance(120);
+    for runtime in world.runtimes.values() {
+        assert!(runtime.apps.keys().all(|app| app.name != "hello"));
+    }
+}

@@ -185,68 +185,6 @@ fn a_new_image_is_rolled_out_without_an_endpoint_leaving() {
 }
 
 #[test]
-fn while_the_builder_is_away_a_restart_leaves_everything_as_it_is() {
-    let mut world = World::new(3);
-    world.ready_app("hello");
-    world.builder.up = false;
-    world.restart();
-    world.advance(3600);
-    assert_eq!(world.written(), []);
-    let node = world.ready_nodes("hello").first().unwrap().clone();
-    let (pod, app) = {
-        let runtime = world.runtime(&node);
-        (
-            runtime.pod.uid.clone(),
-            runtime.apps.keys().next().unwrap().clone(),
-        )
-    };
-    let all = world.index.node_assignments(&pod);
-    assert_eq!((all.set, all.keep), (Vec::new(), vec![app]));
-    assert_eq!(
-        world.index.pod_grants(&pod).store_ids.len(),
-        1,
-        "it may still open its store"
-    );
-    world.builder_up(true);
-    world.advance(60);
-    assert_eq!(world.written(), []);
-    assert_eq!(world.index.node_assignments(&pod).set.len(), 1);
-}
-
-#[test]
-fn a_builder_that_cannot_pull_again_after_a_restart_does_not_make_a_ready_app_unready() {
-    let mut world = World::new(3);
-    world.ready_app("hello");
-    world
-        .builder
-        .refuse_build("hello", refusal("RegistryUnavailable", 10));
-    world.restart();
-    world.advance(600);
-    assert_eq!(world.written(), []);
-    assert!(world.is_ready("hello"));
-}
-
-#[test]
-fn code_is_made_for_the_engines_that_run() {
-    let mut world = World::new(2);
-    world.ready_app("hello");
-    world.builder.asked.clear();
-    world.add_node("node3");
-    let runtime = world.runtime("node3");
-    runtime.engine = "engine-2".to_owned();
-    let uid = runtime.pod.uid.to_string();
-    let now = world.now;
-    world.runtimes[&uid].connect(&mut world.index, now);
-    world.settle();
-    let asked: Vec<_> = world.builder.asked.iter().collect();
-    assert!(
-        matches!(asked.as_slice(), [Question::Build { engine_keys, .. }] if engine_keys.contains("engine-2")),
-        "{asked:?}"
-    );
-    assert!(world.is_ready("hello"));
-}
-
-#[test]
 fn environment_set_replaces_the_images_own_and_changes_live() {
     let mut world = World::new(2);
     world.ready_app("hello");
@@ -295,26 +233,6 @@ fn the_pull_secrets_of_the_app_go_with_its_questions() {
 }
 
 #[test]
-fn two_apps_of_one_digest_have_it_built_once() {
-    let mut world = World::new(1);
-    world.ready_app("hello");
-    world.app("again", "hello");
-    world.advance(10);
-    assert!(world.is_ready("again"));
-    let builds = world
-        .builder
-        .asked
-        .iter()
-        .filter(|question| matches!(question, Question::Build { .. }));
-    assert_eq!(builds.count(), 1);
-    assert_eq!(
-        world.builder.asked_resolves(),
-        2,
-        "each with its own credentials"
-    );
-}
-
-#[test]
 fn an_app_that_never_ran_is_told_to_nobody() {
     let mut world = World::new(2);
     world.app("hello", "missing:1");
@@ -327,4 +245,21 @@ fn an_app_that_never_ran_is_told_to_nobody() {
         "{plan:?}"
     );
     assert!(plan.instructions.is_empty());
+}
+
+#[test]
+fn a_new_pull_secret_is_tried_at_once() {
+    let mut world = World::new(1);
+    let unauthorized = refusal("ImagePullUnauthorized", 60);
+    world.builder.refuse_resolve("hello:1", unauthorized);
+    world.app("hello", "hello:1");
+    world.advance(1000);
+    world.builder.image("hello:1", vec![component("", &[])]);
+    world.edit("hello", |app| {
+        app.spec.image_pull_secrets = vec![shoal_crds::LocalObjectReference {
+            name: "pull".to_owned(),
+        }];
+    });
+    world.advance(5);
+    assert!(world.is_ready("hello"));
 }

@@ -1,6 +1,7 @@
 //! The planner against a small world: one rule a test.
 
 mod bounds;
+mod builds;
 mod components;
 mod gone;
 mod images;

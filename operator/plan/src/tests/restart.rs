@@ -1,37 +1,142 @@
 use proptest::prelude::*;
 
-use super::world::{World, component, refusal};
+use super::world::{World, component, key, refusal};
 
 #[test]
 fn until_runtimes_are_heard_everything_stays_as_it_is() {
     let mut world = World::new(3);
     world.ready_app("hello");
-    let before = world.api.endpoints(&super::world::key("hello"));
+    let before = world.api.endpoints(&key("hello"));
     world.restart_unheard();
-    world.advance(4);
+    for _ in 0..20 {
+        world.advance(4);
+        assert_eq!(world.written(), []);
+        assert_eq!(world.api.endpoints(&key("hello")), before);
+    }
+    world.hear_all();
+    world.advance(60);
+    assert_eq!(world.written(), []);
+    assert_eq!(world.api.endpoints(&key("hello")), before);
+}
+
+#[test]
+fn runtimes_that_are_heard_one_by_one_change_nothing() {
+    let mut world = World::new(3);
+    world.ready_app("hello");
+    world.ready_app("other");
+    world.restart_unheard();
+    for node in ["node3", "node1", "node2"] {
+        world.advance(20);
+        world.hear(node);
+    }
+    world.advance(60);
+    assert_eq!(world.written(), []);
+    assert!(world.is_ready("hello") && world.is_ready("other"));
+}
+
+#[test]
+fn a_leader_change_before_runtimes_are_heard_changes_nothing() {
+    let mut world = World::new(3);
+    world.ready_app("hello");
+    world.restart_unheard();
+    world.advance(30);
+    world.restart_unheard();
+    world.advance(10);
+    let (now, record) = (world.now, world.record.clone());
+    world.index.resign();
+    world.index.lead(&record, now);
+    world.advance(30);
     assert_eq!(world.written(), []);
     world.hear_all();
     world.advance(60);
     assert_eq!(world.written(), []);
-    assert_eq!(world.api.endpoints(&super::world::key("hello")), before);
 }
 
 #[test]
-fn a_runtime_that_is_not_heard_in_time_is_gone() {
+fn a_runtime_whose_report_is_late_keeps_what_it_has() {
+    let mut world = World::new(2);
+    world.ready_app("hello");
+    world.restart_unheard();
+    let greeting: Vec<_> = world.runtimes.values().map(|r| r.pod.uid.clone()).collect();
+    for uid in greeting {
+        let engine_key = "engine-1".to_owned();
+        world.index.runtime_hello(&uid, crate::Hello { engine_key });
+    }
+    world.advance(40);
+    assert_eq!(world.written(), []);
+    world.hear_all();
+    world.advance(60);
+    assert_eq!(world.written(), []);
+}
+
+/// A node dies while no operator runs; `sign` is what tells the next one of it.
+fn dies_meanwhile(sign: impl Fn(&mut World, &str)) {
     let mut world = World::new(3);
     world.ready_app("hello");
     let lost = world.ready_nodes("hello").first().unwrap().clone();
     world.runtime(&lost).alive = false;
     world.restart_unheard();
-    world.hear_all();
+    world.advance(20);
+    assert_eq!(world.written(), [], "it may still come");
+    sign(&mut world, &lost);
     world.settle();
-    assert!(
-        world.ready_nodes("hello").contains(&lost),
-        "it may still come"
-    );
+    let left = world.ready_nodes("hello");
+    assert!(!left.contains(&lost) && left.len() == 1, "{left:?}");
+    world.hear_all();
     world.advance(6);
     assert!(!world.ready_nodes("hello").contains(&lost));
     assert_eq!(world.ready_nodes("hello").len(), 2);
+}
+
+#[test]
+fn a_runtime_that_was_not_heard_and_does_not_answer_is_gone() {
+    dies_meanwhile(|world, lost| {
+        let uid = world.runtime(lost).pod.uid.clone();
+        world.index.runtime_lost(&uid);
+    });
+}
+
+#[test]
+fn a_runtime_that_was_not_heard_is_gone_with_its_pod_or_node() {
+    dies_meanwhile(|world, lost| {
+        let mut pod = world.runtime(lost).pod.clone();
+        pod.ready = false;
+        world.index.apply_runtime_pod(pod);
+    });
+    dies_meanwhile(|world, lost| {
+        world.apply_node(lost, |node| {
+            let ready = serde_json::json!([{"type": "Ready", "status": "Unknown"}]);
+            node.status.get_or_insert_default().conditions = serde_json::from_value(ready).unwrap();
+        });
+    });
+}
+
+#[test]
+fn what_kubernetes_says_right_after_a_start_does_not_count_yet() {
+    let mut world = World::new(1);
+    world.ready_app("hello");
+    world.runtime("node1").pod.ready = false;
+    world.restart_unheard();
+    world.advance(3);
+    assert_eq!(world.ready_nodes("hello").len(), 1);
+    world.advance(5);
+    assert_eq!(world.ready_nodes("hello").len(), 0);
+    world.hear_all();
+    world.advance(30);
+    assert!(world.is_ready("hello"));
+}
+
+#[test]
+fn who_was_not_heard_is_named_until_it_is_or_is_known_to_be_gone() {
+    let mut world = World::new(2);
+    world.restart_unheard();
+    let now = world.now;
+    assert_eq!(world.index.unheard_pods(now).len(), 2);
+    world.hear("node1");
+    let left = world.index.unheard_pods(now);
+    assert_eq!(left, [world.runtime("node2").pod.uid.clone()]);
+    world.index.runtime_lost(&left[0]);
+    assert!(world.index.unheard_pods(now).is_empty());
 }
 
 #[test]
@@ -127,8 +232,7 @@ fn node(node: u8) -> String {
 }
 
 fn take(world: &mut World, step: &Step) {
-    let exists =
-        |world: &World, app: u8| world.api.apps.contains_key(&super::world::key(&name(app)));
+    let exists = |world: &World, app: u8| world.api.apps.contains_key(&key(&name(app)));
     match step {
         Step::Apply(app, image) => world.app(&name(*app), IMAGES[usize::from(*image)]),
         Step::Scale(app, replicas) if exists(world, *app) => {
@@ -149,7 +253,7 @@ fn take(world: &mut World, step: &Step) {
         // Only what is asked for again: what was refused for good is asked for after a restart alone.
         Step::MendImage => world.builder.image("missing", vec![component("", &[])]),
         Step::DeleteService(app) => {
-            let key = super::world::key(&name(*app));
+            let key = key(&name(*app));
             if world.api.services.contains_key(&key) {
                 for gone in world.api.delete_service(&key) {
                     gone(&mut world.index);

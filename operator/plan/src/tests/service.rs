@@ -280,7 +280,7 @@ fn a_service_that_the_api_server_refuses_is_said_so_and_tried_again() {
     world.index.take_dirty();
     world
         .index
-        .service_rejected(&key("hello"), "port 81 is reserved", now);
+        .write_refused(&key("hello"), "Service", "port 81 is reserved", now);
     world.advance(10);
     assert_eq!(world.says("hello", "Ready"), "False/ServiceRejected");
     assert_eq!(
@@ -303,7 +303,7 @@ fn a_tampered_port_is_repaired_and_never_shared() {
     assert_ne!(first, second);
     let mut app = world.api.apps[&key("second")].clone();
     app.status.as_mut().unwrap().port = first;
-    world.api.apps.insert(key("second"), app.clone());
+    let app = world.api.put_app(app, world.now);
     world.index.apply(app);
     world.advance(30);
     assert_eq!(

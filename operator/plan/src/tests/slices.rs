@@ -137,19 +137,28 @@ fn a_slice_deleted_or_changed_by_hand_is_mended() {
 }
 
 #[test]
-fn a_slice_of_an_earlier_service_of_that_name_is_not_touched() {
-    let mut world = World::new(1);
-    world.ready_app("hello");
-    let mut old = slices(&world, "IPv4")[0].clone();
-    old.metadata.name = Some("hello-old".to_owned());
-    old.metadata.uid = None;
-    old.metadata.owner_references.as_mut().unwrap()[0].uid = "uid-of-the-old".to_owned();
-    let now = world.now;
-    let old = world.api.put_slice(old, now);
-    world.index.apply(old.clone());
-    world.advance(30);
-    assert_eq!(world.written(), []);
-    assert_eq!(world.api.slices[&key("hello-old")], old);
+fn slices_of_an_earlier_service_of_that_name_are_removed_when_nobody_else_does() {
+    for owner in ["uid-of-the-old", ""] {
+        let mut world = World::new(1);
+        world.ready_app("hello");
+        let mut old = slices(&world, "IPv4")[0].clone();
+        old.metadata.name = Some("hello-old".to_owned());
+        old.metadata.uid = None;
+        match owner {
+            "" => old.metadata.owner_references = None,
+            uid => old.metadata.owner_references.as_mut().unwrap()[0].uid = uid.to_owned(),
+        }
+        let now = world.now;
+        let old = world.api.put_slice(old, now);
+        world.index.apply(old.clone());
+        world.advance(25);
+        assert_eq!(world.written(), []);
+        assert_eq!(world.api.slices[&key("hello-old")], old);
+        world.advance(10);
+        assert!(!world.api.slices.contains_key(&key("hello-old")));
+        assert_eq!(world.kinds_written(), [("EndpointSlice", 1)].into());
+        assert!(world.is_ready("hello"));
+    }
 }
 
 #[test]

@@ -229,8 +229,59 @@ fn lists_that_the_api_server_keeps_in_another_order_are_not_written_again() {
     let status = app.status.as_mut().unwrap();
     status.conditions.reverse();
     status.nodes.reverse();
-    world.api.apps.insert(key("hello"), app.clone());
+    let app = world.api.put_app(app, world.now);
     world.index.apply(app);
     world.advance(30);
     assert_eq!(world.written(), []);
+}
+
+#[test]
+fn a_condition_of_someone_else_is_left_to_them() {
+    let mut world = World::new(3);
+    world.ready_app("hello");
+    let mut app = world.api.apps[&key("hello")].clone();
+    let status = app.status.as_mut().unwrap();
+    let mut theirs = status.conditions[0].clone();
+    theirs.type_ = "example.org/Audited".to_owned();
+    status.conditions.push(theirs);
+    let app = world.api.put_app(app, world.now);
+    world.index.apply(app);
+    world.advance(30);
+    assert_eq!(world.written(), []);
+}
+
+#[test]
+fn code_that_a_node_does_not_get_is_said_with_its_node() {
+    let mut world = World::new(1);
+    world.runtime("node1").slow = true;
+    world.builder.image("hello:1", vec![component("", &[])]);
+    world.app("hello", "hello:1");
+    world.advance(5);
+    world.lacks_code("node1", true);
+    world.advance(5);
+    assert_eq!(world.says("hello", "Ready"), "False/CodeUnavailable");
+    assert_eq!(world.says("hello", "Reconciling"), "True/CodeUnavailable");
+    let message = world.condition("hello", "Ready").unwrap().message;
+    assert!(message.contains("`node1`: as it is"), "{message}");
+    let node = world.status("hello").nodes[0].clone();
+    assert_eq!(node.reason.as_deref(), Some("CodeUnavailable"));
+    world.runtime("node1").slow = false;
+    world.lacks_code("node1", false);
+    world.advance(30);
+    assert!(world.is_ready("hello"));
+}
+
+#[test]
+fn slices_that_the_api_server_refuses_are_said_so_and_tried_again() {
+    let mut world = World::new(1);
+    world.builder.image("hello:1", vec![component("", &[])]);
+    world.api.refuse("EndpointSlice", "denied by a webhook");
+    world.app("hello", "hello:1");
+    world.advance(50);
+    assert_eq!(world.says("hello", "Ready"), "False/EndpointsRejected");
+    let message = world.condition("hello", "Available").unwrap().message;
+    assert!(message.contains("denied by a webhook"), "{message}");
+    world.api.refusing.clear();
+    world.advance(120);
+    assert!(world.is_ready("hello"), "{:#?}", world.status("hello"));
 }

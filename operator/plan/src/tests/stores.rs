@@ -224,8 +224,54 @@ fn nothing_is_made_in_a_namespace_that_is_going_away() {
     assert!(world.api.stores.is_empty() && world.api.services.is_empty());
     world
         .index
-        .reset(Vec::<k8s_openapi::api::core::v1::Namespace>::new());
+        .reset(Vec::<k8s_openapi::api::core::v1::Namespace>::new(), &[]);
     world.index.touch(&ObjectKey::new(NAMESPACE, "hello"));
     world.advance(30);
     assert!(world.is_ready("hello"));
+}
+
+#[test]
+fn a_runtime_opens_no_store_by_saying_that_it_has_the_app() {
+    let mut world = World::new(3);
+    world.ready_app("hello");
+    let serving = world.ready_nodes("hello");
+    let idle = ["node1", "node2", "node3"]
+        .into_iter()
+        .find(|node| !serving.contains(*node))
+        .unwrap();
+    let report = {
+        let runtime = world.runtime(serving.first().unwrap());
+        runtime.apps.values().next().unwrap().clone()
+    };
+    let uid = world.runtime(idle).pod.uid.clone();
+    world.restart_unheard();
+    let engine_key = "engine-1".to_owned();
+    world.index.runtime_hello(&uid, crate::Hello { engine_key });
+    for full in [false, true] {
+        world
+            .index
+            .runtime_report(&uid, full, vec![report.clone()], &[]);
+        assert_eq!(world.index.pod_grants(&uid), crate::PodGrants::default());
+        world.settle();
+        assert_eq!(world.index.pod_grants(&uid), crate::PodGrants::default());
+    }
+}
+
+#[test]
+fn a_store_that_the_api_server_refuses_is_said_so_and_tried_again() {
+    let mut world = World::new(1);
+    world
+        .builder
+        .image("hello:1", vec![component("", &["default"])]);
+    world.api.refuse("Store", "exceeded quota");
+    world.app("hello", "hello:1");
+    world.advance(50);
+    assert_eq!(world.says("hello", "StoresBound"), "False/StoreUnusable");
+    assert_eq!(world.says("hello", "Ready"), "False/StoreUnusable");
+    assert_eq!(world.says("hello", "Stalled"), "absent");
+    let message = world.condition("hello", "Ready").unwrap().message;
+    assert!(message.contains("exceeded quota"), "{message}");
+    world.api.refusing.clear();
+    world.advance(120);
+    assert!(world.is_ready("hello"), "{:#?}", world.status("hello"));
 }

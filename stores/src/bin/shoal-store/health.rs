@@ -68,7 +68,7 @@ impl Health {
     /// Answers for as long as it is polled.
     pub(crate) async fn serve(self, listener: TcpListener) {
         let router = Router::new()
-            .route("/healthz", get(async || "ok\n"))
+            .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics))
             .with_state(self);
@@ -99,6 +99,17 @@ impl Health {
             .map_err(|error| error.to_string());
         *probed = Some((Instant::now(), result.clone()));
         result
+    }
+}
+
+/// Healthy: nothing is lost that only another process has. A disk that is full or away is none of it.
+async fn healthz(State(health): State<Health>) -> (StatusCode, &'static str) {
+    match health.inner.stores.is_alive() {
+        true => (StatusCode::OK, "ok\n"),
+        false => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "a thread of the stores has ended\n",
+        ),
     }
 }
 

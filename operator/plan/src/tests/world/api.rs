@@ -26,7 +26,11 @@ pub(in crate::tests) struct Api {
     pub(in crate::tests) slices: BTreeMap<ObjectKey, EndpointSlice>,
     pub(in crate::tests) stores: BTreeMap<ObjectKey, Store>,
     pub(in crate::tests) nodes: BTreeMap<String, Node>,
+    /// Names and uids of Apps that cannot be read.
+    pub(in crate::tests) unreadable: Vec<(ObjectKey, String)>,
     pub(in crate::tests) endpoints_deleted: usize,
+    /// Kinds of which no write is accepted, and why.
+    pub(in crate::tests) refusing: BTreeMap<&'static str, &'static str>,
     version: u64,
 }
 
@@ -73,11 +77,14 @@ impl Api {
 
     /// Everything, as a watch lists it.
     pub(in crate::tests) fn feed_to(&self, index: &mut Index) {
-        index.reset(self.nodes.values().cloned().collect::<Vec<_>>());
-        index.reset(self.slices.values().cloned().collect::<Vec<_>>());
-        index.reset(self.services.values().cloned().collect::<Vec<_>>());
-        index.reset(self.stores.values().cloned().collect::<Vec<_>>());
-        index.reset(self.apps.values().cloned().collect::<Vec<_>>());
+        index.reset(self.nodes.values().cloned().collect::<Vec<_>>(), &[]);
+        index.reset(self.slices.values().cloned().collect::<Vec<_>>(), &[]);
+        index.reset(self.services.values().cloned().collect::<Vec<_>>(), &[]);
+        index.reset(self.stores.values().cloned().collect::<Vec<_>>(), &[]);
+        index.reset(
+            self.apps.values().cloned().collect::<Vec<_>>(),
+            &self.unreadable,
+        );
     }
 
     pub(super) fn edit_app(
@@ -164,6 +171,18 @@ impl Api {
         service
     }
 
+    /// Changes an App as someone else does.
+    pub(in crate::tests) fn put_app(&mut self, mut app: App, now: Timestamp) -> App {
+        self.stamp(&mut app.metadata, now);
+        self.apps.insert(ObjectKey::of(&app.metadata), app.clone());
+        app
+    }
+
+    /// Writes of this kind are refused from now on.
+    pub(in crate::tests) fn refuse(&mut self, kind: &'static str, why: &'static str) {
+        self.refusing.insert(kind, why);
+    }
+
     /// Puts a slice there as someone else does.
     pub(in crate::tests) fn put_slice(
         &mut self,
@@ -205,8 +224,23 @@ impl Api {
             .collect()
     }
 
-    /// Does a write and tells the index what came of it.
-    pub(super) fn execute(&mut self, action: WriteAction, now: Timestamp, index: &mut Index) {
+    /// Does a write of a plan of `app` and tells the index what came of it; returns whether it was done.
+    pub(super) fn execute(
+        &mut self,
+        app: &AppKey,
+        action: WriteAction,
+        now: Timestamp,
+        index: &mut Index,
+    ) -> bool {
+        if let Some(why) = self.refusing.get(action.kind()) {
+            index.write_refused(app, action.kind(), why, now);
+            return false;
+        }
+        self.accept(action, now, index);
+        true
+    }
+
+    fn accept(&mut self, action: WriteAction, now: Timestamp, index: &mut Index) {
         match action {
             WriteAction::CreateStore(mut store) => {
                 self.version += 1;

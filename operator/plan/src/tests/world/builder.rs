@@ -1,14 +1,17 @@
 //! A builder that answers from a table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{ComponentDescription, Description, Question, Refusal};
+use crate::{Built, ComponentDescription, Description, Question, Refusal};
 
 pub(in crate::tests) struct Builder {
     pub(in crate::tests) up: bool,
     pub(in crate::tests) asked: Vec<Question>,
     images: BTreeMap<String, Result<String, Refusal>>,
     builds: BTreeMap<String, Result<Description, Refusal>>,
+    own_builds: BTreeMap<(String, String), Result<Description, Refusal>>,
+    /// It makes no code for these.
+    pub(in crate::tests) unknown_engines: BTreeSet<String>,
 }
 
 impl Default for Builder {
@@ -18,6 +21,8 @@ impl Default for Builder {
             asked: Vec::new(),
             images: BTreeMap::new(),
             builds: BTreeMap::new(),
+            own_builds: BTreeMap::new(),
+            unknown_engines: BTreeSet::new(),
         }
     }
 }
@@ -78,11 +83,47 @@ impl Builder {
             .unwrap_or_else(|| Err(refusal("ImageNotFound", 30)))
     }
 
-    pub(super) fn build(&self, digest: &str) -> Result<Description, Refusal> {
-        self.builds
-            .get(digest)
+    pub(super) fn build(
+        &self,
+        image: &str,
+        digest: &str,
+        engine_keys: &BTreeSet<String>,
+    ) -> Result<Built, Refusal> {
+        let own = self.own_builds.get(&(image.to_owned(), digest.to_owned()));
+        let description = own
+            .or_else(|| self.builds.get(digest))
             .cloned()
-            .unwrap_or_else(|| Err(refusal("ImageNotFound", 30)))
+            .unwrap_or_else(|| Err(refusal("ImageNotFound", 30)))?;
+        Ok(Built {
+            description,
+            engine_keys: engine_keys
+                .difference(&self.unknown_engines)
+                .cloned()
+                .collect(),
+        })
+    }
+
+    /// A registry of someone's own says that its image has the digest of another; what is there is this.
+    pub(in crate::tests) fn pretend(
+        &mut self,
+        image: &str,
+        other: &str,
+        answer: Result<Description, Refusal>,
+    ) {
+        self.images.insert(image.to_owned(), Ok(digest(other)));
+        self.own_builds
+            .insert((image.to_owned(), digest(other)), answer);
+    }
+
+    /// The engines of each build that was asked for since; forgets what was asked.
+    pub(in crate::tests) fn take_builds(&mut self) -> Vec<BTreeSet<String>> {
+        let asked = std::mem::take(&mut self.asked).into_iter();
+        asked
+            .filter_map(|question| match question {
+                Question::Build { engine_keys, .. } => Some(engine_keys),
+                Question::Resolve { .. } => None,
+            })
+            .collect()
     }
 
     /// How many questions of a kind were asked.

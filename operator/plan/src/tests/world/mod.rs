@@ -119,8 +119,13 @@ impl World {
             }
         }
         for write in planned.writes.clone() {
-            self.writes.push(write.action.clone());
-            self.api.execute(write.action, self.now, &mut self.index);
+            let action = write.action;
+            if self
+                .api
+                .execute(app, action.clone(), self.now, &mut self.index)
+            {
+                self.writes.push(action);
+            }
         }
         for question in planned.ask.clone() {
             self.answer(&question);
@@ -139,12 +144,14 @@ impl World {
                 self.index.resolved(app, image, answer, self.now);
             }
             Question::Build {
+                image,
                 digest,
                 engine_keys,
                 ..
             } => {
-                let answer = self.builder.build(digest);
-                self.index.built(digest, engine_keys, answer, self.now);
+                let answer = self.builder.build(image, digest, engine_keys);
+                self.index
+                    .built(image, digest, engine_keys, answer, self.now);
             }
         }
     }
@@ -203,10 +210,14 @@ impl World {
         panic!("the world plans without end: {:?}", self.rechecks);
     }
 
-    /// Another operator takes over: a new index from the same objects.
+    /// Another operator takes over: a new index from the same objects. Runtimes that live are heard, and the others
+    /// do not answer when they are asked.
     pub(super) fn restart(&mut self) {
         self.restart_unheard();
         self.hear_all();
+        for runtime in self.runtimes.values().filter(|runtime| !runtime.alive) {
+            self.index.runtime_lost(&runtime.pod.uid);
+        }
         self.settle();
     }
 
@@ -226,8 +237,14 @@ impl World {
     /// Every runtime connects and reports.
     pub(super) fn hear_all(&mut self) {
         for runtime in self.runtimes.values().filter(|runtime| runtime.alive) {
-            runtime.connect(&mut self.index, self.now);
+            runtime.connect(&mut self.index);
         }
+    }
+
+    /// The runtime of a node connects and reports.
+    pub(super) fn hear(&mut self, node: &str) {
+        let runtime = self.runtimes.values().find(|r| r.pod.node == node).unwrap();
+        runtime.connect(&mut self.index);
     }
 
     /// What was written since, and forgets it.

@@ -22,6 +22,8 @@ pub(in crate::tests) struct FakeRuntime {
     pub(in crate::tests) broken: BTreeSet<String>,
     /// It is slow: assignments stay `Fetching`.
     pub(in crate::tests) slow: bool,
+    /// It gets no code.
+    lacks_code: bool,
 }
 
 impl FakeRuntime {
@@ -35,6 +37,7 @@ impl FakeRuntime {
                 ips: ips.iter().map(|ip| ip.parse().unwrap()).collect(),
                 deleting: false,
                 ended: false,
+                ready: true,
                 created,
             },
             alive: true,
@@ -44,16 +47,16 @@ impl FakeRuntime {
             assigned: BTreeMap::new(),
             broken: BTreeSet::new(),
             slow: false,
+            lacks_code: false,
         }
     }
 
-    pub(in crate::tests) fn connect(&self, index: &mut Index, now: Timestamp) {
+    pub(in crate::tests) fn connect(&self, index: &mut Index) {
         index.runtime_hello(
             &self.pod.uid,
             Hello {
                 engine_key: self.engine.clone(),
             },
-            now,
         );
         index.runtime_report(
             &self.pod.uid,
@@ -102,6 +105,8 @@ impl FakeRuntime {
     fn take(&self, assignment: &Assignment, before: String) -> AppReport {
         let (state, serving_revision, reason) = if self.broken.contains(&assignment.revision) {
             (ReportState::Failed, before, "LinkFailed")
+        } else if self.lacks_code {
+            (ReportState::Fetching, before, "CodeUnavailable")
         } else if self.slow && before != assignment.revision {
             (ReportState::Fetching, before, "")
         } else {
@@ -113,7 +118,7 @@ impl FakeRuntime {
             serving_revision,
             state,
             reason: reason.to_owned(),
-            message: "it does not link".to_owned(),
+            message: "as it is".to_owned(),
         }
     }
 }
@@ -139,7 +144,7 @@ impl World {
         let number = u8::try_from(self.runtimes.len() + 1).unwrap();
         let runtime = FakeRuntime::new(pod, node, number, self.now);
         self.index.apply_runtime_pod(runtime.pod.clone());
-        runtime.connect(&mut self.index, self.now);
+        runtime.connect(&mut self.index);
         self.runtimes.insert(runtime.pod.uid.to_string(), runtime);
     }
 
@@ -170,9 +175,8 @@ impl World {
     pub(in crate::tests) fn revive(&mut self, node: &str) {
         self.runtime(node).alive = true;
         self.runtime(node).draining = false;
-        let now = self.now;
         let uid = self.runtime(node).pod.uid.to_string();
-        self.runtimes[&uid].connect(&mut self.index, now);
+        self.runtimes[&uid].connect(&mut self.index);
         let all = self.index.node_assignments(&uid);
         let runtime = self.runtimes.get_mut(&uid).unwrap();
         let named: BTreeSet<AppRef> = all
@@ -182,7 +186,26 @@ impl World {
             .chain(all.keep.iter().cloned())
             .collect();
         runtime.apps.retain(|app, _| named.contains(app));
-        runtime.connect(&mut self.index, now);
+        runtime.connect(&mut self.index);
+    }
+
+    /// A runtime does not get the code of its apps, or does again; what it serves it goes on serving.
+    pub(in crate::tests) fn lacks_code(&mut self, node: &str, lacks: bool) {
+        let runtime = self.runtime(node);
+        runtime.lacks_code = lacks;
+        let assigned = runtime.assigned.values();
+        let reports: Vec<AppReport> = assigned
+            .map(|one| {
+                let known = runtime.apps.get(&one.app);
+                let before = known.map(|report| report.serving_revision.clone());
+                runtime.take(one, before.unwrap_or_default())
+            })
+            .collect();
+        for report in &reports {
+            runtime.apps.insert(report.app.clone(), report.clone());
+        }
+        let uid = runtime.pod.uid.clone();
+        self.index.runtime_report(&uid, false, reports, &[]);
     }
 
     /// What a slow runtime was fetching is there.

@@ -1,0 +1,111 @@
+//! What is in a component; components are made of core modules.
+
+use std::{fs::File, io::Read as _};
+
+use sha2::{Digest as _, Sha256};
+use shoal_artifact::{ComponentFacts, ComponentPlan, Digest, Reason, Refusal, inspect, limits};
+use tokio::sync::Semaphore;
+
+use super::{Fetched, storage, subject, temporary};
+use crate::{
+    cache::{Cache, Temporary},
+    compile::{Compiler, Job},
+    description::ComponentDescription,
+};
+
+/// A component is in memory while it is looked into: one at a time, however many are pulled.
+static LOOKING: Semaphore = Semaphore::const_new(1);
+
+/// A component that was pulled and looked into.
+#[derive(Debug)]
+pub(crate) struct Pulled {
+    pub(crate) description: ComponentDescription,
+    pub(crate) file: Temporary,
+    pub(crate) sha256: [u8; 32],
+}
+
+/// Looks into the components of `image`, and makes components of core modules.
+pub(crate) async fn look(
+    fetched: Fetched,
+    image: &str,
+    cache: &Cache,
+    compiler: &Compiler,
+) -> Result<Vec<Pulled>, Refusal> {
+    let mut pulled = Vec::new();
+    for (component, file) in fetched.components {
+        let subject = subject(image, &component.name);
+        pulled.push(look_into(component, subject, file, cache, compiler).await?);
+    }
+    Ok(pulled)
+}
+
+/// Inspects a component; makes it one where it is a core module.
+async fn look_into(
+    plan: ComponentPlan,
+    subject: String,
+    file: Temporary,
+    cache: &Cache,
+    compiler: &Compiler,
+) -> Result<Pulled, Refusal> {
+    let (mut facts, mut file, mut sha256) = inspect_file(subject.clone(), file).await?;
+    if facts.is_core_module {
+        let output = temporary(cache, &[])?;
+        let reopen = |file: &Temporary| {
+            file.reopen()
+                .map(tokio::fs::File::from_std)
+                .map_err(|error| storage(&error))
+        };
+        compiler
+            .run(&Job::Componentise, reopen(&file)?, reopen(&output)?)
+            .await
+            .map_err(|failure| failure.refusal(&subject, compiler.limits()))?;
+        (facts, file, sha256) = inspect_file(subject.clone(), output).await?;
+    }
+    facts.check(&subject)?;
+    let stores = plan.key_value_stores.unwrap_or_else(|| {
+        // What the manifest says nothing about is what Spin and Shoal call the first store.
+        facts
+            .opens_key_value()
+            .then(|| "default".to_owned())
+            .into_iter()
+            .collect()
+    });
+    let description = ComponentDescription {
+        name: plan.name,
+        digest: Digest::from_sha256(&sha256),
+        routes: plan.routes,
+        env: plan.env,
+        key_value_stores: stores,
+        imports: facts.imports,
+    };
+    Ok(Pulled {
+        description,
+        file,
+        sha256,
+    })
+}
+
+/// Reads a file whole, off the asynchronous threads.
+async fn inspect_file(
+    subject: String,
+    file: Temporary,
+) -> Result<(ComponentFacts, Temporary, [u8; 32]), Refusal> {
+    let unread = format!("{subject} could not be read: the reader gave up on it");
+    // The semaphore is never closed.
+    let looking = LOOKING.acquire().await.ok();
+    let work = move || {
+        let _looking = looking;
+        let mut bytes = Vec::new();
+        let read = file.reopen().and_then(|reader: File| {
+            reader
+                .take(limits::COMPONENT_BYTES + 1)
+                .read_to_end(&mut bytes)
+        });
+        read.map_err(|error| storage(&error))?;
+        let facts = inspect(&subject, &bytes)?;
+        Ok((facts, file, Sha256::digest(&bytes).into()))
+    };
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(Refusal::new(Reason::InvalidWasm, unread)))
+}
