@@ -9,7 +9,7 @@ use crate::StoreId;
 ///
 /// Calls on one Store are linearizable: a read after an acknowledged write, from any node, sees it.
 /// A write is durable when its call returns `Ok`, unless the backend says otherwise.
-/// Keys are UTF-8 of 1 to [`ValueLimits::key_bytes`] bytes; every byte counts (no normalisation).
+/// Keys are UTF-8 of 1 to [`StoreLimits::key_bytes`] bytes; every byte counts (no normalisation).
 #[async_trait]
 pub trait KeyValue: Send + Sync + 'static {
     /// Values of `keys`, in their order; `None` where a key does not exist.
@@ -24,7 +24,7 @@ pub trait KeyValue: Send + Sync + 'static {
         &self,
         store: StoreId,
         pairs: Vec<(String, Bytes)>,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<(), KeyValueError>;
 
     /// Deletes all `keys`, or none; a key that does not exist is no error.
@@ -52,7 +52,7 @@ pub trait KeyValue: Send + Sync + 'static {
         store: StoreId,
         key: String,
         delta: i64,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<i64, KeyValueError>;
 
     /// Sets `key` to `value` if it now holds `expected` (`None`: does not exist), atomically.
@@ -62,24 +62,38 @@ pub trait KeyValue: Send + Sync + 'static {
         key: String,
         expected: Option<Bytes>,
         value: Bytes,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<Swap, KeyValueError>;
+
+    /// What `store` holds now: what its limits of keys and bytes are held against.
+    async fn usage(&self, store: StoreId) -> Result<Usage, KeyValueError>;
+
+    /// Deletes every key that `store` holds when it begins, in steps between which others take their
+    /// turns. A key that is written meanwhile may stay. One that fails has deleted a part; done again, it
+    /// goes on with the rest.
+    async fn purge(&self, store: StoreId) -> Result<(), KeyValueError>;
 }
 
-/// Bounds of one key and one value, in bytes.
+/// Bounds of one Store. They travel with each write, since a class may change them at any time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ValueLimits {
-    /// Longest key.
+pub struct StoreLimits {
+    /// Longest key, in bytes.
     pub key_bytes: u64,
-    /// Longest value.
+    /// Longest value, in bytes.
     pub value_bytes: u64,
+    /// Most keys; `None`: as many as there is room for.
+    pub keys: Option<u64>,
+    /// Most bytes of keys and values together; `None`: as many as there is room for.
+    pub bytes: Option<u64>,
 }
 
-impl Default for ValueLimits {
+impl Default for StoreLimits {
     fn default() -> Self {
         Self {
             key_bytes: 1024,
             value_bytes: 1024 * 1024,
+            keys: None,
+            bytes: None,
         }
     }
 }
@@ -91,6 +105,15 @@ pub struct KeyPage {
     pub keys: Vec<String>,
     /// Whether keys follow after the last of these.
     pub more: bool,
+}
+
+/// What a Store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Keys.
+    pub keys: u64,
+    /// Bytes of keys and values, without what the backend adds to them.
+    pub bytes: u64,
 }
 
 /// What became of a compare-and-swap.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{KeyValueError, ValueLimits};
+use crate::{KeyValueError, StoreLimits};
 
 /// Most keys or pairs of one call.
 pub const MAX_KEYS_PER_CALL: usize = 1000;
@@ -23,7 +23,7 @@ pub(crate) fn check_keys(keys: &[String]) -> Result<(), KeyValueError> {
 /// Refuses pairs that one call may not set under `limits`.
 pub(crate) fn check_pairs(
     pairs: &[(String, Bytes)],
-    limits: ValueLimits,
+    limits: StoreLimits,
 ) -> Result<(), KeyValueError> {
     check_count(pairs.len())?;
     for (key, value) in pairs {
@@ -39,7 +39,7 @@ pub(crate) fn check_pairs(
 }
 
 /// Refuses a key that may not be written under `limits`.
-pub(crate) fn check_key(key: &str, limits: ValueLimits) -> Result<(), KeyValueError> {
+pub(crate) fn check_key(key: &str, limits: StoreLimits) -> Result<(), KeyValueError> {
     if key.is_empty() {
         return Err(KeyValueError::LimitExceeded(
             "a key has at least one byte".to_owned(),
@@ -49,7 +49,7 @@ pub(crate) fn check_key(key: &str, limits: ValueLimits) -> Result<(), KeyValueEr
 }
 
 /// Refuses a value of `bytes` bytes that may not be written under `limits`.
-pub(crate) fn check_value(bytes: usize, limits: ValueLimits) -> Result<(), KeyValueError> {
+pub(crate) fn check_value(bytes: usize, limits: StoreLimits) -> Result<(), KeyValueError> {
     at_most("bytes in a value", bytes, limits.value_bytes)
 }
 
@@ -79,9 +79,11 @@ fn at_most(what: &str, count: usize, limit: u64) -> Result<(), KeyValueError> {
 mod tests {
     use super::*;
 
-    const LIMITS: ValueLimits = ValueLimits {
+    const LIMITS: StoreLimits = StoreLimits {
         key_bytes: 4,
         value_bytes: 5,
+        keys: None,
+        bytes: None,
     };
 
     #[test]
@@ -102,9 +104,10 @@ mod tests {
 
     #[test]
     fn one_call_carries_a_bounded_number_of_bytes() {
-        let limits = ValueLimits {
+        let limits = StoreLimits {
             key_bytes: 10,
             value_bytes: u64::MAX,
+            ..StoreLimits::default()
         };
         let half = Bytes::from(vec![0; MAX_BYTES_PER_CALL / 2]);
         assert!(check_pairs(&[("a".into(), half.clone())], limits).is_ok());

@@ -10,7 +10,7 @@ use std::{path::Path, process::Command};
 
 use bytes::Bytes;
 use shoal_stores::{
-    Embedded, KeyValue, KeyValueError, StoreId, ValueLimits, embedded::EmbeddedOptions,
+    Embedded, KeyValue, KeyValueError, StoreId, StoreLimits, embedded::EmbeddedOptions,
 };
 
 const FOLDER: &str = "SHOAL_TEST_SMALL_DISK";
@@ -27,7 +27,7 @@ async fn child_on_a_small_disk() {
     };
     let stores = Embedded::open(folder.as_ref(), options).unwrap();
     let store = StoreId::random();
-    let limits = ValueLimits::default();
+    let limits = StoreLimits::default();
     let pair = |key: usize| vec![(key.to_string(), Bytes::from(vec![7; 100_000]))];
 
     let mut written = 0;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use shoal_stores::{Embedded, KeyValue, StoreId, ValueLimits, embedded::EmbeddedOptions};
+use shoal_stores::{Embedded, KeyValue, StoreId, StoreLimits, embedded::EmbeddedOptions};
 
 const FOLDER: &str = "SHOAL_TEST_KILL_FOLDER";
 const STORE: &str = "6a0c8f9e-3b1d-4d54-9c56-0d6f1b1a2c3d";
@@ -31,11 +31,11 @@ async fn child_that_writes_until_it_is_killed() {
             let key = format!("{writer}-{index}");
             let pair = (key.clone(), Bytes::from(key.clone()));
             stores
-                .set(store, vec![pair], ValueLimits::default())
+                .set(store, vec![pair], StoreLimits::default())
                 .await
                 .unwrap();
             let sum = stores
-                .increment(store, format!("sum-{writer}"), 1, ValueLimits::default())
+                .increment(store, format!("sum-{writer}"), 1, StoreLimits::default())
                 .await
                 .unwrap();
             assert_eq!(sum, index + 1);
@@ -100,7 +100,7 @@ async fn killing_the_process_loses_no_acknowledged_write() {
                 .filter(|key| key.starts_with(&prefix))
                 .count() as i64;
             let sum = stores
-                .increment(store, format!("sum-{writer}"), 0, ValueLimits::default())
+                .increment(store, format!("sum-{writer}"), 0, StoreLimits::default())
                 .await
                 .unwrap();
             assert!(

@@ -24,7 +24,7 @@ use shoal_protocol::{
     Identity, Role,
     v1::{GrantSet, PodGrants},
 };
-use shoal_stores::{KeyValue, KeyValueError, Remote, StoreId, ValueLimits};
+use shoal_stores::{KeyValue, KeyValueError, Remote, StoreId, StoreLimits};
 
 /// A running `shoal-store`. Dropping it kills it.
 struct Process {
@@ -143,7 +143,7 @@ async fn values_outlive_a_killed_process_even_while_the_operator_is_away() {
     let runtime = part(&ca, &parts::runtime_identity());
     let remote = Remote::new(&grpc.to_string(), &runtime).unwrap();
     let pair = || vec![("key".to_owned(), Bytes::from_static(b"value"))];
-    let limits = ValueLimits::default();
+    let limits = StoreLimits::default();
     remote.set(store, pair(), limits).await.unwrap();
     assert_eq!(
         remote.set(other, pair(), limits).await,

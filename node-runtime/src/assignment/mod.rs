@@ -5,7 +5,7 @@ mod parse;
 
 use std::{fmt, net::IpAddr, time::Duration};
 
-use shoal_stores::{StoreId, ValueLimits};
+use shoal_stores::StoreId;
 
 pub use bounds::PortRange;
 pub(crate) use parse::app_ref;
@@ -83,8 +83,10 @@ pub struct StoreBinding {
     pub label: String,
     /// The Store's id.
     pub id: StoreId,
-    /// Bounds of keys and values.
-    pub limits: ValueLimits,
+    /// Name of the class that says where the data is.
+    pub class: String,
+    /// On how many nodes it is used: this one may make that part of the class's operations. Not 0.
+    pub nodes: u32,
 }
 
 /// Bounds on what an app may use on one node; none is zero.

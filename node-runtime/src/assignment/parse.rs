@@ -3,7 +3,6 @@
 use std::{collections::HashSet, time::Duration};
 
 use shoal_protocol::v1;
-use shoal_stores::ValueLimits;
 
 use super::{AppRef, Assignment, ComponentSpec, Limits, PortRange, Role, StoreBinding, bounds};
 
@@ -180,12 +179,19 @@ fn store(message: v1::StoreBinding) -> Result<StoreBinding, String> {
         .store_id
         .parse()
         .map_err(|error| format!("store `{label}`: {error}"))?;
-    let default = ValueLimits::default();
-    let limits = ValueLimits {
-        key_bytes: given(message.key_bytes, default.key_bytes),
-        value_bytes: given(message.value_bytes, default.value_bytes),
+    let class = match message.class.as_str() {
+        "" => shoal_crds::EMBEDDED_CLASS.to_owned(),
+        class => {
+            check_name("store class", class)?;
+            message.class
+        }
     };
-    Ok(StoreBinding { label, id, limits })
+    Ok(StoreBinding {
+        label,
+        id,
+        class,
+        nodes: message.nodes.max(1),
+    })
 }
 
 /// More than the largest counts as the largest.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, net::IpAddr};
 use sha2::{Digest as _, Sha256};
 use shoal_crds::{EnvVar, Limits};
 use shoal_protocol::v1;
-use shoal_stores::{StoreId, ValueLimits};
+use shoal_stores::StoreId;
 
 use super::file::Entry;
 use crate::assignment::{AppRef, Assignment, ComponentSpec, Role, StoreBinding};
@@ -121,7 +121,8 @@ fn component(
         stores.push(StoreBinding {
             label: label.clone(),
             id,
-            limits: ValueLimits::default(),
+            class: shoal_crds::EMBEDDED_CLASS.to_owned(),
+            nodes: 1,
         });
     }
     let env = environment(entry, &described);

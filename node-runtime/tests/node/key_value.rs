@@ -2,8 +2,6 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use shoal_stores::ValueLimits;
-
 use crate::support::{TestNode, app, binding, client::*};
 
 async fn text(address: SocketAddr, path: &str) -> String {
@@ -122,11 +120,7 @@ async fn increments_and_swaps_happen_as_a_whole() {
 #[tokio::test]
 async fn limits_of_keys_and_values_are_told_in_words() {
     let node = TestNode::start();
-    let mut small = app("a", "kv");
-    small.components[0].stores[0].limits = ValueLimits {
-        key_bytes: 8,
-        value_bytes: 16,
-    };
+    let small = app("a", "kv");
     let [kv] = node.serve([small]).await;
     assert_eq!(text(kv, "/set/12345678/ok").await, "200 set");
     let long = text(kv, "/set/123456789/x").await;

@@ -247,8 +247,7 @@ async fn what_a_store_gives_is_paid_for_before_the_guest_gets_it() {
     let node = TestNode::start();
     let mut kv = limited("kv", "kv", |l| l.memory = 5 * MIB);
     let store = &mut kv.components[0].stores[0];
-    store.limits.value_bytes = 8 * MIB;
-    let (id, limits) = (store.id, store.limits);
+    let (id, limits) = (store.id, shoal_stores::StoreLimits::default());
     let large = vec![("k".to_owned(), vec![b'x'; 6 << 20].into())];
     node.store.set(id, large, limits).await.unwrap();
     let [kv] = node.serve([kv]).await;

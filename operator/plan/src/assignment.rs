@@ -58,10 +58,8 @@ pub struct StoreBinding {
     pub interface: String,
     /// The Store's `spec.id`.
     pub store_id: String,
-    /// Longest key, in bytes.
-    pub key_bytes: u64,
-    /// Longest value, in bytes.
-    pub value_bytes: u64,
+    /// Name of its class.
+    pub class: String,
 }
 
 /// Bounds on an app. Sizes in bytes, times in milliseconds; none is 0.

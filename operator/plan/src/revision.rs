@@ -9,11 +9,6 @@ use crate::{
     Component, Description, StoreBinding, bounds, hash, index::BuildKey, store::BoundStore,
 };
 
-/// Longest key of a Store, in bytes.
-const KEY_BYTES: u64 = 1024;
-/// Longest value of a Store, in bytes.
-const VALUE_BYTES: u64 = 1024 * 1024;
-
 /// An image of an App.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ResolvedImage {
@@ -248,13 +243,12 @@ fn bind_component(
     labels.sort();
     labels.dedup();
     let binding = |label: String| {
-        let store_id = stores.get(&label)?.id.clone();
+        let store = stores.get(&label)?;
         Some(StoreBinding {
             label,
             interface: Interface::KeyValue.as_str().to_owned(),
-            store_id,
-            key_bytes: KEY_BYTES,
-            value_bytes: VALUE_BYTES,
+            store_id: store.id.clone(),
+            class: store.class_name.clone(),
         })
     };
     Some(Component {

@@ -180,6 +180,7 @@ impl Conversation {
                 hub.hear(pod, *serial, |session| session.draining = true);
                 world.change(|index| index.runtime_draining(pod));
             }
+            Message::StoreHealth(_) | Message::Notice(_) => hub.hear(pod, *serial, |_| {}),
         }
         Ok(())
     }

@@ -129,6 +129,7 @@ fn wire_component(component: &Component) -> v1::Component {
         routes: component.routes.clone(),
         env: component.env.clone().into_iter().collect(),
         stores: component.stores.iter().map(wire_store).collect(),
+        variables: std::collections::HashMap::new(),
     }
 }
 
@@ -137,8 +138,8 @@ fn wire_store(store: &StoreBinding) -> v1::StoreBinding {
         label: store.label.clone(),
         interface: store.interface.clone(),
         store_id: store.store_id.clone(),
-        key_bytes: store.key_bytes,
-        value_bytes: store.value_bytes,
+        class: store.class.clone(),
+        nodes: 1,
     }
 }
 

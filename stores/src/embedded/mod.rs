@@ -31,7 +31,7 @@ use self::{
     write::{Write, Written},
 };
 use crate::{
-    KeyValue, KeyValueError, StoreId, ValueLimits,
+    Backend, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage,
     key_value::{KeyPage, Swap},
     limits::{self, MAX_PAGE_KEYS},
 };
@@ -195,7 +195,7 @@ impl KeyValue for Embedded {
         &self,
         store: StoreId,
         pairs: Vec<(String, Bytes)>,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<(), KeyValueError> {
         limits::check_pairs(&pairs, limits)?;
         self.write(store, Write::Set(pairs)).await.map(|_| ())
@@ -233,7 +233,7 @@ impl KeyValue for Embedded {
         store: StoreId,
         key: String,
         delta: i64,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<i64, KeyValueError> {
         limits::check_key(&key, limits)?;
         match self
@@ -251,7 +251,7 @@ impl KeyValue for Embedded {
         key: String,
         expected: Option<Bytes>,
         value: Bytes,
-        limits: ValueLimits,
+        limits: StoreLimits,
     ) -> Result<Swap, KeyValueError> {
         limits::check_key(&key, limits)?;
         limits::check_value(value.len(), limits)?;
@@ -269,6 +269,34 @@ impl KeyValue for Embedded {
         {
             Written::Swap(swap) => Ok(swap),
             _ => mismatch(),
+        }
+    }
+
+    async fn usage(&self, store: StoreId) -> Result<Usage, KeyValueError> {
+        match self.read(store, Read::Usage).await? {
+            Found::Usage(usage) => Ok(usage),
+            _ => mismatch(),
+        }
+    }
+
+    async fn purge(&self, store: StoreId) -> Result<(), KeyValueError> {
+        let mut after = None;
+        loop {
+            match self.write(store, Write::Purge { after }).await? {
+                Written::Purged(None) => return Ok(()),
+                Written::Purged(last) => after = last,
+                _ => return mismatch(),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Embedded {
+    async fn health(&self) -> Health {
+        match self.probe().await {
+            Ok(()) => Health::Reachable,
+            Err(error) => fault::health(&error),
         }
     }
 }

@@ -15,12 +15,13 @@ fn good() -> v1::Assignment {
             digest: format!("sha256:{}", "0".repeat(64)),
             routes: vec!["/...".into()],
             env: [("A".to_owned(), "b".to_owned())].into(),
+            variables: Default::default(),
             stores: vec![v1::StoreBinding {
                 label: "default".into(),
                 interface: "KeyValue".into(),
                 store_id: shoal_stores::StoreId::random().to_string(),
-                key_bytes: 1,
-                value_bytes: 1,
+                class: "embedded".into(),
+                nodes: 2,
             }],
         }],
         limits: Some(v1::Limits {
@@ -117,17 +118,12 @@ fn what_was_built_is_taken() {
 fn a_limit_that_an_operator_does_not_know_has_its_default() {
     let mut message = good();
     message.limits = None;
-    message.components[0].stores[0].value_bytes = 0;
+    message.components[0].stores[0].class = String::new();
+    message.components[0].stores[0].nodes = 0;
     let assignment = parse(message, &PortRange::cluster()).unwrap();
     assert_eq!(assignment.limits, Limits::default());
     let store = &assignment.components[0].stores[0];
-    assert_eq!(
-        store.limits,
-        ValueLimits {
-            key_bytes: 1,
-            ..ValueLimits::default()
-        }
-    );
+    assert_eq!((store.class.as_str(), store.nodes), ("embedded", 1));
 }
 
 #[test]

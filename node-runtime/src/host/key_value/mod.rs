@@ -8,7 +8,7 @@ mod draft2;
 mod operations;
 mod spin;
 
-use shoal_stores::{KeyValueError, StoreId, ValueLimits};
+use shoal_stores::{KeyValueError, StoreId, StoreLimits};
 use wasmtime::component::{HasData, Linker, ResourceTable};
 
 use self::operations::Operations;
@@ -17,7 +17,7 @@ use super::InstanceState;
 /// A store that a guest opened, in any of the interfaces.
 pub struct Bucket {
     id: StoreId,
-    limits: ValueLimits,
+    limits: StoreLimits,
 }
 
 /// What the key-value interfaces need of an instance.

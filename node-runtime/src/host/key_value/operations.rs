@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use shoal_stores::{
-    KeyValue, MAX_BYTES_PER_CALL, MAX_KEYS_PER_CALL, StoreId, ValueLimits, key_value::Swap,
+    KeyValue, MAX_BYTES_PER_CALL, MAX_KEYS_PER_CALL, StoreId, StoreLimits, key_value::Swap,
 };
 
 use super::{Bucket, Failure};
@@ -45,7 +45,7 @@ impl Operations<'_> {
         let binding = binding.ok_or(Failure::NoSuchStore)?;
         Ok(Bucket {
             id: binding.id,
-            limits: binding.limits,
+            limits: StoreLimits::default(),
         })
     }
 
@@ -196,7 +196,7 @@ impl Operations<'_> {
 #[derive(Clone, Copy)]
 pub(super) struct Target {
     pub(super) id: StoreId,
-    pub(super) limits: ValueLimits,
+    pub(super) limits: StoreLimits,
 }
 
 impl From<&Bucket> for Target {

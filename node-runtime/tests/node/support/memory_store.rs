@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use shoal_stores::{
-    KeyValue, KeyValueError, StoreId, ValueLimits,
+    KeyValue, KeyValueError, StoreId, StoreLimits, Usage,
     key_value::{KeyPage, Swap},
 };
 
@@ -61,7 +61,7 @@ impl KeyValue for MemoryStore {
         &self,
         store: StoreId,
         pairs: Vec<(String, Bytes)>,
-        _: ValueLimits,
+        _: StoreLimits,
     ) -> Result<(), KeyValueError> {
         self.wait().await;
         let pairs = pairs.into_iter().map(|(key, value)| ((store, key), value));
@@ -110,7 +110,7 @@ impl KeyValue for MemoryStore {
         store: StoreId,
         key: String,
         delta: i64,
-        _: ValueLimits,
+        _: StoreLimits,
     ) -> Result<i64, KeyValueError> {
         let mut values = self.values.lock().unwrap();
         let now = match values.get(&(store, key.clone())) {
@@ -131,7 +131,7 @@ impl KeyValue for MemoryStore {
         key: String,
         expected: Option<Bytes>,
         value: Bytes,
-        _: ValueLimits,
+        _: StoreLimits,
     ) -> Result<Swap, KeyValueError> {
         let mut values = self.values.lock().unwrap();
         let current = values.get(&(store, key.clone())).cloned();
@@ -140,5 +140,23 @@ impl KeyValue for MemoryStore {
         }
         values.insert((store, key), value);
         Ok(Swap::Done)
+    }
+
+    async fn usage(&self, store: StoreId) -> Result<Usage, KeyValueError> {
+        let values = self.values.lock().unwrap();
+        let mut usage = Usage::default();
+        for ((_, key), value) in values.iter().filter(|((id, _), _)| *id == store) {
+            usage.keys += 1;
+            usage.bytes += (key.len() + value.len()) as u64;
+        }
+        Ok(usage)
+    }
+
+    async fn purge(&self, store: StoreId) -> Result<(), KeyValueError> {
+        self.values
+            .lock()
+            .unwrap()
+            .retain(|(id, _), _| *id != store);
+        Ok(())
     }
 }

@@ -11,7 +11,7 @@ use shoal_runtime::{
     AppRef, AppReport, Assignment, Assignments, ComponentSpec, Limits, Node, NodeConfig, Role,
     State, StoreBinding,
 };
-use shoal_stores::{StoreId, ValueLimits};
+use shoal_stores::StoreId;
 use tempfile::TempDir;
 
 use self::{guests::Guests, memory_store::MemoryStore, output::Captured};
@@ -164,6 +164,7 @@ pub fn binding(label: &str) -> StoreBinding {
     StoreBinding {
         label: label.into(),
         id: StoreId::random(),
-        limits: ValueLimits::default(),
+        class: "embedded".into(),
+        nodes: 1,
     }
 }
