@@ -92,15 +92,15 @@ impl Class {
         json(&["storeclasses.shoal.dev", &self.name]).unwrap_or_default()
     }
 
-    /// Waits until its condition `Ready` has this status and its message holds each of `words`.
+    /// Waits until a condition of it has this status and its message holds each of `words`.
     ///
     /// # Panics
     /// It did not become so.
-    pub fn wait_until_ready_is(&self, status: &str, words: &[&str]) -> Value {
-        let what = format!("StoreClass {} to be Ready={status}", self.name);
+    pub fn wait_for(&self, type_: &str, status: &str, words: &[&str]) -> Value {
+        let what = format!("StoreClass {} to be {type_}={status}", self.name);
         until(&what, LONG, || {
             let object = self.object();
-            let found = condition(&object, "Ready").cloned().unwrap_or_default();
+            let found = condition(&object, type_).cloned().unwrap_or_default();
             let message = found["message"].as_str().unwrap_or_default();
             if found["status"] == status && words.iter().all(|word| message.contains(word)) {
                 Ok(found)

@@ -79,7 +79,7 @@ fn a_new_default_is_for_new_apps_and_old_ones_keep_their_data() {
         "0",
         "it is in Postgres"
     );
-    class.wait_until_ready_is("True", &[]);
+    class.wait_for("Ready", "True", &[]);
     old.delete();
     old.apply().ready();
     assert_eq!(value(&old, 2, "kept"), "precious");
@@ -150,8 +150,8 @@ fn two_defaults_of_one_rank_are_an_error_on_all_and_never_a_guess() {
         .map(|name| Class::new(name, json!({"memory": {}})).default_of(&[&namespace]));
     left.apply();
     right.apply();
-    left.wait_until_ready_is("False", &[right.name()]);
-    right.wait_until_ready_is("False", &[left.name()]);
+    left.wait_for("Conflict", "True", &[right.name()]);
+    right.wait_for("Conflict", "True", &[left.name()]);
     let torn = namespace.app("torn", &image("kv"));
     torn.apply();
     torn.wait_for_reason(

@@ -16,7 +16,7 @@ fn a_database_that_is_away_fails_calls_and_nothing_else() {
     let app = namespace.app("victim", &image("kv"));
     app.apply().ready();
     assert_eq!(app.get(1, "/set/kept/precious").status, 200);
-    class.wait_until_ready_is("True", &[]);
+    class.wait_for("Ready", "True", &[]);
 
     server.kill();
     let refused = app.get(1, "/get/kept");
@@ -25,7 +25,7 @@ fn a_database_that_is_away_fails_calls_and_nothing_else() {
         !refused.body.contains(PASSWORD) && !refused.body.contains("10.250"),
         "{refused:?}"
     );
-    class.wait_until_ready_is("False", &[]);
+    class.wait_for("Ready", "False", &[]);
     assert_eq!(neighbour.get(1, "/set/a/1").status, 200);
     app.wait_for("Ready", "True", LONG);
 
@@ -38,7 +38,7 @@ fn a_database_that_is_away_fails_calls_and_nothing_else() {
             Err(answer)
         }
     });
-    class.wait_until_ready_is("True", &[]);
+    class.wait_for("Ready", "True", &[]);
 }
 
 #[test]
