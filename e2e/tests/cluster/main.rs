@@ -3,8 +3,17 @@
 //!
 //! One test runs at a time: some take parts of the cluster away. Each brings back what it took.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
 mod bad_guests;
+mod classes;
 mod coexistence;
+mod databases;
 mod kubernetes_manners;
 mod outage;
 mod ownership;

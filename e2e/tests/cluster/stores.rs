@@ -40,6 +40,20 @@ fn a_value_outlives_every_pod_and_the_app_itself() {
 }
 
 #[test]
+fn the_store_moves_to_another_node_with_its_data() {
+    let namespace = Namespace::new("moving");
+    let app = namespace.app("keeper", &image("kv"));
+    app.apply().ready();
+    assert_eq!(app.get(1, "/set/kept/precious").status, 200);
+    let before = parts::pods("shoal-store").remove(0).node;
+    let cordoned = parts::Cordoned::new(&before);
+    parts::replace_all("shoal-store");
+    assert_ne!(parts::pods("shoal-store").remove(0).node, before);
+    drop(cordoned);
+    every_replica_has(&app, "precious");
+}
+
+#[test]
 fn every_key_value_interface_reaches_the_same_default_store_semantics() {
     let namespace = Namespace::new("interfaces");
     for guest in ["kv", "kv-draft", "kv-spin"] {
