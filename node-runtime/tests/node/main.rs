@@ -17,3 +17,4 @@ mod output;
 mod revisions;
 mod serving;
 mod support;
+mod wasi03;

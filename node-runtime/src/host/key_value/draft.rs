@@ -44,6 +44,7 @@ impl From<Failure> for Error {
         match failure {
             Failure::NoSuchStore => Self::NoSuchStore,
             Failure::AccessDenied => Self::AccessDenied,
+            Failure::TooManyOpen => Self::Other(Failure::too_many_open()),
             Failure::Other(message) => Self::Other(message),
         }
     }
@@ -80,10 +81,8 @@ impl Operations<'_> {
 
 impl store::Host for KeyValueView<'_> {
     async fn open(&mut self, identifier: String) -> Outcome<Resource<Bucket>> {
-        match self.operations.open(&identifier) {
-            Ok(bucket) => Ok(Ok(self.table.push(bucket)?)),
-            Err(failure) => said(Err(failure)),
-        }
+        let opened = self.operations.open(&identifier);
+        said(opened.and_then(|bucket| self.keep(bucket)))
     }
 }
 

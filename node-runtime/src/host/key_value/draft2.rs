@@ -40,7 +40,7 @@ impl Cas {
 }
 
 impl KeyValueView<'_> {
-    fn keep(&mut self, cas: Cas) -> Outcome<Resource<Cas>> {
+    fn keep_cas(&mut self, cas: Cas) -> Outcome<Resource<Cas>> {
         self.operations.limiter.passed();
         match self.operations.limiter.keep(cas.bytes()) {
             Ok(()) => Ok(Ok(self.table.push(cas)?)),
@@ -66,6 +66,7 @@ impl From<Failure> for Error {
         match failure {
             Failure::NoSuchStore => Self::NoSuchStore,
             Failure::AccessDenied => Self::AccessDenied,
+            Failure::TooManyOpen => Self::Other(Failure::too_many_open()),
             Failure::Other(message) => Self::Other(message),
         }
     }
@@ -79,10 +80,8 @@ fn said<T>(result: Result<T, Failure>) -> Outcome<T> {
 
 impl store::Host for KeyValueView<'_> {
     async fn open(&mut self, identifier: String) -> Outcome<Resource<Bucket>> {
-        match self.operations.open(&identifier) {
-            Ok(bucket) => Ok(Ok(self.table.push(bucket)?)),
-            Err(failure) => said(Err(failure)),
-        }
+        let opened = self.operations.open(&identifier);
+        said(opened.and_then(|bucket| self.keep(bucket)))
     }
 }
 
@@ -208,7 +207,7 @@ impl atomics::Host for KeyValueView<'_> {
                     key,
                     seen: current,
                 };
-                Ok(Err(match self.keep(now)? {
+                Ok(Err(match self.keep_cas(now)? {
                     Ok(now) => CasError::CasFailed(now),
                     Err(error) => CasError::StoreError(error),
                 }))
@@ -224,7 +223,7 @@ impl atomics::HostCas for KeyValueView<'_> {
         match self.operations.get_many(target, vec![key.clone()]).await {
             Ok(found) => {
                 let seen = found.into_iter().next().flatten();
-                self.keep(Cas { target, key, seen })
+                self.keep_cas(Cas { target, key, seen })
             }
             Err(failure) => said(Err(failure)),
         }

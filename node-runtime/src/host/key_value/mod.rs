@@ -1,4 +1,4 @@
-//! Key-value stores: three interfaces over one set of operations.
+//! Key-value stores: five interfaces over one set of operations.
 //!
 //! A guest names a label; what it opens is the Store that the label is bound to, by the Store's id,
 //! which the guest never sees.
@@ -7,12 +7,17 @@ mod draft;
 mod draft2;
 mod operations;
 mod spin;
+mod spin_v1;
+mod spin_v3;
 
-use shoal_stores::{KeyValueError, StoreId, StoreLimits};
-use wasmtime::component::{HasData, Linker, ResourceTable};
+use std::sync::Arc;
+
+use shoal_stores::{KeyValue, KeyValueError, StoreId, StoreLimits};
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use self::operations::Operations;
 use super::InstanceState;
+use crate::app::Component;
 
 /// A store that a guest opened, in any of the interfaces.
 pub struct Bucket {
@@ -23,6 +28,8 @@ pub struct Bucket {
 /// What the key-value interfaces need of an instance.
 pub(super) struct KeyValueView<'a> {
     table: &'a mut ResourceTable,
+    component: &'a Arc<Component>,
+    stores: &'a Arc<dyn KeyValue>,
     operations: Operations<'a>,
 }
 
@@ -39,8 +46,24 @@ enum Failure {
     NoSuchStore,
     /// The Store may not be used.
     AccessDenied,
+    /// The instance holds as many stores open as it may.
+    TooManyOpen,
     /// Anything else, in words for the guest.
     Other(String),
+}
+
+impl Failure {
+    /// What `TooManyOpen` means, for interfaces without a word for it.
+    fn too_many_open() -> String {
+        "too many stores are open already; drop one that is no longer needed".to_owned()
+    }
+}
+
+impl KeyValueView<'_> {
+    /// Gives the guest a store that it opened, if it may hold one more.
+    fn keep<T: Send + 'static>(&mut self, opened: T) -> Result<Resource<T>, Failure> {
+        self.table.push(opened).map_err(|_| Failure::TooManyOpen)
+    }
 }
 
 impl From<KeyValueError> for Failure {
@@ -61,6 +84,8 @@ fn view(state: &mut InstanceState) -> KeyValueView<'_> {
     };
     KeyValueView {
         table: &mut state.table,
+        component: &state.component,
+        stores: &state.stores,
         operations,
     }
 }
@@ -68,5 +93,7 @@ fn view(state: &mut InstanceState) -> KeyValueView<'_> {
 pub(super) fn link(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     draft::link(linker)?;
     draft2::link(linker)?;
-    spin::link(linker)
+    spin::link(linker)?;
+    spin_v1::link(linker)?;
+    spin_v3::link(linker)
 }
