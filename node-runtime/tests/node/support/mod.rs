@@ -9,7 +9,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use shoal_runtime::{
     AppRef, AppReport, Assignment, Assignments, ComponentSpec, Limits, Node, NodeConfig, Role,
-    State, StoreBinding,
+    State, StoreBinding, StoreClasses,
+    stores::{ClassBackend, ClassDescription},
 };
 use shoal_stores::StoreId;
 use tempfile::TempDir;
@@ -47,7 +48,8 @@ impl TestNode {
         config.output = output.clone();
         config.linger = Duration::from_millis(200);
         settings(&mut config);
-        let node = Node::start(config, guests.clone(), store.clone()).unwrap();
+        let stores = StoreClasses::new(store.clone(), MemoryStore::new());
+        let node = Node::start(config, guests.clone(), stores).unwrap();
         Self {
             node,
             guests,
@@ -78,6 +80,13 @@ impl TestNode {
             code_keys,
             ..Assignments::all(apps)
         });
+    }
+
+    /// Gives the class `embedded` other bounds.
+    pub fn bound_stores(&self, change: impl FnOnce(&mut ClassDescription)) {
+        let mut class = ClassDescription::new("embedded", ClassBackend::Embedded);
+        change(&mut class);
+        self.node.stores().replace(vec![class]);
     }
 
     /// Waits until exactly so many instances are there.
