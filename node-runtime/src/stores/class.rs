@@ -114,7 +114,7 @@ impl Class {
     ///
     /// # Errors
     /// The class is not set up so that it could be used.
-    pub(crate) fn stores(&self) -> Result<Arc<dyn Backend>, KeyValueError> {
+    pub(crate) fn backend(&self) -> Result<Arc<dyn Backend>, KeyValueError> {
         self.way.backend().map_err(|problem| {
             let name = &self.name;
             KeyValueError::Unavailable(format!("its class `{name}` cannot be used: {problem}"))
