@@ -8,8 +8,8 @@ use shoal_builder::serve::description_message;
 use shoal_builder::{BuilderHandle, Source};
 use shoal_engine::EngineKey;
 use shoal_protocol::v1;
-use shoal_runtime::{AppRef, Assignment};
 use shoal_runtime::local::{self, Entry, StoreIds};
+use shoal_runtime::{AppRef, Assignment};
 
 use super::input::Input;
 use super::{Arguments, progress, stores};
@@ -39,7 +39,8 @@ pub async fn all(
             port: address.port(),
             ..app.clone()
         };
-        let bind = |label: &str| stores::bind(&arguments.store, ids, &entry.namespace, &entry.name, label);
+        let bind =
+            |label: &str| stores::bind(&arguments.store, ids, &entry.namespace, &entry.name, label);
         let mut assignment = local::assignment(&entry, descriptions, Some(address.ip()), bind)
             .map_err(anyhow::Error::msg)
             .with_context(named)?;

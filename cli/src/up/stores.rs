@@ -98,7 +98,11 @@ struct Folders(HashMap<PathBuf, Arc<dyn Backend>>);
 
 impl Folders {
     fn open(&mut self, path: &Path) -> Result<Arc<dyn Backend>> {
-        ensure!(!path.is_file(), "{} is a file; give a folder", path.display());
+        ensure!(
+            !path.is_file(),
+            "{} is a file; give a folder",
+            path.display()
+        );
         std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
         let path = path.canonicalize()?;
         if let Some(open) = self.0.get(&path) {
@@ -153,7 +157,11 @@ pub fn bind(
     let class = match flags.iter().find(|flag| flag.label == label) {
         Some(flag) => flag.class(),
         None if label == DEFAULT_LABEL => shoal_crds::EMBEDDED_CLASS.to_owned(),
-        None => return Err(format!("say where that is with --store {label}=URL ({PLACES})")),
+        None => {
+            return Err(format!(
+                "say where that is with --store {label}=URL ({PLACES})"
+            ));
+        }
     };
     let id = ids
         .get(namespace, app, label)
@@ -188,7 +196,11 @@ pub fn bind_unlisted(
             flag.class()
         );
         for app in &mut *assignments {
-            if app.components.iter().all(|component| component.stores.is_empty()) {
+            if app
+                .components
+                .iter()
+                .all(|component| component.stores.is_empty())
+            {
                 continue;
             }
             let binding = bind(app, &flag.label).map_err(anyhow::Error::msg)?;
@@ -243,7 +255,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut ids = StoreIds::open(folder.path()).unwrap();
         let flags = ["cache=memory:".parse().unwrap()];
-        let mut class = |label| bind(&flags, &mut ids, "a", "b", label).map(|binding| binding.class);
+        let mut class =
+            |label| bind(&flags, &mut ids, "a", "b", label).map(|binding| binding.class);
         assert_eq!(class("default").unwrap(), "embedded");
         assert_eq!(class("cache").unwrap(), "--store cache");
         let error = class("other").unwrap_err();

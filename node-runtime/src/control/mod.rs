@@ -179,7 +179,10 @@ impl Obedience {
                 }
                 Some(v1::to_runtime::Message::StoreClasses(_)) => {
                     let epoch = message.epoch;
-                    tracing::warn!(epoch, "classes of stores of an operator that no longer leads");
+                    tracing::warn!(
+                        epoch,
+                        "classes of stores of an operator that no longer leads"
+                    );
                 }
                 Some(v1::to_runtime::Message::Drained(_)) if obeyed => {
                     self.drained.send_replace(true);

@@ -17,9 +17,7 @@ use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi_http::WasiHttpCtx;
 
 use self::resources::Room;
-use crate::{
-    app::Component, engine::MemoryLimiter, serve::RequestId, stores::StoreClasses,
-};
+use crate::{app::Component, engine::MemoryLimiter, serve::RequestId, stores::StoreClasses};
 
 /// Bytes that one call of a guest may make the host copy.
 pub(crate) const HOSTCALL_BYTES: usize = 8 << 20;

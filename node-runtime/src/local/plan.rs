@@ -107,7 +107,9 @@ fn component(
         .map_err(|error| of(error.to_string()))?;
     let labels = described.key_value_stores.iter();
     let stores = labels
-        .map(|label| bind(label).map_err(|problem| of(format!("it opens the store `{label}`: {problem}"))))
+        .map(|label| {
+            bind(label).map_err(|problem| of(format!("it opens the store `{label}`: {problem}")))
+        })
         .collect::<Result<_, _>>()?;
     let env = environment(entry, &described);
     Ok(ComponentSpec {

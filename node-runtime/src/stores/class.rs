@@ -43,7 +43,11 @@ pub(crate) struct Class {
 
 impl Class {
     /// Starts the class, and a task that looks after it.
-    pub(super) fn start(description: ClassDescription, built_in: &BuiltIn, board: Board) -> Arc<Self> {
+    pub(super) fn start(
+        description: ClassDescription,
+        built_in: &BuiltIn,
+        board: Board,
+    ) -> Arc<Self> {
         let way = Arc::new(Way::new(&description.backend, built_in));
         let described = watch::Sender::new(description.backend.clone());
         let suspected = Arc::new(Notify::new());
@@ -125,7 +129,12 @@ impl Class {
     ///
     /// # Errors
     /// It was used up; the text names the limit.
-    pub(crate) fn admit(&self, store: StoreId, keys: usize, nodes: u32) -> Result<(), KeyValueError> {
+    pub(crate) fn admit(
+        &self,
+        store: StoreId,
+        keys: usize,
+        nodes: u32,
+    ) -> Result<(), KeyValueError> {
         let Some(limit) = self.bounds.load().ops_per_second else {
             return Ok(());
         };
@@ -213,6 +222,8 @@ impl Keeper {
             self.way.change(&wanted).await?;
             self.applied = wanted;
         }
-        timeout(LOOK, self.way.look()).await.unwrap_or_else(|_| Err(backend::silent()))
+        timeout(LOOK, self.way.look())
+            .await
+            .unwrap_or_else(|_| Err(backend::silent()))
     }
 }

@@ -108,9 +108,8 @@ impl Counts {
         operations
             .flat_map(|(operation, counts)| {
                 let outcomes = Outcome::ALL.iter().zip(counts);
-                outcomes.map(|(outcome, count)| {
-                    (*operation, *outcome, count.load(Ordering::Relaxed))
-                })
+                outcomes
+                    .map(|(outcome, count)| (*operation, *outcome, count.load(Ordering::Relaxed)))
             })
             .filter(|(_, _, count)| *count > 0)
     }

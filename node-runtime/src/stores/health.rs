@@ -47,7 +47,8 @@ impl Board {
 
     /// Forgets a class that is closed.
     pub(super) fn remove(&self, class: &str) {
-        self.0.send_if_modified(|board| board.remove(class).is_some());
+        self.0
+            .send_if_modified(|board| board.remove(class).is_some());
     }
 
     pub(super) fn follow(&self) -> watch::Receiver<ClassHealth> {

@@ -33,7 +33,10 @@ impl Bucket {
     fn fill(&mut self, per_second: f64, now: Instant) {
         let passed = now.saturating_duration_since(self.filled);
         let most = per_second.max(1.0);
-        self.tokens = passed.as_secs_f64().mul_add(per_second, self.tokens).min(most);
+        self.tokens = passed
+            .as_secs_f64()
+            .mul_add(per_second, self.tokens)
+            .min(most);
         self.filled = now;
     }
 }
@@ -99,10 +102,20 @@ mod tests {
     fn a_second_gives_so_many_and_no_more_are_saved_up() {
         let (rates, store, now) = (Rates::default(), StoreId::random(), Instant::now());
         assert_eq!(passing(&rates, store, 100, 1, now), 10);
-        assert_eq!(passing(&rates, store, 100, 1, now + Duration::from_millis(500)), 5);
-        assert_eq!(passing(&rates, store, 100, 1, now + Duration::from_secs(60)), 10);
+        assert_eq!(
+            passing(&rates, store, 100, 1, now + Duration::from_millis(500)),
+            5
+        );
+        assert_eq!(
+            passing(&rates, store, 100, 1, now + Duration::from_secs(60)),
+            10
+        );
         let neighbour = StoreId::random();
-        assert_eq!(passing(&rates, neighbour, 100, 1, now), 10, "each has its own");
+        assert_eq!(
+            passing(&rates, neighbour, 100, 1, now),
+            10,
+            "each has its own"
+        );
     }
 
     #[test]
@@ -111,8 +124,14 @@ mod tests {
         assert_eq!(passing(&rates, store, 100, 5, now), 2);
         let (rates, store) = (Rates::default(), StoreId::random());
         assert_eq!(passing(&rates, store, 100, 20, now), 1);
-        assert_eq!(passing(&rates, store, 100, 20, now + Duration::from_secs(1)), 0);
-        assert_eq!(passing(&rates, store, 100, 20, now + Duration::from_secs(2)), 1);
+        assert_eq!(
+            passing(&rates, store, 100, 20, now + Duration::from_secs(1)),
+            0
+        );
+        assert_eq!(
+            passing(&rates, store, 100, 20, now + Duration::from_secs(2)),
+            1
+        );
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub async fn run(flags: Flags) -> Result<()> {
     let identity = enrolment::start(&flags.identity).await?;
     let builder = client::channel(&flags.builder, Role::Builder, &identity)
         .with_context(|| format!("--builder {}", flags.builder))?;
-    let stores = stores(&flags.store, &identity)
-        .with_context(|| format!("--store {}", flags.store))?;
+    let stores =
+        stores(&flags.store, &identity).with_context(|| format!("--store {}", flags.store))?;
     let config = NodeConfig {
         instance_slots: flags.instances,
         ..NodeConfig::new(flags.state.clone()).context("no thread for output")?

@@ -169,7 +169,12 @@ impl Operations<'_> {
         pairs: Vec<(String, Vec<u8>)>,
     ) -> Result<(), Failure> {
         let store = self.find(store).await?;
-        self.admit(&store, Operation::Set, pairs.len(), store.check_pairs(&pairs))?;
+        self.admit(
+            &store,
+            Operation::Set,
+            pairs.len(),
+            store.check_pairs(&pairs),
+        )?;
         self.pass(pairs.iter().map(|(k, v)| k.len() + v.len()).sum())?;
         let pairs = pairs
             .into_iter()
@@ -187,7 +192,12 @@ impl Operations<'_> {
         keys: Vec<String>,
     ) -> Result<(), Failure> {
         let store = self.find(store).await?;
-        self.admit(&store, Operation::Delete, keys.len(), store.check_keys(&keys))?;
+        self.admit(
+            &store,
+            Operation::Delete,
+            keys.len(),
+            store.check_keys(&keys),
+        )?;
         self.pass(bytes_of(&keys))?;
         let deleted = store.backend.delete(store.id, keys);
         let deleted = self.call(&store, Operation::Delete, deleted).await;
