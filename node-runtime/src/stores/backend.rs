@@ -5,6 +5,7 @@ use std::sync::Arc;
 use shoal_crds::Reason;
 use shoal_stores::{
     Backend, Health, Postgres, Reason as Failing, Redis, postgres::ReconfigureError,
+    redis::InvalidRedisOptions,
 };
 
 use super::{description::ClassBackend, health::ClassFault};
@@ -61,17 +62,18 @@ impl Way {
                 let changed = postgres.reconfigure(options).await;
                 changed.map_err(|error| match error {
                     ReconfigureError::Options(error) => invalid(&error.to_string()),
-                    ReconfigureError::Refused(error) => fault(
-                        Reason::Unreachable,
-                        format!(
-                            "with what the class says now: {error}; what it said before is still in use"
-                        ),
-                    ),
+                    ReconfigureError::Refused(error) => {
+                        not_yet(fault(Reason::Unreachable, error.to_string()))
+                    }
                 })
             }
-            (Self::Redis(redis), ClassBackend::Redis(options)) => redis
-                .reconfigure(options)
-                .map_err(|error| invalid(&error.to_string())),
+            (Self::Redis(redis), ClassBackend::Redis(options)) => {
+                let invalid = |error: InvalidRedisOptions| invalid(&error.to_string());
+                // It changes whatever the server says: that is asked first.
+                let new = Self::Redis(Arc::new(Redis::new(options).map_err(invalid)?));
+                new.look().await.map_err(not_yet)?;
+                redis.reconfigure(options).map_err(invalid)
+            }
             // Nothing else can change.
             _ => Ok(()),
         }
@@ -95,6 +97,14 @@ fn word(reason: Failing) -> Reason {
         Failing::ReadOnly => Reason::ReadOnly,
         Failing::InvalidConfiguration => Reason::InvalidConfiguration,
     }
+}
+
+/// What is wrong with settings that are not in use yet.
+fn not_yet(ClassFault { reason, message }: ClassFault) -> ClassFault {
+    fault(
+        reason,
+        format!("{message}, with what the class says now; what it said before is still in use"),
+    )
 }
 
 fn invalid(problem: &str) -> ClassFault {
