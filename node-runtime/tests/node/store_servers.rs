@@ -137,6 +137,8 @@ async fn a_redis_that_goes_and_comes_back_takes_nobody_along() {
     assert!(!failed.contains("127.0.0.1"), "{failed}");
     until_health(&node, "redis", Err(Reason::Unreachable)).await;
     assert_eq!(text(well, "/set/x/one").await, "200 set");
+    let limit = "shoal_store_connections{class=\"redis\",state=\"limit\"} 4\n";
+    assert!(node.node.metrics().contains(limit));
     let unavailable = "class=\"redis\",op=\"get\",result=\"unavailable\"} 1\n";
     assert!(node.node.metrics().contains(unavailable));
 
@@ -240,4 +242,9 @@ async fn many_apps_of_a_class_share_its_connections() {
         .unwrap()
         .get(0);
     assert!((1..=4).contains(&sessions), "{sessions}");
+    let metrics = node.node.metrics();
+    for (state, count) in [("open", sessions), ("busy", 0), ("limit", 4)] {
+        let line = format!("shoal_store_connections{{class=\"pg\",state=\"{state}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
 }
