@@ -14,8 +14,6 @@ const WITHOUT_DEBUG: [&str; 7] = [
     ".shoal.v1.SignRequest",
     ".shoal.v1.ImageSource",
     ".shoal.v1.Component",
-    ".shoal.v1.PostgresBackend",
-    ".shoal.v1.RedisBackend",
     ".shoal.v1.Pair",
     ".shoal.v1.Value",
     ".shoal.v1.PostgresBackend",

@@ -246,16 +246,6 @@ words! {
         StoreLimitReached,
         /// The app used a Store more often than `limits.opsPerSecond` of its class allows.
         StoreRateExceeded,
-        /// The backend of the class is not there, does not answer in time, or cannot serve now.
-        Unreachable,
-        /// The backend does not accept the credentials of the class, or they do not permit what stores need.
-        CredentialsRefused,
-        /// No TLS with the backend of the class, or nobody trusted vouches for it.
-        TlsFailed,
-        /// The backend of the class takes no writes: it is a replica, or has no room.
-        ReadOnly,
-        /// The class cannot be used as it is written; the message says what is wrong.
-        InvalidConfiguration,
     }
 }
 
