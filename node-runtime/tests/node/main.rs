@@ -19,3 +19,4 @@ mod serving;
 mod store_classes;
 mod store_servers;
 mod support;
+mod wasi03;

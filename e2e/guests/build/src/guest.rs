@@ -43,13 +43,21 @@ pub(crate) const GUESTS: &[Guest] = &[
     guest("hello-v1"),
     guest("hello-v2"),
     guest("hostile"),
+    guest("http-p3"),
     Guest {
         copies: &["e2e/guests/manifests/label"],
         ..guest("kv")
     },
     guest("kv-draft"),
     guest("kv-spin"),
+    guest("kv-spin-v1"),
     guest("no-handler"),
+    Guest {
+        target: Target::Preview1,
+        ..guest("spin-sdk-5")
+    },
+    guest("spin-sdk-6"),
+    guest("spin-sdk-7"),
     guest("unknown-import"),
     Guest {
         source: Source::Example,

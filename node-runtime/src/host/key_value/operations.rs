@@ -9,7 +9,7 @@ use shoal_stores::{
     key_value::Swap,
 };
 
-use super::{Bucket, Failure, OpenStores};
+use super::{Bucket, Failure};
 use crate::{
     app::Component,
     engine::{MemoryLimiter, Refused},
@@ -25,7 +25,6 @@ const ALL_KEYS_BYTES: usize = 4 << 20;
 pub(super) struct Operations<'a> {
     pub(super) component: &'a Component,
     pub(super) classes: &'a StoreClasses,
-    pub(super) open: &'a mut OpenStores,
     pub(super) limiter: &'a mut MemoryLimiter,
 }
 
@@ -58,12 +57,10 @@ impl From<Refused> for Failure {
 
 impl Operations<'_> {
     /// The Store that a label is bound to.
-    pub(super) fn open(&mut self, label: &str) -> Result<Bucket, Failure> {
+    pub(super) fn find_label(&self, label: &str) -> Result<Target, Failure> {
         let bindings = &self.component.stores;
         let target = bindings.iter().position(|binding| binding.label == label);
-        let target = Target(target.ok_or(Failure::NoSuchStore)?);
-        let open = self.open.one_more()?;
-        Ok(Bucket { target, open })
+        target.map(Target).ok_or(Failure::NoSuchStore)
     }
 
     /// The Store, and its class as it is now.

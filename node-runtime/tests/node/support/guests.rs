@@ -69,6 +69,7 @@ impl Guests {
             "env",
             "denied",
             "hostile",
+            "http-p3",
             "kv",
             "kv-draft",
             "kv-spin",
