@@ -242,6 +242,10 @@ words! {
         NodeUnreachable,
         /// A Store with the same id is older.
         DuplicateId,
+        /// A key, value or Store of the app would go over a limit of its class; the message names the limit.
+        StoreLimitReached,
+        /// The app used a Store more often than `limits.opsPerSecond` of its class allows.
+        StoreRateExceeded,
     }
 }
 

@@ -27,10 +27,10 @@ use shoal_protocol::{
     },
 };
 use shoal_runtime::{
-    Code, CodeSource, Digest, FetchError, Node, NodeConfig,
+    Code, CodeSource, Digest, FetchError, Node, NodeConfig, StoreClasses,
     control::{Control, ControlConfig, Patience},
 };
-use shoal_stores::{Embedded, embedded::EmbeddedOptions};
+use shoal_stores::{Embedded, Memory, embedded::EmbeddedOptions, memory::MemoryOptions};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -133,6 +133,21 @@ impl Operator {
             .push_back(to_runtime::Message::Assignments(assignments));
     }
 
+    fn describe(&self, classes: Vec<v1::StoreClass>) {
+        let classes = to_runtime::Message::StoreClasses(v1::StoreClasses { classes });
+        self.say.lock().unwrap().push_back(classes);
+    }
+
+    /// All that was said of the classes.
+    fn health(&self) -> Vec<v1::StoreHealth> {
+        let heard = self.heard.lock().unwrap();
+        let health = heard.iter().filter_map(|message| match message {
+            from_runtime::Message::StoreHealth(health) => Some(health.clone()),
+            _ => None,
+        });
+        health.collect()
+    }
+
     fn reports(&self) -> Vec<v1::AppReport> {
         let heard = self.heard.lock().unwrap();
         let reports = heard.iter().filter_map(|message| match message {
@@ -184,9 +199,12 @@ fn assignment(name: &str, port: u32) -> v1::Assignment {
 }
 
 fn start(folder: &Path, ca: &CertificateAuthority, operator: SocketAddr) -> (Node, Control) {
+    std::fs::create_dir_all(folder.join("secrets")).unwrap();
     let stores = Embedded::open(&folder.join("stores"), EmbeddedOptions::default()).unwrap();
     let config = NodeConfig::new(folder.to_owned()).unwrap();
-    let node = Node::start(config, Arc::new(NoCode), Arc::new(stores)).unwrap();
+    let memory = Memory::new(MemoryOptions::default());
+    let stores = StoreClasses::new(Arc::new(stores), Arc::new(memory));
+    let node = Node::start(config, Arc::new(NoCode), stores).unwrap();
     let identity = part(
         ca,
         &Identity::new(Role::Runtime, "default", NODE, POD).unwrap(),
@@ -195,6 +213,7 @@ fn start(folder: &Path, ca: &CertificateAuthority, operator: SocketAddr) -> (Nod
         operator: operator.to_string(),
         pod_ips: vec!["10.0.0.1".parse().unwrap()],
         state_dir: folder.to_owned(),
+        secrets_dir: folder.join("secrets"),
         patience: Patience::default(),
     };
     let control = Control::start(config, node.clone(), identity);
@@ -327,4 +346,71 @@ async fn a_node_that_kept_nothing_is_ready_when_its_first_apps_are() {
             .iter()
             .all(|report| report.state() != v1::app_report::State::Ready)
     );
+}
+
+/// A class on a server that is not there, with a password.
+fn unreachable_class(word: &str) -> v1::StoreClass {
+    v1::StoreClass {
+        name: "away".into(),
+        backend: Some(v1::store_class::Backend::Redis(v1::RedisBackend {
+            url: format!("redis://user:{word}@127.0.0.1:1"),
+            ..v1::RedisBackend::default()
+        })),
+        ..v1::StoreClass::default()
+    }
+}
+
+/// Whether any file below `folder` but those of `but` holds `text`.
+fn holds(folder: &Path, but: &Path, text: &str) -> bool {
+    std::fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path == but {
+            return false;
+        }
+        match path.is_dir() {
+            true => holds(&path, but, text),
+            false => String::from_utf8_lossy(&std::fs::read(path).unwrap()).contains(text),
+        }
+    })
+}
+
+#[tokio::test]
+async fn classes_of_stores_are_kept_in_memory_alone_and_told_of() {
+    let (folder, ca) = (
+        tempfile::tempdir().unwrap(),
+        CertificateAuthority::generate().unwrap(),
+    );
+    let (operator, address) = Operator::serve(&ca, 3).await;
+    let (node, _control) = start(folder.path(), &ca, address);
+    let word = "s3cret-word";
+    operator.describe(vec![unreachable_class(word)]);
+    operator.assign(true, vec![assignment("a", 10_000)]);
+    eventually("it is told how each does", || {
+        operator.health().last().is_some_and(|health| {
+            let find = |name: &str| health.classes.iter().find(|class| class.class == name);
+            let fails = |class: &v1::ClassHealth| !class.reachable && class.reason == "Unreachable";
+            find("embedded").is_some_and(|class| class.reachable) && find("away").is_some_and(fails)
+        })
+    })
+    .await;
+    let health = operator.health();
+    assert!(health.windows(2).all(|two| two[0] != two[1]), "{health:?}");
+    assert!(!format!("{health:?}").contains(word), "{health:?}");
+    let secrets = folder.path().join("secrets");
+    let kept = secrets.join("store-classes");
+    eventually("they are kept", || kept.exists()).await;
+    let assignments = folder.path().join("assignments");
+    eventually("so are the assignments", || assignments.exists()).await;
+    assert!(!holds(folder.path(), &secrets, word));
+    node.shutdown(Duration::from_secs(5)).await;
+
+    let next = tempfile::tempdir().unwrap();
+    std::fs::create_dir(next.path().join("secrets")).unwrap();
+    std::fs::copy(&kept, next.path().join("secrets/store-classes")).unwrap();
+    let (node, _control) = start(next.path(), &ca, "127.0.0.1:1".parse().unwrap());
+    let health = node.stores().health();
+    eventually("the next process knows them without an operator", || {
+        health.borrow().contains_key("away")
+    })
+    .await;
 }

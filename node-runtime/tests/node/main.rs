@@ -16,5 +16,7 @@ mod limits;
 mod output;
 mod revisions;
 mod serving;
+mod store_classes;
+mod store_servers;
 mod support;
 mod wasi03;

@@ -36,7 +36,7 @@ pub use self::{
     options::{OptionsError, PostgresOptions, Secret},
 };
 use crate::{
-    Backend, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage, counter,
+    Backend, Connections, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage, counter,
     key_value::{KeyPage, Swap},
     limits::{self, MAX_PAGE_KEYS},
 };
@@ -310,5 +310,9 @@ impl Backend for Postgres {
             Ok(_) => Health::Reachable,
             Err(error) => fault::health(&error),
         }
+    }
+
+    fn connections(&self) -> Option<Connections> {
+        Some(self.calls.connections())
     }
 }

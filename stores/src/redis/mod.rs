@@ -76,7 +76,7 @@ use self::{
     names::Names,
 };
 use crate::{
-    Backend, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage,
+    Backend, Connections, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage,
     key_value::{KeyPage, Swap},
     limits::{self, MAX_BYTES_PER_CALL, MAX_PAGE_BYTES, MAX_PAGE_KEYS},
 };
@@ -345,5 +345,9 @@ impl Backend for Redis {
             Ok(()) => Health::Reachable,
             Err(error) => fault::health(&error),
         }
+    }
+
+    fn connections(&self) -> Option<Connections> {
+        Some(self.calls.connections())
     }
 }

@@ -81,7 +81,7 @@ impl Operations<'_> {
 
 impl store::Host for KeyValueView<'_> {
     async fn open(&mut self, identifier: String) -> Outcome<Resource<Bucket>> {
-        let opened = self.operations.open(&identifier);
+        let opened = self.open_label(&identifier);
         said(opened.and_then(|bucket| self.keep(bucket)))
     }
 }

@@ -12,24 +12,43 @@ mod spin_v3;
 
 use std::sync::Arc;
 
-use shoal_stores::{KeyValue, KeyValueError, StoreId, StoreLimits};
+use shoal_stores::KeyValueError;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
-use self::operations::Operations;
+use self::operations::{Operations, Target};
 use super::InstanceState;
-use crate::app::Component;
+use crate::{app::Component, stores::StoreClasses};
 
 /// A store that a guest opened, in any of the interfaces.
 pub struct Bucket {
-    id: StoreId,
-    limits: StoreLimits,
+    target: Target,
+    #[expect(dead_code, reason = "counted for as long as the bucket is there")]
+    open: Arc<()>,
+}
+
+/// Stores that one instance may hold open at once.
+const MOST_OPEN: usize = 256;
+
+/// The stores that an instance holds open, by whichever interface.
+#[derive(Default)]
+pub(super) struct OpenStores(Option<Arc<()>>);
+
+impl OpenStores {
+    fn one_more(&mut self) -> Result<Arc<()>, Failure> {
+        let open = self.0.get_or_insert_default();
+        if Arc::strong_count(open) > MOST_OPEN {
+            return Err(Failure::TooManyOpen);
+        }
+        Ok(Arc::clone(open))
+    }
 }
 
 /// What the key-value interfaces need of an instance.
 pub(super) struct KeyValueView<'a> {
     table: &'a mut ResourceTable,
     component: &'a Arc<Component>,
-    stores: &'a Arc<dyn KeyValue>,
+    classes: &'a Arc<StoreClasses>,
+    open_stores: &'a mut OpenStores,
     operations: Operations<'a>,
 }
 
@@ -60,6 +79,13 @@ impl Failure {
 }
 
 impl KeyValueView<'_> {
+    /// The Store that a label is bound to, if the instance may hold one more open.
+    fn open_label(&mut self, label: &str) -> Result<Bucket, Failure> {
+        let target = self.operations.find_label(label)?;
+        let open = self.open_stores.one_more()?;
+        Ok(Bucket { target, open })
+    }
+
     /// Gives the guest a store that it opened, if it may hold one more.
     fn keep<T: Send + 'static>(&mut self, opened: T) -> Result<Resource<T>, Failure> {
         self.table.push(opened).map_err(|_| Failure::TooManyOpen)
@@ -79,13 +105,14 @@ fn view(state: &mut InstanceState) -> KeyValueView<'_> {
     state.make_room();
     let operations = Operations {
         component: &state.component,
-        stores: &*state.stores,
+        classes: &state.stores,
         limiter: &mut state.limiter,
     };
     KeyValueView {
         table: &mut state.table,
         component: &state.component,
-        stores: &state.stores,
+        classes: &state.stores,
+        open_stores: &mut state.open_stores,
         operations,
     }
 }
@@ -96,4 +123,18 @@ pub(super) fn link(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     spin::link(linker)?;
     spin_v1::link(linker)?;
     spin_v3::link(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_holds_a_bounded_number_of_stores_open_at_once() {
+        let mut stores = OpenStores::default();
+        let open: Vec<_> = (0..MOST_OPEN).map(|_| stores.one_more().unwrap()).collect();
+        assert!(matches!(stores.one_more(), Err(Failure::TooManyOpen)));
+        drop(open);
+        assert!(stores.one_more().is_ok());
+    }
 }

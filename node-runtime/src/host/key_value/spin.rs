@@ -45,7 +45,7 @@ impl key_value::Host for KeyValueView<'_> {}
 
 impl key_value::HostStore for KeyValueView<'_> {
     async fn open(&mut self, label: String) -> Outcome<Resource<Bucket>> {
-        let opened = self.operations.open(&label);
+        let opened = self.open_label(&label);
         said(opened.and_then(|bucket| self.keep(bucket)))
     }
 

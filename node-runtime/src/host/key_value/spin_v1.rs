@@ -65,7 +65,7 @@ impl KeyValueView<'_> {
 
 impl key_value::Host for KeyValueView<'_> {
     async fn open(&mut self, name: String) -> Outcome<u32> {
-        let opened = self.operations.open(&name);
+        let opened = self.open_label(&name);
         Ok(
             match opened.and_then(|bucket| self.keep(Numbered(bucket))) {
                 Ok(store) => Ok(store.rep()),

@@ -7,7 +7,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use shoal_stores::KeyValue;
 use tokio::sync::oneshot;
 use wasmtime::{
     AsContextMut as _, StoreContextMut,
@@ -23,7 +22,7 @@ use super::{
     operations::{Operations, Target},
     view,
 };
-use crate::{app::Component, engine::MemoryLimiter, host::InstanceState};
+use crate::{app::Component, engine::MemoryLimiter, host::InstanceState, stores::StoreClasses};
 
 mod bindings {
     #![allow(missing_docs, reason = "generated; the WIT documents it")]
@@ -59,7 +58,7 @@ type Keys = (StreamReader<String>, FutureReader<Result<(), Error>>);
 /// A call that runs beside others: it holds what it needs of the instance, and pays for what passes.
 struct Call {
     component: Arc<Component>,
-    stores: Arc<dyn KeyValue>,
+    classes: Arc<StoreClasses>,
     limiter: MemoryLimiter,
     target: Target,
 }
@@ -69,7 +68,7 @@ impl Call {
         Ok(Self {
             target: view.table.get(store)?.into(),
             component: Arc::clone(view.component),
-            stores: Arc::clone(view.stores),
+            classes: Arc::clone(view.classes),
             limiter: view.operations.limiter.beside(),
         })
     }
@@ -84,7 +83,7 @@ impl Call {
     fn operations(&mut self) -> (Operations<'_>, Target) {
         let operations = Operations {
             component: &self.component,
-            stores: &*self.stores,
+            classes: &self.classes,
             limiter: &mut self.limiter,
         };
         (operations, self.target)
@@ -105,7 +104,7 @@ impl key_value::HostStoreWithStore<InstanceState> for KeyValueHost {
     ) -> Outcome<Resource<Bucket>> {
         said(store.with(|mut store| {
             let mut view = store.get();
-            let bucket = view.operations.open(&label)?;
+            let bucket = view.open_label(&label)?;
             view.keep(bucket)
         }))
     }

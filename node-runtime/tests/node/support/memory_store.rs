@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use shoal_stores::{
-    KeyValue, KeyValueError, StoreId, StoreLimits, Usage,
+    Backend, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage,
     key_value::{KeyPage, Swap},
 };
 
@@ -158,5 +158,12 @@ impl KeyValue for MemoryStore {
             .unwrap()
             .retain(|(id, _), _| *id != store);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Backend for MemoryStore {
+    async fn health(&self) -> Health {
+        Health::Reachable
     }
 }
