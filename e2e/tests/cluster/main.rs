@@ -13,5 +13,6 @@ mod quiet;
 mod refusal;
 mod rollout;
 mod serving;
+mod store_classes;
 mod stores;
 mod trust;
