@@ -22,5 +22,6 @@ mod quiet;
 mod refusal;
 mod rollout;
 mod serving;
+mod store_classes;
 mod stores;
 mod trust;
