@@ -60,7 +60,9 @@ impl Declared {
     /// # Errors
     /// It is one and is wrong; the message names the field, and no value of a Secret.
     pub fn add(&mut self, kind: &str, name: &str, document: &Value) -> Result<bool> {
-        let namespace = document.pointer("/metadata/namespace").and_then(Value::as_str);
+        let namespace = document
+            .pointer("/metadata/namespace")
+            .and_then(Value::as_str);
         let key = || (namespace.unwrap_or("default").to_owned(), name.to_owned());
         match kind {
             "StoreClass" => {
@@ -75,13 +77,16 @@ impl Declared {
             }
             "Namespace" => {
                 let labels = document.pointer("/metadata/labels");
-                let labels = labels.cloned().unwrap_or_else(|| Value::Object(Default::default()));
+                let labels = labels
+                    .cloned()
+                    .unwrap_or_else(|| Value::Object(Default::default()));
                 let labels = serde_json::from_value(labels)
                     .with_context(|| format!("Namespace {name}: metadata.labels"))?;
                 self.namespaces.insert(name.to_owned(), labels);
             }
             "Secret" => {
-                self.secrets.insert(name.to_owned(), secret(name, document)?);
+                self.secrets
+                    .insert(name.to_owned(), secret(name, document)?);
             }
             _ => return Ok(false),
         }
@@ -139,7 +144,10 @@ impl Declared {
     ) -> Result<Option<Place>, String> {
         let mut labels = self.namespaces.get(namespace).cloned().unwrap_or_default();
         labels.insert(NAME_LABEL.to_owned(), namespace.to_owned());
-        let classes = self.classes.iter().map(|(name, spec)| (name.as_str(), spec));
+        let classes = self
+            .classes
+            .iter()
+            .map(|(name, spec)| (name.as_str(), spec));
         match default_class(classes, &labels, label, Interface::KeyValue) {
             DefaultClass::Class(class) => Ok(Some(place(app, label, class))),
             DefaultClass::None => Ok(None),
@@ -157,10 +165,15 @@ impl Declared {
     /// It is not in the manifest, or a Secret that it names is not.
     pub fn class(&self, name: &str) -> Result<ClassDescription> {
         let Some(spec) = self.classes.get(name) else {
-            ensure!(name == EMBEDDED_CLASS, "StoreClass {name} is not in this manifest");
+            ensure!(
+                name == EMBEDDED_CLASS,
+                "StoreClass {name} is not in this manifest"
+            );
             return Ok(ClassDescription::new(name, ClassBackend::Embedded));
         };
-        let backend = self.backend(spec).with_context(|| format!("StoreClass {name}"))?;
+        let backend = self
+            .backend(spec)
+            .with_context(|| format!("StoreClass {name}"))?;
         let mut class = ClassDescription::new(name, backend);
         if let Some(limits) = &spec.limits {
             class.limits = store_limits(limits);
@@ -199,7 +212,9 @@ impl Declared {
         match (&backend.embedded, &backend.memory) {
             (Some(_), None) => Ok(ClassBackend::Embedded),
             (None, Some(_)) => Ok(ClassBackend::Memory),
-            _ => bail!("spec.backend is to have exactly one of embedded, memory, postgres and redis"),
+            _ => {
+                bail!("spec.backend is to have exactly one of embedded, memory, postgres and redis")
+            }
         }
     }
 
@@ -331,7 +346,10 @@ mod tests {
         assert!(class("default", "cart", "default", Some(other)).is_err());
         let shared = declared.resolve("default", "b", "x", Some(&asked(None, Some("shared"))));
         let place = shared.unwrap().unwrap();
-        assert_eq!((place.app.as_str(), place.label.as_str()), ("cart", "default"));
+        assert_eq!(
+            (place.app.as_str(), place.label.as_str()),
+            ("cart", "default")
+        );
         let elsewhere = declared.resolve("shop", "b", "x", Some(&asked(None, Some("shared"))));
         assert!(elsewhere.unwrap_err().contains("`shared`"));
     }
@@ -360,7 +378,10 @@ mod tests {
         assert!(error.to_string().contains("spec.lables"), "{error}");
         let secret = serde_json::json!({"data": {"url": "s3cret!"}});
         let error = format!("{:#}", declared.add("Secret", "r", &secret).unwrap_err());
-        assert!(error.contains("data.url") && !error.contains("s3cret"), "{error}");
+        assert!(
+            error.contains("data.url") && !error.contains("s3cret"),
+            "{error}"
+        );
         declared.secrets.clear();
         let error = format!("{:#}", declared.class("team").unwrap_err());
         assert!(error.contains("Secret r"), "{error}");

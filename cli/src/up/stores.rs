@@ -279,8 +279,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut ids = StoreIds::open(folder.path()).unwrap();
         let flags = ["cache=memory:".parse().unwrap()];
-        let mut class =
-            |label| bind(&flags, &mut ids, "a", "b", label).map(|binding| binding.class);
+        let declared = Declared::default();
+        let mut stores = Stores::new(&flags, &declared, &mut ids);
+        let app = Entry {
+            namespace: "a".into(),
+            name: "b".into(),
+            port: 0,
+            spec: shoal_crds::AppSpec::default(),
+        };
+        let mut class = |label| stores.bind(&app, label).map(|binding| binding.class);
         assert_eq!(class("default").unwrap(), "embedded");
         assert_eq!(class("cache").unwrap(), "--store cache");
         let error = class("other").unwrap_err();
