@@ -372,8 +372,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_and_no_secret_is_quoted() {
         let mut declared = declared(OBJECTS);
-        let class = serde_json::json!({"apiVersion": "shoal.dev/v1alpha1", "spec":
-            {"backend": {"memory": {}}, "lables": ["x"]}});
+        let class = serde_json::json!({"apiVersion": "shoal.dev/v1alpha1", "kind": "StoreClass",
+            "metadata": {"name": "c"}, "spec": {"backend": {"memory": {}}, "lables": ["x"]}});
         let error = declared.add("StoreClass", "c", &class).unwrap_err();
         assert!(error.to_string().contains("spec.lables"), "{error}");
         let secret = serde_json::json!({"data": {"url": "s3cret!"}});
