@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use shoal_crds::{App, AppSpec, yaml};
 use shoal_runtime::local::Entry;
 
-use super::fields;
+use super::{declared::Declared, fields};
 
 /// Bytes of a manifest that are read at most.
 const MANIFEST_BYTES: u64 = 4 << 20;
@@ -21,6 +21,8 @@ pub struct Input {
     /// In the order of the manifest, without ports; at least one, no two with the same namespace and
     /// name. Images are `file:` with an absolute path, or OCI references.
     pub apps: Vec<Entry>,
+    /// What the manifest says of stores.
+    pub declared: Declared,
     /// Objects of the manifest that are not run, as `Kind name`.
     pub ignored: Vec<String>,
 }
@@ -49,6 +51,7 @@ pub fn read(argument: &str) -> Result<Input> {
             &file_name(Path::new(reference.repository())),
             argument.to_owned(),
         )],
+        declared: Declared::default(),
         ignored: Vec::new(),
     })
 }
@@ -86,6 +89,7 @@ fn read_path(path: &Path) -> Result<Input> {
     Ok(Input {
         folder,
         apps,
+        declared: Declared::default(),
         ignored: Vec::new(),
     })
 }
@@ -113,17 +117,14 @@ fn read_manifest(path: &Path, folder: PathBuf) -> Result<Input> {
     );
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let (apps, ignored) =
-        parse(&text, &folder).with_context(|| format!("in {}", path.display()))?;
-    Ok(Input {
-        folder,
-        apps,
-        ignored,
-    })
+    let parsed = parse(&text, &folder).with_context(|| format!("in {}", path.display()))?;
+    Ok(Input { folder, ..parsed })
 }
 
-fn parse(text: &str, folder: &Path) -> Result<(Vec<Entry>, Vec<String>)> {
+/// All but the folder.
+fn parse(text: &str, folder: &Path) -> Result<Input> {
     let (mut apps, mut ignored) = (Vec::<Entry>::new(), Vec::new());
+    let mut declared = Declared::default();
     for document in yaml::documents::<serde_json::Value>(text)? {
         let kind = document
             .get("kind")
@@ -133,6 +134,9 @@ fn parse(text: &str, folder: &Path) -> Result<(Vec<Entry>, Vec<String>)> {
             .pointer("/metadata/name")
             .and_then(serde_json::Value::as_str);
         let name = name.unwrap_or("?").to_owned();
+        if declared.add(kind, &name, &document)? {
+            continue;
+        }
         if kind != "App" {
             ignored.push(format!("{kind} {name}"));
             continue;
@@ -167,7 +171,12 @@ fn parse(text: &str, folder: &Path) -> Result<(Vec<Entry>, Vec<String>)> {
         ensure!(apps.len() <= APPS, "more than {APPS} Apps");
     }
     ensure!(!apps.is_empty(), "there is no App to run (kind: App) in it");
-    Ok((apps, ignored))
+    Ok(Input {
+        folder: PathBuf::new(),
+        apps,
+        declared,
+        ignored,
+    })
 }
 
 fn local(app: App, folder: &Path) -> Result<Entry> {
@@ -253,18 +262,18 @@ mod tests {
     #[test]
     fn a_manifest_gives_its_apps_in_order_with_paths_beside_it() {
         let text = format!(
-            "{APP}---\nkind: Namespace\nmetadata: {{name: shop}}\n---\n{}",
+            "{APP}---\nkind: Service\nmetadata: {{name: shop}}\n---\n{}",
             APP.replace("hello", "other")
                 .replace("file:a.wasm", "registry.example/a:1")
         );
-        let (apps, ignored) = parse(&text, Path::new("/here")).unwrap();
+        let Input { apps, ignored, .. } = parse(&text, Path::new("/here")).unwrap();
         assert_eq!(
             apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>(),
             ["hello", "other"]
         );
         assert_eq!(apps[0].spec.image.as_deref(), Some("file:/here/a.wasm"));
         assert_eq!(apps[1].spec.image.as_deref(), Some("registry.example/a:1"));
-        assert_eq!(ignored, ["Namespace shop"]);
+        assert_eq!(ignored, ["Service shop"]);
     }
 
     #[test]

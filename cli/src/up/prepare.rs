@@ -8,11 +8,12 @@ use shoal_builder::serve::description_message;
 use shoal_builder::{BuilderHandle, Source};
 use shoal_engine::EngineKey;
 use shoal_protocol::v1;
-use shoal_runtime::local::{self, Entry, StoreIds};
-use shoal_runtime::{AppRef, Assignment};
+use shoal_runtime::Assignment;
+use shoal_runtime::local::{self, Entry};
 
 use super::input::Input;
-use super::{Arguments, progress, stores};
+use super::stores::Stores;
+use super::{Arguments, progress};
 use crate::docker_config;
 
 /// Builds every App and gives each its port and its stores.
@@ -21,7 +22,7 @@ use crate::docker_config;
 /// The first App that does not run, and why.
 pub async fn all(
     builder: &BuilderHandle,
-    ids: &mut StoreIds,
+    stores: &mut Stores<'_>,
     input: &Input,
     arguments: &Arguments,
     engine: &EngineKey,
@@ -39,8 +40,7 @@ pub async fn all(
             port: address.port(),
             ..app.clone()
         };
-        let bind =
-            |label: &str| stores::bind(&arguments.store, ids, &entry.namespace, &entry.name, label);
+        let bind = |label: &str| stores.bind(&entry, label);
         let mut assignment = local::assignment(&entry, descriptions, Some(address.ip()), bind)
             .map_err(anyhow::Error::msg)
             .with_context(named)?;
@@ -49,12 +49,7 @@ pub async fn all(
         }
         assignments.push(assignment);
     }
-    stores::bind_unlisted(&arguments.store, &mut assignments, |app, label| {
-        let AppRef {
-            namespace, name, ..
-        } = &app.app;
-        stores::bind(&arguments.store, ids, namespace, name, label)
-    })?;
+    stores.bind_unlisted(&input.apps, &mut assignments)?;
     Ok(assignments)
 }
 

@@ -167,3 +167,52 @@ key_value_stores = ["default", "cache"]
     assert_eq!(served.get(0, "/set/x/one?label=cache"), (200, "set".into()));
     assert_eq!(served.get(0, "/get/x").0, 404);
 }
+
+#[test]
+fn classes_and_stores_of_the_manifest_work_as_in_a_cluster() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(guest("kv"), folder.path().join("kv.wasm")).unwrap();
+    let object = |kind: &str, name: &str, spec: &str| {
+        format!(
+            "---\napiVersion: shoal.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+        )
+    };
+    let shared = "{image: 'file:kv.wasm', stores: [{label: theirs, store: carts}]}";
+    let bounded = "{default: true, backend: {memory: {}}, limits: {valueBytes: 4}}";
+    let text = object("StoreClass", "fast", bounded)
+        + &object(
+            "Store",
+            "carts",
+            "{app: cart, label: default, className: embedded}",
+        )
+        + &object("App", "cart", "{image: 'file:kv.wasm'}")
+        + &object("App", "other", shared);
+    let manifest = folder.path().join("app.yaml");
+    fs::write(&manifest, &text).unwrap();
+    let up = || {
+        let mut command = shoal();
+        command.arg("up").arg(&manifest).args(ANY);
+        command
+    };
+    let served = Served::start(&mut up(), 2);
+    assert_eq!(served.get(0, "/set/x/durable"), (200, "set".into()));
+    assert_eq!(
+        served.get(1, "/get/x?label=theirs"),
+        (200, "durable".into())
+    );
+    assert_eq!(served.get(1, "/set/x/fast"), (200, "set".into()));
+    let (status, refused) = served.get(1, "/set/x/large");
+    assert_eq!(status, 500);
+    assert!(refused.contains("at most 4"), "{refused}");
+    assert!(served.interrupt().success());
+
+    let served = Served::start(&mut up(), 2);
+    assert_eq!(served.get(0, "/get/x"), (200, "durable".into()));
+    assert_eq!(served.get(1, "/get/x").0, 404, "its class is in memory");
+    assert!(served.interrupt().success());
+
+    fs::write(&manifest, text.replace("store: carts", "store: none")).unwrap();
+    let output = up().output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("`none`"), "{}", stderr(&output));
+}

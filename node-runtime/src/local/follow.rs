@@ -154,15 +154,28 @@ struct Problem {
     passing: bool,
 }
 
-/// The one label that has a Store in a file of assignments.
+/// The one label that has a Store without being asked for.
 const DEFAULT_LABEL: &str = "default";
 
+/// All Stores are embedded: a file of assignments knows no other class.
 fn bind(ids: &mut StoreIds, entry: &Entry, label: &str) -> Result<StoreBinding, String> {
-    if label != DEFAULT_LABEL {
-        return Err(format!(
-            "with --assignments only `{DEFAULT_LABEL}` can be opened; `shoal up` serves other labels with \
-             --store {label}=URL"
-        ));
+    let embedded = shoal_crds::EMBEDDED_CLASS;
+    let mut asked = entry.spec.stores.iter().flatten();
+    match asked.find(|asked| asked.label == label) {
+        Some(asked) if asked.store.is_none() && asked.class.as_deref() == Some(embedded) => {}
+        Some(_) => {
+            return Err(format!(
+                "with --assignments `stores` may name `class: {embedded}` alone; `shoal up` serves other \
+                 classes and Stores"
+            ));
+        }
+        None if label == DEFAULT_LABEL => {}
+        None => {
+            return Err(format!(
+                "with --assignments only `{DEFAULT_LABEL}` has a store by itself; name the label in `stores` \
+                 with `class: {embedded}`, or use `shoal up` with --store {label}=URL"
+            ));
+        }
     }
     let id = ids
         .get(&entry.namespace, &entry.name, label)
@@ -170,7 +183,7 @@ fn bind(ids: &mut StoreIds, entry: &Entry, label: &str) -> Result<StoreBinding, 
     Ok(StoreBinding {
         label: label.to_owned(),
         id,
-        class: shoal_crds::EMBEDDED_CLASS.to_owned(),
+        class: embedded.to_owned(),
         nodes: 1,
     })
 }

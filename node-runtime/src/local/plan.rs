@@ -105,7 +105,11 @@ fn component(
     let routes = routes
         .collect::<Result<_, _>>()
         .map_err(|error| of(error.to_string()))?;
-    let labels = described.key_value_stores.iter();
+    // Labels that the App names are open to all of its components.
+    let named = entry.spec.stores.iter().flatten().map(|named| &named.label);
+    let of_image = &described.key_value_stores;
+    let others = named.filter(|label| !of_image.contains(label));
+    let labels = of_image.iter().chain(others);
     let stores = labels
         .map(|label| {
             bind(label).map_err(|problem| of(format!("it opens the store `{label}`: {problem}")))

@@ -12,6 +12,7 @@ use shoal_stores::{
 use super::{Bucket, Failure};
 use crate::{
     app::Component,
+    assignment::StoreBinding,
     engine::{MemoryLimiter, Refused},
     stores::{Class, Operation, Outcome, StoreClasses},
 };
@@ -39,10 +40,9 @@ impl From<&Bucket> for Target {
 }
 
 /// A Store as it is for one operation.
-struct Found {
+struct Found<'a> {
+    binding: &'a StoreBinding,
     id: StoreId,
-    label: String,
-    nodes: u32,
     limits: StoreLimits,
     class: Arc<Class>,
     backend: Arc<dyn Backend>,
@@ -55,7 +55,7 @@ impl From<Refused> for Failure {
     }
 }
 
-impl Operations<'_> {
+impl<'a> Operations<'a> {
     /// The Store that a label is bound to.
     pub(super) fn find_label(&self, label: &str) -> Result<Target, Failure> {
         let bindings = &self.component.stores;
@@ -64,14 +64,13 @@ impl Operations<'_> {
     }
 
     /// The Store, and its class as it is now.
-    async fn find(&self, Target(index): Target) -> Result<Found, Failure> {
+    async fn find(&self, Target(index): Target) -> Result<Found<'a>, Failure> {
         let binding = self.component.stores.get(index);
         let binding = binding.ok_or(Failure::NoSuchStore)?;
         let class = self.classes.find(&binding.class).await?;
         Ok(Found {
+            binding,
             id: binding.id,
-            label: binding.label.clone(),
-            nodes: binding.nodes,
             limits: class.limits(),
             backend: class.backend()?,
             class,
@@ -81,7 +80,7 @@ impl Operations<'_> {
     /// Refuses an operation on so many keys that is over a bound; `checked` is what its own sizes say.
     fn admit(
         &self,
-        store: &Found,
+        store: &Found<'_>,
         operation: Operation,
         keys: usize,
         checked: Result<(), KeyValueError>,
@@ -90,7 +89,8 @@ impl Operations<'_> {
             Ok(()) => Reason::StoreRateExceeded,
             Err(_) => Reason::StoreLimitReached,
         };
-        let admitted = checked.and_then(|()| store.class.admit(store.id, keys, store.nodes));
+        let admitted =
+            checked.and_then(|()| store.class.admit(store.id, keys, store.binding.nodes));
         if admitted.is_err() {
             store.class.refused(operation, Outcome::from(&admitted));
         }
@@ -99,7 +99,7 @@ impl Operations<'_> {
 
     async fn call<T>(
         &self,
-        store: &Found,
+        store: &Found<'_>,
         operation: Operation,
         call: impl Future<Output = Result<T, KeyValueError>>,
     ) -> Result<T, Failure> {
@@ -110,12 +110,12 @@ impl Operations<'_> {
     /// The app's owner hears of limits as well.
     fn told<T>(
         &self,
-        store: &Found,
+        store: &Found<'_>,
         reason: Reason,
         result: Result<T, KeyValueError>,
     ) -> Result<T, Failure> {
         if let Err(KeyValueError::LimitExceeded(problem)) = &result {
-            let (label, class) = (&store.label, store.class.name());
+            let (label, class) = (&store.binding.label, store.class.name());
             let app = &self.component.app.name;
             self.classes.owners().tell(app, reason, || {
                 format!("store `{label}` (class `{class}`): {problem}")
@@ -288,7 +288,7 @@ impl Operations<'_> {
     }
 }
 
-impl Found {
+impl Found<'_> {
     fn check_key(&self, key: &str) -> Result<(), KeyValueError> {
         let most = self.limits.key_bytes;
         match key.len() as u64 {
