@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 
-use wasmparser::{Chunk, Encoding, Parser, Payload};
+use wasmparser::{Chunk, ComponentAlias, Encoding, Parser, Payload, SectionLimited};
 
 const CANDIDATE: &[u8] = b"@0.3.0-rc-2026-03-15";
 const RELEASE: &[u8] = b"@0.3.0+rc-2026-03-15";
@@ -71,10 +71,25 @@ fn sections(wasm: &[u8]) -> Option<Vec<Range<usize>>> {
             Payload::ComponentImportSection(section) => sections.push(section.range()),
             Payload::ComponentExportSection(section) => sections.push(section.range()),
             Payload::ComponentInstanceSection(section) => sections.push(section.range()),
-            Payload::ComponentAliasSection(section) => sections.push(section.range()),
+            Payload::ComponentAliasSection(section) => sections.extend(aliases(section)?),
             _ => {}
         }
     }
+}
+
+/// The aliases of what component instances export. Those of core instances name exports of core modules,
+/// which stay as they are.
+fn aliases(section: SectionLimited<'_, ComponentAlias<'_>>) -> Option<Vec<Range<usize>>> {
+    let mut end = section.range().end;
+    let all: Result<Vec<_>, _> = section.into_iter_with_offsets().collect();
+    let mut named = Vec::new();
+    for (start, alias) in all.ok()?.into_iter().rev() {
+        if let ComponentAlias::InstanceExport { .. } = alias {
+            named.push(start..end);
+        }
+        end = start;
+    }
+    Some(named)
 }
 
 #[cfg(test)]
@@ -97,9 +112,14 @@ mod tests {
                     (export "wasi:clocks/monotonic-clock@{version}" (func $x)))
                 (core module $m
                     (memory 1)
-                    (data (i32.const 0) "@0.3.0-rc-2026-03-15"))
+                    (data (i32.const 0) "@0.3.0-rc-2026-03-15")
+                    (func (export "wasi:http/handler@0.3.0-rc-2026-03-15#handle")))
+                (core instance $core (instantiate $m))
+                (alias core export $core "wasi:http/handler@0.3.0-rc-2026-03-15#handle"
+                    (core func $handle))
                 (instance $i (instantiate $inner
                     (with "wasi:clocks/types@{version}" (instance $clock))))
+                (alias export $i "wasi:clocks/monotonic-clock@{version}" (func $now))
                 (export "wasi:http/handler@{version}" (instance $i)))"#
         ))
         .unwrap()
@@ -108,7 +128,11 @@ mod tests {
     #[test]
     fn names_of_the_candidate_become_those_of_the_release() {
         let released = released(&component("0.3.0-rc-2026-03-15")).unwrap();
-        assert_eq!(released, component("0.3.0+rc-2026-03-15"), "and data stays");
+        assert_eq!(
+            released,
+            component("0.3.0+rc-2026-03-15"),
+            "and core modules stay"
+        );
         let facts = inspect("it", &released).unwrap();
         assert_eq!(facts.exports, ["wasi:http/handler@0.3.0+rc-2026-03-15"]);
         facts.check("it").unwrap();
