@@ -31,6 +31,7 @@ pub struct InstanceState {
     component: Arc<Component>,
     request: Arc<RequestId>,
     stores: Arc<dyn KeyValue>,
+    open_stores: key_value::OpenStores,
     /// Made by the first call that needs it: small guests make none.
     wasi: Option<WasiCtx>,
     http: WasiHttpCtx,
@@ -54,6 +55,7 @@ impl InstanceState {
             component,
             request,
             stores,
+            open_stores: key_value::OpenStores::default(),
             wasi: None,
             http,
             policy: http::DenyAll,

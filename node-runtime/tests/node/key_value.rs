@@ -5,8 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shoal_stores::KeyValue as _;
-
 use crate::support::{TestNode, app, binding, client::*, limited};
 
 async fn text(address: SocketAddr, path: &str) -> String {
@@ -230,21 +228,14 @@ async fn calls_of_the_third_version_run_beside_each_other_and_can_be_left() {
 #[tokio::test]
 async fn what_calls_beside_each_other_take_is_paid_for_together() {
     let node = TestNode::start();
-    // Room for the guest and some of the values, not for all at once.
-    let kv = limited("a", "kv-spin-v3", |l| l.memory = 12 << 20);
-    let store = kv.components[0].stores[0].clone();
-    let (id, limits) = (store.id, shoal_stores::StoreLimits::default());
-    for n in 0..20 {
-        let pair = (format!("k{n:06}"), vec![b'x'; 1 << 20].into());
-        node.store.set(id, vec![pair], limits).await.unwrap();
-    }
+    // Twice what the guest itself needs would be more.
+    let kv = limited("a", "kv-spin-v3", |l| l.memory = 28 << 20);
     let [kv] = node.serve([kv]).await;
-    assert_eq!(text(kv, "/at-once/2").await, "200 2");
-    let many = text(kv, "/at-once/20").await;
-    assert!(
-        many.starts_with("500"),
-        "{}",
-        many.chars().take(200).collect::<String>()
+    node.store.delay(Duration::from_millis(500));
+    assert_eq!(text(kv, "/set-at-once/4/1000000").await, "200 set");
+    assert_eq!(
+        text(kv, "/set-at-once/16/1000000").await,
+        "500 other: there is no memory for it: limits.memory is used up"
     );
     node.until_running(0).await;
     let nothing = "shoal_runtime_budget{resource=\"memory_bytes\",what=\"used\"} 0\n";

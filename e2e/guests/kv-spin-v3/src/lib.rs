@@ -1,6 +1,6 @@
 //! The paths of `kv-routes` that `spin:key-value@3.0.0` has operations for, and those that only
 //! asynchronous calls make possible: `/at-once/COUNT` reads so many keys in calls that run beside each
-//! other, `/first/COUNT` takes so many keys of the listing and leaves it, `/give-up/KEY` leaves a call.
+//! other, `/set-at-once/COUNT/BYTES` writes so, `/first/COUNT` takes so many keys of the listing and leaves it, `/give-up/KEY` leaves a call.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -65,6 +65,7 @@ async fn answer(label: &str, segments: &[&str]) -> Result<Answer, Error> {
             Ok(text("filled"))
         }
         ["at-once", count] => at_once(&store, number(count)).await,
+        ["set-at-once", count, bytes] => set_at_once(&store, number(count), number(bytes)).await,
         ["first", count] => first(&store, number(count)).await,
         ["give-up", key] => give_up(&store, key).await,
         _ => Ok((404, b"no such path".to_vec())),
@@ -95,16 +96,45 @@ async fn pages(store: &Store) -> Result<Answer, Error> {
 }
 
 async fn at_once(store: &Store, count: usize) -> Result<Answer, Error> {
-    let mut calls: Vec<_> = (0..count)
-        .map(|n| Box::pin(store.get(format!("k{n:06}"))))
-        .collect();
-    let mut found = 0;
+    let values = all((0..count).map(|n| store.get(format!("k{n:06}")))).await?;
+    Ok(text(&values.iter().flatten().count().to_string()))
+}
+
+async fn first(store: &Store, count: usize) -> Result<Answer, Error> {
+    let (mut keys, end) = store.get_keys().await.into_inner();
+    let mut first = Vec::new();
+    while first.len() < count
+        && let Some(key) = keys.next().await
+    {
+        first.push(key);
+    }
+    drop(keys);
+    end.await?;
+    Ok(text(&first.join("\n")))
+}
+
+/// Sets so many keys to as many bytes each, in calls that run beside each other.
+async fn set_at_once(store: &Store, count: usize, bytes: usize) -> Result<Answer, Error> {
+    let calls = (0..count).map(|n| async move {
+        let value = vec![b'x'; bytes];
+        store.set(format!("k{n:06}"), value).await
+    });
+    all(calls).await?;
+    Ok(text("set"))
+}
+
+/// Runs calls beside each other; gives what they gave, or the first failure.
+async fn all<T>(
+    calls: impl Iterator<Item = impl Future<Output = Result<T, Error>>>,
+) -> Result<Vec<T>, Error> {
+    let mut calls: Vec<_> = calls.map(Box::pin).collect();
+    let mut all = Vec::new();
     poll_fn(|cx| {
         let mut failed = None;
         calls.retain_mut(|call| match call.as_mut().poll(cx) {
             Poll::Pending => true,
             Poll::Ready(Ok(value)) => {
-                found += usize::from(value.is_some());
+                all.push(value);
                 false
             }
             Poll::Ready(Err(error)) => {
@@ -119,20 +149,7 @@ async fn at_once(store: &Store, count: usize) -> Result<Answer, Error> {
         }
     })
     .await?;
-    Ok(text(&found.to_string()))
-}
-
-async fn first(store: &Store, count: usize) -> Result<Answer, Error> {
-    let mut keys = store.get_keys().await;
-    let mut first = Vec::new();
-    while first.len() < count
-        && let Some(key) = keys.next().await
-    {
-        first.push(key);
-    }
-    // Without its end: nothing failed.
-    keys.result().await?;
-    Ok(text(&first.join("\n")))
+    Ok(all)
 }
 
 /// Starts a call and cancels it.

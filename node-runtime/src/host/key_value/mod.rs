@@ -23,6 +23,25 @@ use crate::app::Component;
 pub struct Bucket {
     id: StoreId,
     limits: StoreLimits,
+    #[expect(dead_code, reason = "counted for as long as the bucket is there")]
+    open: Arc<()>,
+}
+
+/// Stores that one instance may hold open at once.
+const MOST_OPEN: usize = 256;
+
+/// The stores that an instance holds open, by whichever interface.
+#[derive(Default)]
+pub(super) struct OpenStores(Option<Arc<()>>);
+
+impl OpenStores {
+    fn one_more(&mut self) -> Result<Arc<()>, Failure> {
+        let open = self.0.get_or_insert_default();
+        if Arc::strong_count(open) > MOST_OPEN {
+            return Err(Failure::TooManyOpen);
+        }
+        Ok(Arc::clone(open))
+    }
 }
 
 /// What the key-value interfaces need of an instance.
@@ -55,7 +74,7 @@ enum Failure {
 impl Failure {
     /// What `TooManyOpen` means, for interfaces without a word for it.
     fn too_many_open() -> String {
-        "too many stores are open already; drop one that is no longer needed".to_owned()
+        format!("{MOST_OPEN} stores are open already; drop one that is no longer needed")
     }
 }
 
@@ -80,6 +99,7 @@ fn view(state: &mut InstanceState) -> KeyValueView<'_> {
     let operations = Operations {
         component: &state.component,
         stores: &*state.stores,
+        open: &mut state.open_stores,
         limiter: &mut state.limiter,
     };
     KeyValueView {
@@ -96,4 +116,18 @@ pub(super) fn link(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     spin::link(linker)?;
     spin_v1::link(linker)?;
     spin_v3::link(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_holds_a_bounded_number_of_stores_open_at_once() {
+        let mut stores = OpenStores::default();
+        let open: Vec<_> = (0..MOST_OPEN).map(|_| stores.one_more().unwrap()).collect();
+        assert!(matches!(stores.one_more(), Err(Failure::TooManyOpen)));
+        drop(open);
+        assert!(stores.one_more().is_ok());
+    }
 }

@@ -7,7 +7,7 @@ use shoal_stores::{
     KeyValue, MAX_BYTES_PER_CALL, MAX_KEYS_PER_CALL, StoreId, StoreLimits, key_value::Swap,
 };
 
-use super::{Bucket, Failure};
+use super::{Bucket, Failure, OpenStores};
 use crate::{
     app::Component,
     engine::{MemoryLimiter, Refused},
@@ -24,6 +24,7 @@ const ALL_KEYS_BYTES: usize = 4 << 20;
 pub(super) struct Operations<'a> {
     pub(super) component: &'a Component,
     pub(super) stores: &'a dyn KeyValue,
+    pub(super) open: &'a mut OpenStores,
     pub(super) limiter: &'a mut MemoryLimiter,
 }
 
@@ -36,7 +37,7 @@ impl From<Refused> for Failure {
 
 impl Operations<'_> {
     /// The Store that a label is bound to.
-    pub(super) fn open(&self, label: &str) -> Result<Bucket, Failure> {
+    pub(super) fn open(&mut self, label: &str) -> Result<Bucket, Failure> {
         let binding = self
             .component
             .stores
@@ -46,6 +47,7 @@ impl Operations<'_> {
         Ok(Bucket {
             id: binding.id,
             limits: StoreLimits::default(),
+            open: self.open.one_more()?,
         })
     }
 

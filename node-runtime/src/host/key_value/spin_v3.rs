@@ -19,7 +19,7 @@ use wasmtime::{
 
 use self::bindings::spin::key_value::key_value::{self, Error};
 use super::{
-    Bucket, Failure, KeyValueHost, KeyValueView,
+    Bucket, Failure, KeyValueHost, KeyValueView, OpenStores,
     operations::{Operations, Target},
     view,
 };
@@ -60,6 +60,7 @@ type Keys = (StreamReader<String>, FutureReader<Result<(), Error>>);
 struct Call {
     component: Arc<Component>,
     stores: Arc<dyn KeyValue>,
+    open: OpenStores,
     limiter: MemoryLimiter,
     target: Target,
 }
@@ -70,6 +71,7 @@ impl Call {
             target: view.table.get(store)?.into(),
             component: Arc::clone(view.component),
             stores: Arc::clone(view.stores),
+            open: OpenStores::default(),
             limiter: view.operations.limiter.beside(),
         })
     }
@@ -85,6 +87,7 @@ impl Call {
         let operations = Operations {
             component: &self.component,
             stores: &*self.stores,
+            open: &mut self.open,
             limiter: &mut self.limiter,
         };
         (operations, self.target)
