@@ -51,6 +51,7 @@ pub(crate) const GUESTS: &[Guest] = &[
     guest("kv-draft"),
     guest("kv-spin"),
     guest("kv-spin-v1"),
+    guest("kv-spin-v3"),
     guest("no-handler"),
     Guest {
         target: Target::Preview1,

@@ -11,7 +11,7 @@
 //! | `/empty` | no body |
 //! | `/after/MS` | answers, then works on for so long and prints that it is done |
 //! | `/sent` | answers, then prints whether the body arrived |
-//! | `/never`, `/idle` | never answers: waits for a clock, for nothing |
+//! | `/never`, `/idle` | waits for a clock that is far off, for nothing at all |
 //! | `/spin`, `/yield` | computes for ever; the second gives way again and again |
 //! | `/trap`, `/error` | dies, answers with an error |
 //! | `/broken/trap`, `/broken/error`, `/broken/short` | begins a body and does not end it well |

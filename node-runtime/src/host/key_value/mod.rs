@@ -74,7 +74,7 @@ enum Failure {
 impl Failure {
     /// What `TooManyOpen` means, for interfaces without a word for it.
     fn too_many_open() -> String {
-        "too many stores are open already; drop one that is no longer needed".to_owned()
+        format!("{MOST_OPEN} stores are open already; drop one that is no longer needed")
     }
 }
 

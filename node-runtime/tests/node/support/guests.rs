@@ -28,7 +28,10 @@ fn component(guest: &str) -> Bytes {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let path = shoal_guests::path(root, guest);
         let read = std::fs::read(&path);
-        read.unwrap_or_else(|e| panic!("{}: {e}; run `cargo xtask guests`", path.display()))
+        let wasm =
+            read.unwrap_or_else(|e| panic!("{}: {e}; run `cargo xtask guests`", path.display()));
+        shoal_artifact::candidate::released(&wasm)
+            .unwrap_or(wasm)
             .into()
     });
     bytes.clone()
@@ -73,6 +76,10 @@ impl Guests {
             "kv",
             "kv-draft",
             "kv-spin",
+            "kv-spin-v1",
+            "kv-spin-v3",
+            "spin-sdk-6",
+            "spin-sdk-7",
             "unknown-import",
             "no-handler",
         ];
