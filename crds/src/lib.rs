@@ -6,6 +6,7 @@
 pub mod app;
 pub mod app_status;
 pub mod conditions;
+pub mod configuration;
 mod generate;
 pub mod limits;
 pub mod quantity;
@@ -16,9 +17,12 @@ pub mod store;
 mod validation;
 pub mod yaml;
 
-pub use app::{App, AppSpec, Component, EnvVar, LocalObjectReference};
+pub use app::{App, AppSpec, Component, LocalObjectReference};
 pub use app_status::{AppStatus, NodeStatus, StoreStatusEntry, Summary};
 pub use conditions::{Condition, ConditionStatus, ConditionType, Reason};
+pub use configuration::{
+    EnvFromSource, EnvVar, KeySelector, ObjectSelector, SourceKind, ValueSource, Variable,
+};
 pub use generate::manifest;
 pub use limits::{EffectiveLimits, Limits};
 pub use quantity::{ByteQuantity, Period};
