@@ -8,6 +8,8 @@ enum Version {
     Wasi02,
     /// This version and no other. Drafts are compatible with nothing else.
     Exactly(&'static str),
+    /// The name without a version: Spin's first interfaces have none.
+    None,
 }
 
 struct Served {
@@ -19,7 +21,8 @@ struct Served {
 /// Every interface that the runtime links, by package.
 ///
 /// WASI 0.2: <https://github.com/WebAssembly/WASI/tree/main/wasip2>. Key-value: the drafts of
-/// `wasi:keyvalue` that toolchains use, and Spin's own second version.
+/// `wasi:keyvalue` that toolchains use, and Spin's own second version. Configuration: Spin's own, the
+/// draft of `wasi:config` that Spin serves, and the one that Wasmtime does.
 const SUPPORTED: &[Served] = &[
     Served {
         package: "wasi:cli",
@@ -85,8 +88,21 @@ const SUPPORTED: &[Served] = &[
     },
     Served {
         package: "fermyon:spin",
-        interfaces: &["key-value"],
+        interfaces: &["key-value", "variables"],
         versions: &[Version::Exactly("2.0.0")],
+    },
+    Served {
+        package: "fermyon:spin",
+        interfaces: &["config"],
+        versions: &[Version::None],
+    },
+    Served {
+        package: "wasi:config",
+        interfaces: &["store"],
+        versions: &[
+            Version::Exactly("0.2.0-draft-2024-09-27"),
+            Version::Exactly("0.2.0-rc.1"),
+        ],
     },
 ];
 
@@ -168,8 +184,11 @@ pub(crate) fn is_other_entry_point(export: &str) -> bool {
 
 impl Version {
     fn serves(self, version: Option<&str>) -> bool {
-        let Some(version) = version else { return false };
+        let Some(version) = version else {
+            return self == Self::None;
+        };
         match self {
+            Self::None => false,
             Self::Exactly(own) => own == version,
             Self::Wasi02 => {
                 let release = version.split('+').next().unwrap_or("");
@@ -196,6 +215,10 @@ mod tests {
             "wasi:keyvalue/store@0.2.0-draft",
             "wasi:keyvalue/batch@0.2.0-draft2",
             "fermyon:spin/key-value@2.0.0",
+            "fermyon:spin/config",
+            "fermyon:spin/variables@2.0.0",
+            "wasi:config/store@0.2.0-draft-2024-09-27",
+            "wasi:config/store@0.2.0-rc.1",
         ] {
             assert!(is_supported(import), "{import}");
         }
@@ -215,6 +238,10 @@ mod tests {
             "wasi:keyvalue/store@0.2.0",
             "fermyon:spin/key-value",
             "fermyon:spin/key-value@2.0.1",
+            "fermyon:spin/config@2.0.0",
+            "fermyon:spin/variables",
+            "wasi:config/runtime@0.2.0-draft-2024-09-27",
+            "wasi:config/store@0.2.0-draft",
             "log",
             "",
             "a/b",
