@@ -97,6 +97,11 @@ const SUPPORTED: &[Served] = &[
         versions: &[Version::None],
     },
     Served {
+        package: "spin:variables",
+        interfaces: &["variables"],
+        versions: &[Version::Exactly("3.0.0")],
+    },
+    Served {
         package: "wasi:config",
         interfaces: &["store"],
         versions: &[
@@ -217,6 +222,7 @@ mod tests {
             "fermyon:spin/key-value@2.0.0",
             "fermyon:spin/config",
             "fermyon:spin/variables@2.0.0",
+            "spin:variables/variables@3.0.0",
             "wasi:config/store@0.2.0-draft-2024-09-27",
             "wasi:config/store@0.2.0-rc.1",
         ] {

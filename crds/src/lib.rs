@@ -15,6 +15,7 @@ pub mod runtime_pool;
 pub mod service;
 pub mod store;
 mod validation;
+pub mod values;
 pub mod yaml;
 
 pub use app::{App, AppSpec, Component, LocalObjectReference};

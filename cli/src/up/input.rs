@@ -6,7 +6,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use shoal_crds::{App, AppSpec, yaml};
 use shoal_runtime::local::Entry;
 
-use super::fields;
+use super::{
+    fields,
+    objects::{self, Object},
+};
 
 /// Bytes of a manifest that are read at most.
 const MANIFEST_BYTES: u64 = 4 << 20;
@@ -21,6 +24,8 @@ pub struct Input {
     /// In the order of the manifest, without ports; at least one, no two with the same namespace and
     /// name. Images are `file:` with an absolute path, or OCI references.
     pub apps: Vec<Entry>,
+    /// Secrets and ConfigMaps of the manifest.
+    pub objects: Vec<Object>,
     /// Objects of the manifest that are not run, as `Kind name`.
     pub ignored: Vec<String>,
 }
@@ -49,6 +54,7 @@ pub fn read(argument: &str) -> Result<Input> {
             &file_name(Path::new(reference.repository())),
             argument.to_owned(),
         )],
+        objects: Vec::new(),
         ignored: Vec::new(),
     })
 }
@@ -86,6 +92,7 @@ fn read_path(path: &Path) -> Result<Input> {
     Ok(Input {
         folder,
         apps,
+        objects: Vec::new(),
         ignored: Vec::new(),
     })
 }
@@ -113,17 +120,14 @@ fn read_manifest(path: &Path, folder: PathBuf) -> Result<Input> {
     );
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let (apps, ignored) =
-        parse(&text, &folder).with_context(|| format!("in {}", path.display()))?;
-    Ok(Input {
-        folder,
-        apps,
-        ignored,
-    })
+    let parsed = parse(&text, &folder).with_context(|| format!("in {}", path.display()))?;
+    Ok(Input { folder, ..parsed })
 }
 
-fn parse(text: &str, folder: &Path) -> Result<(Vec<Entry>, Vec<String>)> {
+/// All but the folder.
+fn parse(text: &str, folder: &Path) -> Result<Input> {
     let (mut apps, mut ignored) = (Vec::<Entry>::new(), Vec::new());
+    let mut objects = Vec::new();
     for document in yaml::documents::<serde_json::Value>(text)? {
         let kind = document
             .get("kind")
@@ -133,6 +137,10 @@ fn parse(text: &str, folder: &Path) -> Result<(Vec<Entry>, Vec<String>)> {
             .pointer("/metadata/name")
             .and_then(serde_json::Value::as_str);
         let name = name.unwrap_or("?").to_owned();
+        if let Some(object) = objects::read(kind, &document)? {
+            objects.push(object);
+            continue;
+        }
         if kind != "App" {
             ignored.push(format!("{kind} {name}"));
             continue;
@@ -167,7 +175,12 @@ fn parse(text: &str, folder: &Path) -> Result<(Vec<Entry>, Vec<String>)> {
         ensure!(apps.len() <= APPS, "more than {APPS} Apps");
     }
     ensure!(!apps.is_empty(), "there is no App to run (kind: App) in it");
-    Ok((apps, ignored))
+    Ok(Input {
+        folder: PathBuf::new(),
+        apps,
+        objects,
+        ignored,
+    })
 }
 
 fn local(app: App, folder: &Path) -> Result<Entry> {
@@ -257,7 +270,7 @@ mod tests {
             APP.replace("hello", "other")
                 .replace("file:a.wasm", "registry.example/a:1")
         );
-        let (apps, ignored) = parse(&text, Path::new("/here")).unwrap();
+        let Input { apps, ignored, .. } = parse(&text, Path::new("/here")).unwrap();
         assert_eq!(
             apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>(),
             ["hello", "other"]

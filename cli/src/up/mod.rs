@@ -3,6 +3,7 @@
 mod code;
 mod fields;
 mod input;
+mod objects;
 mod output;
 mod prepare;
 mod progress;
@@ -43,6 +44,9 @@ pub struct Arguments {
     /// Environment variable of the apps, beside those of manifest and image.
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
+    /// Value of a variable of the apps, whatever the manifest says of it.
+    #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = variable)]
+    variables: Vec<(String, String)>,
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

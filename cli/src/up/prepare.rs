@@ -9,7 +9,7 @@ use shoal_builder::{BuilderHandle, Source};
 use shoal_engine::EngineKey;
 use shoal_protocol::v1;
 use shoal_runtime::Assignment;
-use shoal_runtime::local::{self, Entry, StoreIds};
+use shoal_runtime::local::{self, Configuration, Entry, StoreIds};
 
 use super::input::Input;
 use super::{Arguments, progress};
@@ -26,6 +26,7 @@ pub async fn all(
     arguments: &Arguments,
     engine: &EngineKey,
 ) -> Result<Vec<Assignment>> {
+    let configuration = configuration(input, arguments);
     let mut assignments = Vec::new();
     for (index, app) in input.apps.iter().enumerate() {
         let named = || format!("app {}", app.name);
@@ -40,15 +41,28 @@ pub async fn all(
             ..app.clone()
         };
         let id = |label: &str| ids.get(&entry.namespace, &entry.name, label);
-        let mut assignment = local::assignment(&entry, descriptions, Some(address.ip()), id)
-            .map_err(anyhow::Error::msg)
-            .with_context(named)?;
+        let ip = Some(address.ip());
+        let assignment = local::assignment(&entry, descriptions, ip, &configuration, id);
+        let mut assignment = assignment.map_err(anyhow::Error::msg).with_context(named)?;
         for component in &mut assignment.components {
             component.env = with(std::mem::take(&mut component.env), &arguments.env);
         }
         assignments.push(assignment);
     }
     Ok(assignments)
+}
+
+/// Secrets and ConfigMaps of the manifest, and what was given on the command line.
+fn configuration(input: &Input, arguments: &Arguments) -> Configuration {
+    let mut configuration = Configuration::default();
+    for object in &input.objects {
+        let data = object.data.clone();
+        configuration.add_object(object.kind, &object.namespace, &object.name, data);
+    }
+    for (name, value) in &arguments.variables {
+        configuration.set_variable(name, value);
+    }
+    configuration
 }
 
 /// `env` and, over it, what was asked for on the command line.

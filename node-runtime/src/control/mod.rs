@@ -30,7 +30,7 @@ pub struct ControlConfig {
     pub operator: String,
     /// The pod's addresses, at most one of each family.
     pub pod_ips: Vec<IpAddr>,
-    /// Folder of the last assignments that were obeyed.
+    /// Folder of the last assignments that were obeyed; in memory, because values of Secrets are in them.
     pub state_dir: PathBuf,
     /// How long it may take until the node is what it is to be.
     pub patience: Patience,

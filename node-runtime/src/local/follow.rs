@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     builder::{BuilderError, LocalBuilder},
+    configuration::Configuration,
     file::{self, Entry},
     plan,
     store_ids::StoreIds,
@@ -139,13 +140,15 @@ impl Follower {
             })?);
         }
         let store_id = |label: &str| self.ids.get(&entry.namespace, &entry.name, label);
+        let address = self.config.listen_address;
+        let none = Configuration::default();
         let assignment =
-            plan::assignment(entry, descriptions, self.config.listen_address, store_id).map_err(
-                |message| Problem {
+            plan::assignment(entry, descriptions, address, &none, store_id).map_err(|message| {
+                Problem {
                     message,
                     passing: false,
-                },
-            )?;
+                }
+            })?;
         self.built.insert(app, (entry.clone(), assignment.clone()));
         Ok(assignment)
     }

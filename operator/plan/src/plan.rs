@@ -15,6 +15,7 @@ use shoal_crds::App;
 
 use crate::{
     AppKey, Index,
+    configuration::{self, Configured},
     endpoint::decide,
     image::{self, Images},
     index::{AppEntry, Memory, Refusable},
@@ -32,6 +33,9 @@ pub fn plan(index: &mut Index, key: &AppKey, now: Timestamp) -> Plan {
     if index.unreadable.contains(key) {
         return plan;
     }
+    let referred = index.apps.get(key).and_then(|entry| entry.app.as_deref());
+    let referred = referred.map(|app| configuration::referred(key, &app.spec));
+    index.values.refer(key, referred.unwrap_or_default());
     let Some(mut entry) = index.apps.remove(key) else {
         gone::plan(index, key, None, now, &mut plan);
         return plan;
@@ -84,7 +88,11 @@ impl Planner<'_> {
         if bound.is_some_and(|verdict| !verdict.failed()) {
             entry.rejections.forget(Refusable::Store);
         }
-        let content = self.content_to_run(entry, &images, binding.as_ref());
+        let configured = images
+            .wanted
+            .as_deref()
+            .map(|content| self.configure(content));
+        let content = self.content_to_run(entry, &images, binding.as_ref(), configured.as_ref());
         let running = content
             .as_deref()
             .map(|content| self.stores_of(content, &images, binding.as_ref()));
@@ -105,8 +113,20 @@ impl Planner<'_> {
         if let (Some(ours), Some(port), false) = (service.ours(), known_port, waits) {
             slice_fault = self.program(ours, port, &decisions, &mut entry.rejections, plan);
         }
-        let assignment =
-            self.assignment(content.as_deref(), &running.unwrap_or_default(), known_port);
+        let settings = content.as_deref().and_then(|running| {
+            let configured = match &configured {
+                Some(known) if images.wanted.as_deref() == Some(running) => known,
+                _ => &self.configure(running),
+            };
+            configuration::to_run_with(configured, running, memory)
+        });
+        let made_of = content
+            .as_deref()
+            .zip(running.as_ref())
+            .zip(settings.as_deref());
+        let assignment = made_of.and_then(|((content, stores), settings)| {
+            self.assignment(content, stores, settings, known_port)
+        });
         self.tell(
             assignment.as_ref(),
             content.as_deref(),
@@ -126,6 +146,7 @@ impl Planner<'_> {
             resolved: images.resolved.clone(),
             built: images.built.clone(),
             bound: binding.as_ref().and_then(|binding| binding.verdict.clone()),
+            configured: configured.as_ref().and_then(Configured::fault),
             service_fault: service.fault().cloned().or(slice_fault),
             port_fault: port.err().flatten(),
             image: wanted
@@ -161,6 +182,10 @@ impl Planner<'_> {
             Some(binding) if images.wanted.as_deref() == Some(content) => binding.stores.clone(),
             _ => store::bind(self.index, self.key, content, &mut Plan::default()).stores,
         }
+    }
+
+    fn configure(&self, content: &Content) -> Configured {
+        configuration::configure(self.index, self.key, &self.app.spec, content)
     }
 
     /// Answers about images that the spec does not name any more.

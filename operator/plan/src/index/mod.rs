@@ -19,6 +19,7 @@ mod slices;
 mod standing;
 mod stores;
 mod unreadable;
+mod values;
 mod version;
 mod watched;
 
@@ -47,6 +48,8 @@ pub(crate) use services::ServiceEntry;
 pub(crate) use slices::{SliceEntry, Slices};
 pub(crate) use standing::Standing;
 pub(crate) use stores::Stores;
+pub(crate) use values::ValueSources;
+pub use values::{SourceRead, SourceRef};
 pub use watched::Watched;
 
 /// The operator's view of the world, and what it decided for each App.
@@ -57,6 +60,7 @@ pub struct Index {
     pub(crate) services: services::Services,
     pub(crate) slices: Slices,
     pub(crate) stores: Stores,
+    pub(crate) values: ValueSources,
     pub(crate) nodes: BTreeMap<String, NodeFacts>,
     pub(crate) namespaces: namespaces::Namespaces,
     pub(crate) runtimes: Runtimes,
@@ -79,6 +83,7 @@ impl Index {
             services: services::Services::default(),
             slices: Slices::default(),
             stores: Stores::default(),
+            values: ValueSources::default(),
             nodes: BTreeMap::new(),
             namespaces: namespaces::Namespaces::default(),
             runtimes: Runtimes::new(started),
@@ -224,6 +229,7 @@ impl Index {
             entry.former.clear();
         }
         self.placements = Placements::default();
+        self.values.forget();
         for app in self.known_apps() {
             self.place_as_sliced(&app);
         }

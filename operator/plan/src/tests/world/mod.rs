@@ -4,6 +4,7 @@
 mod api;
 mod builder;
 mod runtime;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +14,7 @@ use shoal_crds::{App, AppStatus, Condition, ConditionStatus};
 pub(super) use api::Api;
 pub(super) use builder::{Builder, component, refusal};
 pub(super) use runtime::FakeRuntime;
+pub(super) use values::Objects;
 
 use crate::{AppEvent, AppKey, Index, Plan, PortRecord, Question, WriteAction, plan};
 
@@ -23,6 +25,8 @@ pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) api: Api,
     pub(super) builder: Builder,
+    /// Secrets and ConfigMaps.
+    pub(super) objects: Objects,
     pub(super) runtimes: BTreeMap<String, FakeRuntime>,
     pub(super) record: PortRecord,
     /// Every write so far.
@@ -45,6 +49,7 @@ impl World {
             now,
             api: Api::default(),
             builder: Builder::default(),
+            objects: Objects::default(),
             runtimes: BTreeMap::new(),
             record: PortRecord::default(),
             writes: Vec::new(),
