@@ -53,7 +53,7 @@ mod serve;
 
 pub use assignment::{
     AppRef, Assignment, Assignments, ComponentSpec, Digest, InvalidAssignment, Limits, Role,
-    StoreBinding,
+    StoreBinding, Variables,
 };
 pub use code::{Code, CodeSource, FetchError, RemoteCode};
 pub use engine::EngineError;

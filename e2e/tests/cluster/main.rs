@@ -15,3 +15,4 @@ mod rollout;
 mod serving;
 mod stores;
 mod trust;
+mod variables;

@@ -2,7 +2,7 @@
 
 use wasmtime::component::Linker;
 
-use self::bindings::fermyon::spin::variables::{self, Error};
+use self::bindings::fermyon::spin2_0_0::variables::{self, Error};
 use super::{ConfigurationHost, ConfigurationView, NoValue, view};
 use crate::host::InstanceState;
 

@@ -2,7 +2,7 @@
 
 use wasmtime::component::Linker;
 
-use self::bindings::wasi::config::store::{self, Error};
+use self::bindings::wasi::config0_2_0_rc_1::store::{self, Error};
 use super::{ConfigurationHost, ConfigurationView, view};
 use crate::host::InstanceState;
 

@@ -73,6 +73,7 @@ impl Guests {
             "kv-draft",
             "kv-spin",
             "unknown-import",
+            "variables",
             "no-handler",
         ];
         let known = names.map(|name| (digest(name), name.to_owned())).into();

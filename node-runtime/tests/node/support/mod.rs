@@ -9,7 +9,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use shoal_runtime::{
     AppRef, AppReport, Assignment, Assignments, ComponentSpec, Limits, Node, NodeConfig, Role,
-    State, StoreBinding,
+    State, StoreBinding, Variables,
 };
 use shoal_stores::StoreId;
 use tempfile::TempDir;
@@ -156,6 +156,7 @@ pub fn component(name: &str, guest: &str, route: &str) -> ComponentSpec {
         digest: guests::digest(guest),
         routes: vec![route.parse().unwrap()],
         env: Vec::new(),
+        variables: Variables::default(),
         stores: vec![binding("default")],
     }
 }
