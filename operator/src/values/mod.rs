@@ -10,7 +10,6 @@ mod schedule;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use shoal_plan::{SourceRead, SourceRef};
@@ -122,7 +121,7 @@ impl Reader {
 
     fn tell_read(&self, source: &SourceRef) {
         if let Some(since) = self.failing.lock().remove(source) {
-            let seconds = Duration::as_secs(&since.elapsed());
+            let seconds = since.elapsed().as_secs();
             info!(%source, seconds, "an object that Apps take values from can be read again");
         }
     }
