@@ -28,8 +28,7 @@ pub fn description_message(description: Description) -> v1::Description {
         imports: component.imports,
         variables: component.variables.into_iter().collect(),
     };
-    let variable =
-        |(name, default): (String, Option<String>)| (name, v1::VariableDeclaration { default });
+    let variable = |(name, default_value)| (name, v1::VariableDeclaration { default_value });
     v1::Description {
         components: description.components.into_iter().map(component).collect(),
         variables: description.variables.into_iter().map(variable).collect(),

@@ -110,7 +110,7 @@ fn described(entry: &Entry, descriptions: Vec<v1::Description>) -> Result<Vec<De
 }
 
 fn declared(variables: HashMap<String, v1::VariableDeclaration>) -> Arc<Declared> {
-    let one = |(name, variable): (String, v1::VariableDeclaration)| (name, variable.default);
+    let one = |(name, variable): (String, v1::VariableDeclaration)| (name, variable.default_value);
     Arc::new(variables.into_iter().map(one).collect())
 }
 
@@ -238,7 +238,7 @@ mod tests {
         let template = ("url".to_owned(), "db://{{ key }}/{{ host }}".to_owned());
         image.components[0].variables = [template].into();
         let host = v1::VariableDeclaration {
-            default: Some("h".into()),
+            default_value: Some("h".into()),
         };
         image.variables = [
             ("key".to_owned(), v1::VariableDeclaration::default()),
