@@ -8,7 +8,7 @@ enum Version {
     Wasi02,
     /// Any release of the 0.3 series.
     Wasi03,
-    /// A name without a version.
+    /// The name without a version: Spin's first interfaces have none.
     None,
     /// This version and no other. Drafts are compatible with nothing else.
     Exactly(&'static str),
@@ -23,7 +23,8 @@ struct Served {
 /// Every interface that the runtime links, by package.
 ///
 /// WASI: <https://github.com/WebAssembly/WASI>, `wasip2` for 0.2, `proposals` for 0.3. Key-value: the
-/// drafts of `wasi:keyvalue` that toolchains use, and Spin's own three versions.
+/// drafts of `wasi:keyvalue` that toolchains use, and Spin's own three versions. Configuration: Spin's
+/// own, the draft of `wasi:config` that Spin serves, and the one that Wasmtime does.
 const SUPPORTED: &[Served] = &[
     Served {
         package: "wasi:cli",
@@ -127,9 +128,32 @@ const SUPPORTED: &[Served] = &[
         versions: &[Version::None, Version::Exactly("2.0.0")],
     },
     Served {
+        package: "fermyon:spin",
+        interfaces: &["variables"],
+        versions: &[Version::Exactly("2.0.0")],
+    },
+    Served {
         package: "spin:key-value",
         interfaces: &["key-value"],
         versions: &[Version::Exactly("3.0.0")],
+    },
+    Served {
+        package: "fermyon:spin",
+        interfaces: &["config"],
+        versions: &[Version::None],
+    },
+    Served {
+        package: "spin:variables",
+        interfaces: &["variables"],
+        versions: &[Version::Exactly("3.0.0")],
+    },
+    Served {
+        package: "wasi:config",
+        interfaces: &["store"],
+        versions: &[
+            Version::Exactly("0.2.0-draft-2024-09-27"),
+            Version::Exactly("0.2.0-rc.1"),
+        ],
     },
 ];
 
@@ -256,6 +280,11 @@ mod tests {
             "wasi:clocks/system-clock@0.3.0",
             "wasi:http/client@0.3.1",
             "wasi:sockets/types@0.3.0+rc-2026-03-15",
+            "fermyon:spin/config",
+            "fermyon:spin/variables@2.0.0",
+            "spin:variables/variables@3.0.0",
+            "wasi:config/store@0.2.0-draft-2024-09-27",
+            "wasi:config/store@0.2.0-rc.1",
         ] {
             assert!(is_supported(import), "{import}");
         }
@@ -278,6 +307,10 @@ mod tests {
             "wasi:keyvalue/store@0.2.0",
             "fermyon:spin/key-value@2.0.1",
             "spin:key-value/key-value",
+            "fermyon:spin/config@2.0.0",
+            "fermyon:spin/variables",
+            "wasi:config/runtime@0.2.0-draft-2024-09-27",
+            "wasi:config/store@0.2.0-draft",
             "log",
             "",
             "a/b",

@@ -17,6 +17,7 @@ pub mod plan;
 pub mod refusal;
 pub mod route;
 pub mod spin;
+pub mod variables;
 pub mod write;
 
 pub use digest::Digest;

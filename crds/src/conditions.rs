@@ -216,6 +216,17 @@ words! {
         SecretUnreadable,
         /// Stores name the StoreClass that is to be deleted.
         StoresRemain,
+        /// A variable that the app declares has neither a default nor a value. See `variables`.
+        VariableMissing,
+        /// A Secret, a ConfigMap or a key of one that the App refers to is not there. Looked for again
+        /// by itself.
+        ValueNotFound,
+        /// A Secret or ConfigMap that the App refers to cannot be read. Tried again by itself.
+        ValueUnreadable,
+        /// A value of the environment or of a variable is none that guests can be given.
+        ValueInvalid,
+        /// Ready before; a value is not there any more, and the app serves on with those that it had.
+        LastValuesKept,
         /// A Service of the App's name exists and is not the App's. It was left as it is.
         ServiceNameTaken,
         /// The API server refused the App's Service; the message says why.

@@ -7,6 +7,7 @@ pub mod app;
 pub mod app_status;
 pub mod app_stores;
 pub mod conditions;
+pub mod configuration;
 mod generate;
 pub mod limits;
 pub mod quantity;
@@ -16,12 +17,16 @@ pub mod service;
 pub mod store;
 pub mod store_class;
 mod validation;
+pub mod values;
 pub mod yaml;
 
-pub use app::{App, AppSpec, Component, EnvVar, LocalObjectReference};
+pub use app::{App, AppSpec, Component, LocalObjectReference};
 pub use app_status::{AppStatus, NodeStatus, StoreStatusEntry, Summary};
 pub use app_stores::AppStore;
 pub use conditions::{Condition, ConditionStatus, ConditionType, Reason};
+pub use configuration::{
+    EnvFromSource, EnvVar, KeySelector, ObjectSelector, SourceKind, ValueSource, Variable,
+};
 pub use generate::manifest;
 pub use limits::{EffectiveLimits, Limits};
 pub use quantity::{ByteQuantity, Period};

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //!  watch ──▶ world (index) ◀── streams::control (runtimes' reports)
+//!  values ─────▲
 //!               │   ▲
 //!            planner│ answers
 //!   ┌───────────┼───┴────────┬─────────────────┐
@@ -31,6 +32,7 @@ pub mod ports;
 pub mod run;
 pub mod streams;
 pub mod timers;
+pub mod values;
 pub mod watch;
 pub mod world;
 pub mod write;

@@ -30,6 +30,7 @@ use crate::ports::Ports;
 use crate::streams::control::ControlService;
 use crate::streams::grants::{GrantBook, GrantsService};
 use crate::streams::hub::Hub;
+use crate::values;
 use crate::watch as watches;
 use crate::world::World;
 use crate::write::Writer;
@@ -143,6 +144,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (one, beat_one) = (builder.clone(), beat(&health, "builder", 60));
     background.spawn(async move { one.watch(beat_one).await });
     tokio::spawn(health::follow_reports(health.clone(), world.clone()));
+    let reader = values::Reader::new(client.clone(), world.clone(), leadership.clone());
+    background.spawn(reader.run(beat(&health, "values", 60)));
     let one = authority.clone();
     background.spawn(async move { one.keep_certificate().await });
     let (one, c, n) = (authority.clone(), client.clone(), args.namespace.clone());

@@ -77,6 +77,7 @@ async fn look_into(
         digest: Digest::from_sha256(&sha256),
         routes: plan.routes,
         env: plan.env,
+        variables: plan.variables,
         key_value_stores: stores,
         imports: facts.imports,
     };

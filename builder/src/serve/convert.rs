@@ -26,9 +26,12 @@ pub fn description_message(description: Description) -> v1::Description {
         env: component.env.into_iter().collect(),
         key_value_stores: component.key_value_stores,
         imports: component.imports,
+        variables: component.variables.into_iter().collect(),
     };
+    let variable = |(name, default_value)| (name, v1::VariableDeclaration { default_value });
     v1::Description {
         components: description.components.into_iter().map(component).collect(),
+        variables: description.variables.into_iter().map(variable).collect(),
     }
 }
 

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use shoal_crds::store_class::{ConnectionTls, SecretKeySelector};
 use shoal_crds::{
@@ -84,13 +82,14 @@ impl Declared {
                     .with_context(|| format!("Namespace {name}: metadata.labels"))?;
                 self.namespaces.insert(name.to_owned(), labels);
             }
-            "Secret" => {
-                self.secrets
-                    .insert(name.to_owned(), secret(name, document)?);
-            }
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Takes a Secret in, whose values classes may name.
+    pub fn add_secret(&mut self, name: &str, data: BTreeMap<String, Vec<u8>>) {
+        self.secrets.insert(name.to_owned(), data);
     }
 
     /// Which Store a label of an App opens, by the rules of the operator; `asked`: what the App itself
@@ -256,26 +255,6 @@ fn known_fields(
         Some(field) => bail!("{kind} {name}: there is no field {field}"),
         None => Ok(()),
     }
-}
-
-/// What a Secret holds; no error quotes it.
-fn secret(name: &str, document: &Value) -> Result<BTreeMap<String, Vec<u8>>> {
-    let texts = |field: &str| {
-        let texts = document.get(field).cloned().unwrap_or(Value::Null);
-        let texts: Option<BTreeMap<String, String>> = serde_json::from_value(texts)
-            .ok()
-            .with_context(|| format!("Secret {name}: {field} is no map of texts"))?;
-        anyhow::Ok(texts.unwrap_or_default())
-    };
-    let mut values = BTreeMap::new();
-    for (key, encoded) in texts("data")? {
-        let value = STANDARD.decode(encoded.trim()).ok();
-        let value = value.with_context(|| format!("Secret {name}: data.{key} is no base64"))?;
-        values.insert(key, value);
-    }
-    let plain = texts("stringData")?.into_iter();
-    values.extend(plain.map(|(key, text)| (key, text.into_bytes())));
-    Ok(values)
 }
 
 fn store_limits(limits: &StoreClassLimits) -> StoreLimits {

@@ -3,10 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use shoal_crds::{App, AppSpec, yaml};
+use shoal_crds::{App, AppSpec, SourceKind, yaml};
 use shoal_runtime::local::Entry;
 
-use super::{declared::Declared, fields};
+use super::{
+    declared::Declared,
+    fields,
+    objects::{self, Object},
+};
 
 /// Bytes of a manifest that are read at most.
 const MANIFEST_BYTES: u64 = 4 << 20;
@@ -23,6 +27,8 @@ pub struct Input {
     pub apps: Vec<Entry>,
     /// What the manifest says of stores.
     pub declared: Declared,
+    /// Secrets and ConfigMaps of the manifest.
+    pub objects: Vec<Object>,
     /// Objects of the manifest that are not run, as `Kind name`.
     pub ignored: Vec<String>,
 }
@@ -52,6 +58,7 @@ pub fn read(argument: &str) -> Result<Input> {
             argument.to_owned(),
         )],
         declared: Declared::default(),
+        objects: Vec::new(),
         ignored: Vec::new(),
     })
 }
@@ -90,6 +97,7 @@ fn read_path(path: &Path) -> Result<Input> {
         folder,
         apps,
         declared: Declared::default(),
+        objects: Vec::new(),
         ignored: Vec::new(),
     })
 }
@@ -125,6 +133,7 @@ fn read_manifest(path: &Path, folder: PathBuf) -> Result<Input> {
 fn parse(text: &str, folder: &Path) -> Result<Input> {
     let (mut apps, mut ignored) = (Vec::<Entry>::new(), Vec::new());
     let mut declared = Declared::default();
+    let mut objects = Vec::new();
     for document in yaml::documents::<serde_json::Value>(text)? {
         let kind = document
             .get("kind")
@@ -134,6 +143,13 @@ fn parse(text: &str, folder: &Path) -> Result<Input> {
             .pointer("/metadata/name")
             .and_then(serde_json::Value::as_str);
         let name = name.unwrap_or("?").to_owned();
+        if let Some(object) = objects::read(kind, &document)? {
+            if object.kind == SourceKind::Secret {
+                declared.add_secret(&object.name, object.data.clone());
+            }
+            objects.push(object);
+            continue;
+        }
         if declared.add(kind, &name, &document)? {
             continue;
         }
@@ -175,6 +191,7 @@ fn parse(text: &str, folder: &Path) -> Result<Input> {
         folder: PathBuf::new(),
         apps,
         declared,
+        objects,
         ignored,
     })
 }

@@ -4,6 +4,7 @@ mod code;
 mod declared;
 mod fields;
 mod input;
+mod objects;
 mod output;
 mod prepare;
 mod progress;
@@ -49,6 +50,9 @@ pub struct Arguments {
     /// redis://..., rediss://..., postgres://..., sqlite:FOLDER or memory:
     #[arg(long, value_name = "LABEL=URL")]
     store: Vec<stores::StoreFlag>,
+    /// Value of a variable of the apps, whatever the manifest says of it.
+    #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = variable)]
+    variables: Vec<(String, String)>,
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

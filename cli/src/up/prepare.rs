@@ -9,7 +9,7 @@ use shoal_builder::{BuilderHandle, Source};
 use shoal_engine::EngineKey;
 use shoal_protocol::v1;
 use shoal_runtime::Assignment;
-use shoal_runtime::local::{self, Entry};
+use shoal_runtime::local::{self, Configuration, Entry};
 
 use super::input::Input;
 use super::stores::Stores;
@@ -27,6 +27,7 @@ pub async fn all(
     arguments: &Arguments,
     engine: &EngineKey,
 ) -> Result<Vec<Assignment>> {
+    let configuration = configuration(input, arguments);
     let mut assignments = Vec::new();
     for (index, app) in input.apps.iter().enumerate() {
         let named = || format!("app {}", app.name);
@@ -41,9 +42,9 @@ pub async fn all(
             ..app.clone()
         };
         let bind = |label: &str| stores.bind(&entry, label);
-        let mut assignment = local::assignment(&entry, descriptions, Some(address.ip()), bind)
-            .map_err(anyhow::Error::msg)
-            .with_context(named)?;
+        let ip = Some(address.ip());
+        let assignment = local::assignment(&entry, descriptions, ip, &configuration, bind);
+        let mut assignment = assignment.map_err(anyhow::Error::msg).with_context(named)?;
         for component in &mut assignment.components {
             component.env = with(std::mem::take(&mut component.env), &arguments.env);
         }
@@ -51,6 +52,19 @@ pub async fn all(
     }
     stores.bind_unlisted(&input.apps, &mut assignments)?;
     Ok(assignments)
+}
+
+/// Secrets and ConfigMaps of the manifest, and what was given on the command line.
+fn configuration(input: &Input, arguments: &Arguments) -> Configuration {
+    let mut configuration = Configuration::default();
+    for object in &input.objects {
+        let data = object.data.clone();
+        configuration.add_object(object.kind, &object.namespace, &object.name, data);
+    }
+    for (name, value) in &arguments.variables {
+        configuration.set_variable(name, value);
+    }
+    configuration
 }
 
 /// `env` and, over it, what was asked for on the command line.

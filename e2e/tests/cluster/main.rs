@@ -25,3 +25,4 @@ mod serving;
 mod store_classes;
 mod stores;
 mod trust;
+mod variables;

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     builder::{BuilderError, LocalBuilder},
+    configuration::Configuration,
     file::{self, Entry},
     plan,
     store_ids::StoreIds,
@@ -139,10 +140,14 @@ impl Follower {
             })?);
         }
         let bind = |label: &str| bind(&mut self.ids, entry, label);
-        let assignment = plan::assignment(entry, descriptions, self.config.listen_address, bind)
-            .map_err(|message| Problem {
-                message,
-                passing: false,
+        let address = self.config.listen_address;
+        let none = Configuration::default();
+        let assignment =
+            plan::assignment(entry, descriptions, address, &none, bind).map_err(|message| {
+                Problem {
+                    message,
+                    passing: false,
+                }
             })?;
         self.built.insert(app, (entry.clone(), assignment.clone()));
         Ok(assignment)

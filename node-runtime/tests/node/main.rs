@@ -8,6 +8,7 @@
 )]
 
 mod code;
+mod configuration;
 mod connections;
 mod hostile;
 mod interfaces;

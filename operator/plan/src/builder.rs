@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use shoal_artifact::variables::Declared;
+
 use crate::AppKey;
 
 /// What the builder is to be asked. Stays in every plan of the App until it is answered; the caller asks equal
@@ -37,6 +39,8 @@ pub enum Question {
 pub struct Description {
     /// Its components.
     pub components: Vec<ComponentDescription>,
+    /// Variables that the app declares.
+    pub variables: Declared,
 }
 
 /// One component of an artifact.
@@ -52,6 +56,8 @@ pub struct ComponentDescription {
     pub env: BTreeMap<String, String>,
     /// Labels of the key-value stores that it opens.
     pub key_value_stores: Vec<String>,
+    /// Variables that it reads: templates that name those that the app declares.
+    pub variables: BTreeMap<String, String>,
 }
 
 /// Why an image is not resolved or not built.

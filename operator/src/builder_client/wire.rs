@@ -54,8 +54,12 @@ pub(super) fn plan_description(description: v1::Description) -> Description {
         routes: component.routes,
         env: component.env.into_iter().collect(),
         key_value_stores: component.key_value_stores,
+        variables: component.variables.into_iter().collect(),
     };
+    let variable =
+        |(name, declared): (String, v1::VariableDeclaration)| (name, declared.default_value);
     Description {
         components: description.components.into_iter().map(component).collect(),
+        variables: description.variables.into_iter().map(variable).collect(),
     }
 }

@@ -154,7 +154,7 @@ fn wire_component(component: &Component) -> v1::Component {
         routes: component.routes.clone(),
         env: component.env.clone().into_iter().collect(),
         stores: component.stores.iter().map(wire_store).collect(),
-        variables: std::collections::HashMap::new(),
+        variables: component.variables.clone().into_iter().collect(),
     }
 }
 

@@ -61,6 +61,10 @@ pub(crate) const GUESTS: &[Guest] = &[
     guest("spin-sdk-7"),
     guest("unknown-import"),
     Guest {
+        copies: &["e2e/guests/manifests/configured"],
+        ..guest("variables")
+    },
+    Guest {
         source: Source::Example,
         copies: &["examples/guestbook"],
         ..guest("guestbook")
@@ -68,7 +72,10 @@ pub(crate) const GUESTS: &[Guest] = &[
 ];
 
 /// Guests that are a folder with a Spin manifest, which names components of [`GUESTS`].
-pub(crate) const MANIFESTS: &[(&str, &str)] = &[("label", "e2e/guests/manifests/label")];
+pub(crate) const MANIFESTS: &[(&str, &str)] = &[
+    ("configured", "e2e/guests/manifests/configured"),
+    ("label", "e2e/guests/manifests/label"),
+];
 
 impl Guest {
     /// What Cargo calls the result, relative to the target folder.

@@ -81,6 +81,7 @@ impl Guests {
             "spin-sdk-6",
             "spin-sdk-7",
             "unknown-import",
+            "variables",
             "no-handler",
         ];
         let known = names.map(|name| (digest(name), name.to_owned())).into();

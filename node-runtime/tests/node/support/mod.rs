@@ -14,7 +14,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use shoal_runtime::{
     AppRef, AppReport, Assignment, Assignments, ComponentSpec, Limits, Node, NodeConfig, Role,
-    State, StoreBinding, StoreClasses,
+    State, StoreBinding, StoreClasses, Variables,
     stores::{ClassBackend, ClassDescription},
 };
 use shoal_stores::StoreId;
@@ -175,6 +175,7 @@ pub fn component(name: &str, guest: &str, route: &str) -> ComponentSpec {
         digest: guests::digest(guest),
         routes: vec![route.parse().unwrap()],
         env: Vec::new(),
+        variables: Variables::default(),
         stores: vec![binding("default")],
     }
 }

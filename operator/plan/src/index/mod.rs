@@ -21,6 +21,7 @@ mod slices;
 mod standing;
 mod stores;
 mod unreadable;
+mod values;
 mod version;
 mod watched;
 
@@ -54,6 +55,8 @@ pub(crate) use services::ServiceEntry;
 pub(crate) use slices::{SliceEntry, Slices};
 pub(crate) use standing::Standing;
 pub(crate) use stores::Stores;
+pub(crate) use values::ValueSources;
+pub use values::{SourceRead, SourceRef};
 pub use watched::Watched;
 
 /// The operator's view of the world, and what it decided for each App.
@@ -66,6 +69,7 @@ pub struct Index {
     pub(crate) stores: Stores,
     pub(crate) sharing: sharing::Sharing,
     pub(crate) classes: Classes,
+    pub(crate) values: ValueSources,
     pub(crate) nodes: BTreeMap<String, NodeFacts>,
     pub(crate) namespaces: namespaces::Namespaces,
     pub(crate) runtimes: Runtimes,
@@ -90,6 +94,7 @@ impl Index {
             stores: Stores::default(),
             sharing: sharing::Sharing::default(),
             classes: Classes::default(),
+            values: ValueSources::default(),
             nodes: BTreeMap::new(),
             namespaces: namespaces::Namespaces::default(),
             runtimes: Runtimes::new(started),
@@ -250,6 +255,7 @@ impl Index {
         }
         self.placements = Placements::default();
         self.sharing.forget_uses();
+        self.values.forget();
         for app in self.known_apps() {
             self.place_as_sliced(&app);
         }

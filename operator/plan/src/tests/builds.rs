@@ -89,6 +89,7 @@ fn a_digest_of_another_repository_is_another_image() {
     for answer in [
         Ok(crate::Description {
             components: vec![component("theirs", &[])],
+            ..crate::Description::default()
         }),
         Err(refusal("UnsupportedArtifact", 0)),
     ] {

@@ -13,4 +13,5 @@ mod service;
 mod slices;
 mod status;
 mod stores;
+mod values;
 mod world;

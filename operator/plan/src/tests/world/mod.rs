@@ -5,6 +5,7 @@ mod api;
 mod builder;
 mod classes;
 mod runtime;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +16,7 @@ pub(super) use api::Api;
 pub(super) use builder::{Builder, component, refusal};
 pub(super) use classes::{memory, postgres};
 pub(super) use runtime::FakeRuntime;
+pub(super) use values::Objects;
 
 use crate::{AppEvent, AppKey, Index, Plan, PortRecord, Question, WriteAction, plan};
 
@@ -25,6 +27,8 @@ pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) api: Api,
     pub(super) builder: Builder,
+    /// Secrets and ConfigMaps.
+    pub(super) objects: Objects,
     pub(super) runtimes: BTreeMap<String, FakeRuntime>,
     pub(super) record: PortRecord,
     /// Every write so far.
@@ -47,6 +51,7 @@ impl World {
             now,
             api: Api::default(),
             builder: Builder::default(),
+            objects: Objects::default(),
             runtimes: BTreeMap::new(),
             record: PortRecord::default(),
             writes: Vec::new(),
