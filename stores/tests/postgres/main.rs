@@ -10,6 +10,8 @@
 mod backend;
 
 mod bounds;
+#[path = "../counts/mod.rs"]
+mod counts;
 mod disk_full;
 mod kill;
 mod outages;
