@@ -126,7 +126,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(key, delta)| Step::Increment(key, delta)),
         3 => (key(), any::<bool>(), value())
             .prop_map(|(key, expect_current, value)| Step::Swap { key, expect_current, value }),
-        2 => (prop::option::of(0u64..6), prop::option::of(0u64..60))
+        2 => (prop::option::of(1u64..6), prop::option::of(1u64..60))
             .prop_map(|(keys, bytes)| Step::Limit(keys, bytes)),
         1 => Just(Step::Purge),
         1 => Just(Step::Reopen),
