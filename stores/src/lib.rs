@@ -9,6 +9,7 @@ pub mod key_value;
 mod limits;
 pub mod memory;
 pub mod postgres;
+mod quota;
 pub mod redis;
 pub mod remote;
 pub mod server;
