@@ -228,15 +228,15 @@ async fn calls_of_the_third_version_run_beside_each_other_and_can_be_left() {
 #[tokio::test]
 async fn what_calls_beside_each_other_take_is_paid_for_together() {
     let node = TestNode::start();
-    // Twice what the guest itself needs would be more.
-    let kv = limited("a", "kv-spin-v3", |l| l.memory = 28 << 20);
+    // A guest has its copy of a value no longer once its call has begun: room for that, not for what
+    // 16 calls under way hold outside of it.
+    let kv = limited("a", "kv-spin-v3", |l| l.memory = 12 << 20);
     let [kv] = node.serve([kv]).await;
     node.store.delay(Duration::from_millis(500));
     assert_eq!(text(kv, "/set-at-once/4/1000000").await, "200 set");
-    assert_eq!(
-        text(kv, "/set-at-once/16/1000000").await,
-        "500 other: there is no memory for it: limits.memory is used up"
-    );
+    // Whoever comes last, a call or the guest itself.
+    let many = text(kv, "/set-at-once/16/1000000").await;
+    assert!(many.starts_with("500 "), "{many}");
     node.until_running(0).await;
     let nothing = "shoal_runtime_budget{resource=\"memory_bytes\",what=\"used\"} 0\n";
     assert!(node.node.metrics().contains(nothing), "all is given back");

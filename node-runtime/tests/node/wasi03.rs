@@ -31,7 +31,7 @@ fn printed(node: &TestNode, line: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_guest_answers_and_its_answer_is_sent_whole() {
+async fn a_guest_answers() {
     let node = TestNode::start();
     let [guest] = node.serve([app("guest", "http-p3")]).await;
     let answer = get(guest, "/").await;
@@ -39,7 +39,7 @@ async fn a_guest_answers_and_its_answer_is_sent_whole() {
         (answer.status.as_u16(), answer.text().as_str()),
         (200, "hello from 0.3\n")
     );
-    assert_eq!(answer.header("content-length"), "15");
+    assert!(!answer.broken);
     assert_eq!(answer.header("content-type"), "text/plain");
     assert_eq!(answer.header("proxy-status"), "");
     let empty = get(guest, "/empty").await;

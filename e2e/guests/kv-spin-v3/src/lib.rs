@@ -115,10 +115,8 @@ async fn first(store: &Store, count: usize) -> Result<Answer, Error> {
 
 /// Sets so many keys to as many bytes each, in calls that run beside each other.
 async fn set_at_once(store: &Store, count: usize, bytes: usize) -> Result<Answer, Error> {
-    let calls = (0..count).map(|n| async move {
-        let value = vec![b'x'; bytes];
-        store.set(format!("k{n:06}"), value).await
-    });
+    let value = &vec![b'x'; bytes];
+    let calls = (0..count).map(|n| async move { store.set(format!("k{n:06}"), value).await });
     all(calls).await?;
     Ok(text("set"))
 }
