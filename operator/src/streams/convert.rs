@@ -216,6 +216,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_runtime_says_of_classes_and_apps_is_bounded() {
+        let class = |name: &str| v1::ClassHealth {
+            class: name.to_owned(),
+            message: "x".repeat(10 * MESSAGE_BYTES),
+            ..Default::default()
+        };
+        let health = |classes| store_health(v1::StoreHealth { classes });
+        assert!(health(vec![class("pg"); CLASSES + 1]).is_err());
+        assert!(health(vec![class(&"p".repeat(1000))]).is_err());
+        let told = health(vec![class("pg")]).unwrap();
+        assert_eq!(told[0].message.len(), MESSAGE_BYTES);
+        assert!(notice(v1::Notice::default()).is_err(), "of no app");
+        let told = notice(v1::Notice {
+            app: Some(v1::AppRef::default()),
+            reason: "StoreUnusable".into(),
+            message: "x".repeat(10 * MESSAGE_BYTES),
+        });
+        assert_eq!(told.unwrap().2.len(), MESSAGE_BYTES);
+    }
+
+    #[test]
     fn a_long_message_is_cut_and_the_report_counts() {
         let apps = vec![v1::AppReport {
             app: Some(v1::AppRef::default()),
