@@ -2,7 +2,9 @@ use super::*;
 
 /// Objects by kind and name; what is not here does not exist.
 #[derive(Default)]
-struct Objects(BTreeMap<(SourceKind, String), Option<BTreeMap<String, Vec<u8>>>>);
+struct Objects(BTreeMap<(SourceKind, String), Option<Data>>);
+
+type Data = BTreeMap<String, Vec<u8>>;
 
 impl Sources for Objects {
     fn find(&self, kind: SourceKind, name: &str) -> Source<'_> {

@@ -24,7 +24,10 @@ pub struct Configuration {
 
 /// Secrets and ConfigMaps of one namespace.
 #[derive(Default)]
-struct Objects(BTreeMap<(SourceKind, String), BTreeMap<String, Vec<u8>>>);
+struct Objects(BTreeMap<(SourceKind, String), Data>);
+
+/// Values by key, decoded.
+type Data = BTreeMap<String, Vec<u8>>;
 
 /// Counts, never a value.
 impl fmt::Debug for Configuration {
