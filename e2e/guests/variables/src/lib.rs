@@ -81,12 +81,14 @@ fn of_variables(name: &str) -> Answer {
 }
 
 fn of_draft(name: &str) -> Answer {
-    let value = draft::wasi::config0_2_0_draft_2024_09_27::store::get(name).map_err(|error| format!("{error:?}"))?;
+    let value = draft::wasi::config0_2_0_draft_2024_09_27::store::get(name)
+        .map_err(|error| format!("{error:?}"))?;
     value.ok_or_else(|| "none".to_owned())
 }
 
 fn of_rc(name: &str) -> Answer {
-    let value = rc::wasi::config0_2_0_rc_1::store::get(name).map_err(|error| format!("{error:?}"))?;
+    let value =
+        rc::wasi::config0_2_0_rc_1::store::get(name).map_err(|error| format!("{error:?}"))?;
     value.ok_or_else(|| "none".to_owned())
 }
 
