@@ -150,7 +150,8 @@ mod tests {
                 .windows(2)
                 .map(|pair| pair[1] - pair[0])
                 .fold(0.0, f64::max);
-            assert!(longest <= 6.0, "{source} was not read for {longest} s");
+            // Read first all at once, they are due all at once; after that they go round.
+            assert!(longest <= 10.0, "{source} was not read for {longest} s");
         }
     }
 
