@@ -9,7 +9,7 @@ use std::{
 };
 
 use shoal_crds::Reason;
-use shoal_runtime::stores::{ClassBackend, ClassDescription};
+use shoal_runtime::stores::{ClassBackend, ClassDescription, ClassFault};
 use shoal_stores::{
     RedisOptions,
     postgres::{PostgresOptions, Secret},
@@ -50,12 +50,10 @@ async fn postgres_server(test: &str) -> Option<Server> {
 /// Waits until a class is told to fail for a reason, or to do well.
 async fn until_health(node: &TestNode, class: &str, wanted: Result<(), Reason>) {
     let mut health = node.node.stores().health();
-    let is = |reported: &Result<(), _>| {
-        reported
-            .as_ref()
-            .map(|()| ())
-            .map_err(|fault: &shoal_runtime::stores::ClassFault| fault.reason)
-            == wanted
+    let is = |reported: &Result<(), ClassFault>| match (reported, &wanted) {
+        (Ok(()), Ok(())) => true,
+        (Err(fault), Err(reason)) => fault.reason == *reason,
+        _ => false,
     };
     let told = health.wait_for(|health| health.get(class).is_some_and(is));
     let waited = tokio::time::timeout(crate::support::LONG, async { told.await.map(drop) }).await;
