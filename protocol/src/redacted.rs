@@ -55,9 +55,44 @@ impl fmt::Debug for v1::Value {
     }
 }
 
+impl fmt::Debug for v1::PostgresBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresBackend")
+            .field("url_bytes", &self.url.len())
+            .field("ca_pem_bytes", &self.ca_pem.len())
+            .field("max_connections", &self.max_connections)
+            .field("prefix", &self.prefix)
+            .finish()
+    }
+}
+
+impl fmt::Debug for v1::RedisBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBackend")
+            .field("url_bytes", &self.url.len())
+            .field("ca_pem_bytes", &self.ca_pem.len())
+            .field("max_connections", &self.max_connections)
+            .field("prefix", &self.prefix)
+            .finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn class(backend: v1::store_class::Backend) -> String {
+        let class = v1::StoreClass {
+            backend: Some(backend),
+            ..Default::default()
+        };
+        format!(
+            "{:?}",
+            v1::StoreClasses {
+                classes: vec![class]
+            }
+        )
+    }
 
     #[test]
     fn debug_output_holds_no_secret() {
@@ -104,6 +139,16 @@ mod tests {
                     data: secret.into()
                 }
             ),
+            class(v1::store_class::Backend::Postgres(v1::PostgresBackend {
+                url: secret.into(),
+                ca_pem: secret.into(),
+                ..Default::default()
+            })),
+            class(v1::store_class::Backend::Redis(v1::RedisBackend {
+                url: secret.into(),
+                ca_pem: secret.into(),
+                ..Default::default()
+            })),
         ];
         for text in texts {
             assert!(!text.contains(secret), "{text}");
