@@ -55,7 +55,8 @@ pub use assignment::{Assignment, Component, Limits, Role, StoreBinding};
 pub use builder::{ComponentDescription, Description, Question, Refusal};
 pub use event::{AppEvent, EventType};
 pub use index::{
-    AppReport, Built, ClassHealth, CredentialFault, Hello, Index, ReportState, RuntimePod, Watched,
+    AppReport, Built, ClassHealth, CredentialFault, Hello, Index, ReportState, RuntimePod,
+    StoreDuty, StoreUsage, Watched,
 };
 pub use key::{AppKey, AppRef, ObjectKey};
 pub use output::{Instruction, NodeAssignments, Plan, PodGrants, PodInstruction};
