@@ -5,6 +5,7 @@
 
 mod bad_guests;
 mod coexistence;
+mod housekeeping;
 mod kubernetes_manners;
 mod outage;
 mod ownership;
@@ -13,5 +14,6 @@ mod quiet;
 mod refusal;
 mod rollout;
 mod serving;
+mod store_classes;
 mod stores;
 mod trust;

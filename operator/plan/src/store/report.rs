@@ -65,8 +65,11 @@ pub(crate) fn report(
     reclaim::settle(index, app, exists);
 }
 
-/// What the Store is to say that it holds. Of two with one id the later has no data.
+/// What the Store is to say that it holds: nothing, while it is new.
 fn holds(index: &Index, store: &Store, before: &StoreStatus) -> (Option<i64>, Option<i64>) {
+    if store.status.is_none() {
+        return StoreUsage::default().as_written();
+    }
     let told = store
         .spec
         .id

@@ -1,7 +1,9 @@
 //! The planner against a small world: one rule a test.
 
+mod binding;
 mod bounds;
 mod builds;
+mod classes;
 mod components;
 mod gone;
 mod images;

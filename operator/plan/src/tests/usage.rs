@@ -32,7 +32,7 @@ fn said(world: &World, name: &str) -> (Option<i64>, Option<i64>) {
 fn a_status_says_what_the_store_holds_at_most_once_a_minute() {
     let mut world = World::new(1);
     world.ready_app("hello");
-    assert_eq!(said(&world, "hello-default"), (None, None));
+    assert_eq!(said(&world, "hello-default"), (Some(0), Some(0)));
     for n in 0..120 {
         hear(&mut world, n, 100 + n);
         pass(&mut world, 1, 10);

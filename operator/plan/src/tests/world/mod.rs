@@ -3,6 +3,7 @@
 
 mod api;
 mod builder;
+mod classes;
 mod runtime;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use shoal_crds::{App, AppStatus, Condition, ConditionStatus};
 
 pub(super) use api::Api;
 pub(super) use builder::{Builder, component, refusal};
+pub(super) use classes::{memory, postgres};
 pub(super) use runtime::FakeRuntime;
 
 use crate::{AppEvent, AppKey, Index, Plan, PortRecord, Question, WriteAction, plan};
@@ -237,14 +239,14 @@ impl World {
     /// Every runtime connects and reports.
     pub(super) fn hear_all(&mut self) {
         for runtime in self.runtimes.values().filter(|runtime| runtime.alive) {
-            runtime.connect(&mut self.index);
+            runtime.connect(&mut self.index, self.now);
         }
     }
 
     /// The runtime of a node connects and reports.
     pub(super) fn hear(&mut self, node: &str) {
         let runtime = self.runtimes.values().find(|r| r.pod.node == node).unwrap();
-        runtime.connect(&mut self.index);
+        runtime.connect(&mut self.index, self.now);
     }
 
     /// What was written since, and forgets it.
