@@ -67,15 +67,12 @@ pub(crate) fn report(
 
 /// What the Store is to say that it holds: nothing, while it is new.
 fn holds(index: &Index, store: &Store, before: &StoreStatus) -> (Option<i64>, Option<i64>) {
-    if store.status.is_none() {
-        return StoreUsage::default().as_written();
+    let id = store.spec.id.as_deref();
+    match id.and_then(|id| index.housekeeping.told(id)) {
+        Some(usage) => usage.as_written(),
+        None if store.status.is_none() => StoreUsage::default().as_written(),
+        None => (before.keys, before.bytes),
     }
-    let told = store
-        .spec
-        .id
-        .as_deref()
-        .and_then(|id| index.housekeeping.told(id));
-    told.map_or((before.keys, before.bytes), StoreUsage::as_written)
 }
 
 /// Apps that use a Store: those that are known to, and those of which it was written and is not known yet.
