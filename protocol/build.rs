@@ -1,11 +1,12 @@
 //! Generates the messages and services of `proto/` without an installed `protoc`.
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "shoal/v1/app.proto",
     "shoal/v1/builder.proto",
     "shoal/v1/certificates.proto",
     "shoal/v1/control.proto",
     "shoal/v1/grants.proto",
+    "shoal/v1/housekeeping.proto",
     "shoal/v1/store.proto",
 ];
 

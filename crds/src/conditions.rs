@@ -112,6 +112,9 @@ words! {
         Conflict,
         /// A StoreClass is to be deleted and waits for its last Store.
         InUse,
+        /// The data of a Store goes, or waits to: its App was deleted, or the Store is. See
+        /// `spec.reclaimPolicy` and `status.deleteAt`.
+        Deleting,
     }
 }
 
@@ -257,6 +260,15 @@ words! {
         StoreLimitReached,
         /// The app used a Store more often than `limits.opsPerSecond` of its class allows.
         StoreRateExceeded,
+        /// The App was deleted. The Store's data goes at `status.deleteAt`, unless an App of that
+        /// name is made again before.
+        AppDeleted,
+        /// Apps still use the Store that is to be deleted.
+        StillUsed,
+        /// The data of the Store is being removed; then the Store goes.
+        Purging,
+        /// The data of the Store cannot be removed now; the message says why. Tried again by itself.
+        PurgeFailed,
     }
 }
 

@@ -33,7 +33,7 @@ pub use quantity::{ByteQuantity, Period};
 pub use reference::conditions_page;
 pub use runtime_pool::{Registries, RuntimePool, RuntimePoolSpec};
 pub use service::{IpFamilyPolicy, ServiceSpec, ServiceType};
-pub use store::{Interface, Store, StoreSpec, StoreStatus};
+pub use store::{Interface, ReclaimPolicy, Store, StoreSpec, StoreStatus};
 pub use store_class::{
     Backend, DefaultClass, StoreClass, StoreClassLimits, StoreClassSpec, StoreClassStatus,
     default_class,
@@ -55,3 +55,5 @@ pub const DEFAULT_POOL: &str = "default";
 pub const EMBEDDED_CLASS: &str = "embedded";
 /// Finalizer of a StoreClass that Stores name.
 pub const CLASS_FINALIZER: &str = "shoal.dev/in-use";
+/// Finalizer of a Store whose data goes with it.
+pub const DATA_FINALIZER: &str = "shoal.dev/data";

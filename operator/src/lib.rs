@@ -23,6 +23,7 @@ pub mod daemonset;
 pub mod dispatch;
 pub mod events;
 pub mod health;
+pub mod housekeeping;
 pub mod lease;
 pub mod metrics;
 pub mod notices;

@@ -5,6 +5,7 @@
 mod counter;
 pub mod embedded;
 mod health;
+pub mod housekeeping;
 pub mod key_value;
 mod limits;
 pub mod memory;

@@ -14,6 +14,7 @@ mod bad_guests;
 mod classes;
 mod coexistence;
 mod databases;
+mod housekeeping;
 mod kubernetes_manners;
 mod outage;
 mod ownership;

@@ -145,7 +145,7 @@ impl Planner<'_> {
             plan,
         );
 
-        store::report(self.index, self.key, used.is_some(), self.now, plan);
+        store::report(self.index, self.key, true, used.is_some(), self.now, plan);
         let wanted = images.wanted.as_deref();
         let is_wanted = wanted.is_some() && wanted == content.as_deref();
         let facts = Facts {

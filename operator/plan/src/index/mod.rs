@@ -7,6 +7,7 @@ mod apps;
 mod builds;
 mod classes;
 mod fleet;
+mod housekeeping;
 mod memory;
 mod namespaces;
 mod nodes;
@@ -44,6 +45,8 @@ pub(crate) use builds::{Again, Answer, Build, BuildKey, Builds, Refused};
 pub use classes::{ClassHealth, CredentialFault};
 pub(crate) use classes::{Classes, Health};
 pub(crate) use fleet::{Fleet, FleetNode};
+pub(crate) use housekeeping::{Housekeeping, Purge};
+pub use housekeeping::{StoreDuty, StoreUsage};
 pub(crate) use memory::{Drain, Memory};
 pub(crate) use nodes::NodeFacts;
 pub(crate) use placements::Placements;
@@ -76,6 +79,7 @@ pub struct Index {
     pub(crate) builds: Builds,
     pub(crate) placements: Placements,
     pub(crate) ports: PortAllocator,
+    pub(crate) housekeeping: Housekeeping,
     fleet: Option<Arc<Fleet>>,
     registries: shoal_crds::Registries,
     leading: bool,
@@ -101,6 +105,7 @@ impl Index {
             builds: Builds::default(),
             placements: Placements::default(),
             ports: PortAllocator::default(),
+            housekeeping: Housekeeping::default(),
             fleet: None,
             registries: shoal_crds::Registries::default(),
             leading: false,
@@ -113,6 +118,7 @@ impl Index {
     pub fn lead(&mut self, record: &PortRecord, now: Timestamp) {
         self.leading = true;
         self.forget_decisions();
+        self.housekeeping.lead();
         self.ports = PortAllocator::recorded(&record.blocks, now);
         let claims: Vec<(Holder, u16)> = self
             .apps
@@ -139,6 +145,7 @@ impl Index {
     pub fn resign(&mut self) {
         self.leading = false;
         self.forget_decisions();
+        self.housekeeping.lead();
         self.ports = PortAllocator::default();
     }
 

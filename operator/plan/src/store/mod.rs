@@ -3,6 +3,7 @@
 mod choice;
 mod classes;
 mod name;
+mod reclaim;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -230,6 +231,7 @@ fn make(index: &Index, app: &AppKey, label: &str, class: &str, plan: &mut Plan) 
             label: label.to_owned(),
             interface: Interface::KeyValue,
             class_name: class.to_owned(),
+            reclaim_policy: index.classes.reclaim_policy(class),
             id: None,
         },
         status: None,

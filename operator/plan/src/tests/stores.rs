@@ -1,4 +1,4 @@
-use shoal_crds::{Interface, Store, StoreSpec};
+use shoal_crds::{Interface, ReclaimPolicy, Store, StoreSpec};
 
 use super::world::{NAMESPACE, World, component, key};
 use crate::ObjectKey;
@@ -9,6 +9,7 @@ fn store(name: &str, app: &str, label: &str, id: Option<&str>) -> Store {
         label: label.to_owned(),
         interface: Interface::KeyValue,
         class_name: "embedded".to_owned(),
+        reclaim_policy: ReclaimPolicy::Retain,
         id: id.map(str::to_owned),
     };
     Store::new(name, spec)

@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use shoal_protocol::LiveIdentity;
-use shoal_stores::{Embedded, server::Operations};
+use shoal_stores::{Embedded, housekeeping::Housekeeping, server::Operations};
 use tokio::{net::TcpListener, sync::Mutex};
 
 /// A probe of the disk counts for this long, however often it is asked for.
@@ -28,6 +28,7 @@ struct Inner {
     stores: Arc<Embedded>,
     identity: LiveIdentity,
     operations: Arc<Operations>,
+    housekeeping: Arc<Housekeeping>,
     draining: AtomicBool,
     probed: Mutex<Option<(Instant, Result<(), String>)>>,
 }
@@ -47,11 +48,13 @@ impl Health {
         stores: Arc<Embedded>,
         identity: LiveIdentity,
         operations: Arc<Operations>,
+        housekeeping: Arc<Housekeeping>,
     ) -> Self {
         let inner = Inner {
             stores,
             identity,
             operations,
+            housekeeping,
             draining: AtomicBool::new(false),
             probed: Mutex::new(None),
         };
@@ -104,11 +107,11 @@ impl Health {
 
 /// Healthy: nothing is lost that only another process has. A disk that is full or away is none of it.
 async fn healthz(State(health): State<Health>) -> (StatusCode, &'static str) {
-    match health.inner.stores.is_alive() {
+    match health.inner.stores.is_alive() && health.inner.housekeeping.is_alive() {
         true => (StatusCode::OK, "ok\n"),
         false => (
             StatusCode::SERVICE_UNAVAILABLE,
-            "a thread of the stores has ended\n",
+            "a thread or task of the stores has ended\n",
         ),
     }
 }
@@ -123,9 +126,10 @@ async fn readyz(State(health): State<Health>) -> (StatusCode, String) {
 async fn metrics(State(health): State<Health>) -> String {
     let commits = health.inner.stores.commits();
     format!(
-        "{}# HELP shoal_store_commits_total Commits of the embedded stores; a commit carries many writes.\n\
+        "{}{}# HELP shoal_store_commits_total Commits of the embedded stores; a commit carries many writes.\n\
          # TYPE shoal_store_commits_total counter\n\
          shoal_store_commits_total {commits}\n",
-        health.inner.operations.render()
+        health.inner.operations.render(),
+        health.inner.housekeeping.render(),
     )
 }
