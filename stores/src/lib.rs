@@ -7,6 +7,7 @@ pub mod key_value;
 mod limits;
 pub mod remote;
 pub mod server;
+pub mod sql;
 mod store_id;
 mod wire;
 
@@ -14,5 +15,6 @@ pub use embedded::Embedded;
 pub use key_value::{KeyValue, KeyValueError, StoreLimits};
 pub use limits::{MAX_BYTES_PER_CALL, MAX_KEYS_PER_CALL, MAX_PAGE_BYTES, MAX_PAGE_KEYS};
 pub use remote::Remote;
+pub use sql::{EmbeddedSql, Sql, SqlError};
 pub use store_id::{InvalidStoreId, StoreId};
 pub use wire::limits_from_wire;
