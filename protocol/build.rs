@@ -10,10 +10,12 @@ const FILES: [&str; 6] = [
 ];
 
 /// Messages that carry a token, credentials or a tenant's values: `src/redacted.rs` writes their `Debug`.
-const WITHOUT_DEBUG: [&str; 5] = [
+const WITHOUT_DEBUG: [&str; 7] = [
     ".shoal.v1.SignRequest",
     ".shoal.v1.ImageSource",
     ".shoal.v1.Component",
+    ".shoal.v1.PostgresBackend",
+    ".shoal.v1.RedisBackend",
     ".shoal.v1.Pair",
     ".shoal.v1.Value",
 ];

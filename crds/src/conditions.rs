@@ -205,6 +205,20 @@ words! {
         NodeUnreachable,
         /// A Store with the same id is older.
         DuplicateId,
+        /// A key, value or Store of the app would go over a limit of its class; the message names the limit.
+        StoreLimitReached,
+        /// The app used a Store more often than `limits.opsPerSecond` of its class allows.
+        StoreRateExceeded,
+        /// The backend of the class is not there, does not answer in time, or cannot serve now.
+        Unreachable,
+        /// The backend does not accept the credentials of the class, or they do not permit what stores need.
+        CredentialsRefused,
+        /// No TLS with the backend of the class, or nobody trusted vouches for it.
+        TlsFailed,
+        /// The backend of the class takes no writes: it is a replica, or has no room.
+        ReadOnly,
+        /// The class cannot be used as it is written; the message says what is wrong.
+        InvalidConfiguration,
     }
 }
 

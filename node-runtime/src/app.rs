@@ -7,7 +7,6 @@ use std::sync::{
 
 use arc_swap::ArcSwapOption;
 use shoal_artifact::{RouteTable, route::DuplicateRoute};
-use shoal_stores::KeyValue;
 
 use crate::{
     assignment::{AppRef, Assignment, ComponentSpec, Limits, StoreBinding},
@@ -16,13 +15,14 @@ use crate::{
     host::output::{OutputBudget, OutputSink},
     metrics::{AppMetrics, TrapCounters},
     serve::{RouteHeaders, TrapLog},
+    stores::StoreClasses,
 };
 
 /// What all apps of the node share.
 pub struct NodeContext {
     pub(crate) engine: Arc<GuestEngine>,
     pub(crate) memory: Arc<NodeMemory>,
-    pub(crate) stores: Arc<dyn KeyValue>,
+    pub(crate) stores: Arc<StoreClasses>,
     pub(crate) output: Arc<dyn OutputSink>,
     pub(crate) traps: TrapCounters,
     /// The node is to go: clients are asked to connect anew elsewhere.

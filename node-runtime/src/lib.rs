@@ -9,16 +9,18 @@
 //!
 //! ```no_run
 //! use std::{sync::Arc, time::Duration};
-//! use shoal_runtime::{Assignment, Assignments, CodeSource, Node, NodeConfig};
-//! use shoal_stores::KeyValue;
+//! use shoal_runtime::{Assignment, Assignments, CodeSource, Node, NodeConfig, StoreClasses};
+//! use shoal_stores::{Embedded, Memory, embedded::EmbeddedOptions, memory::MemoryOptions};
 //!
 //! # async fn example(
 //! #     code: Arc<dyn CodeSource>,
-//! #     stores: Arc<dyn KeyValue>,
 //! #     public_key: Vec<u8>,
 //! #     app: Assignment,
 //! # ) -> Result<(), Box<dyn std::error::Error>> {
 //! // Within a tokio runtime; guests run on threads of the node's own.
+//! let embedded = Embedded::open(".shoal/stores".as_ref(), EmbeddedOptions::default())?;
+//! let memory = Memory::new(MemoryOptions::default());
+//! let stores = StoreClasses::new(Arc::new(embedded), Arc::new(memory));
 //! let node = Node::start(NodeConfig::new(".shoal".into())?, code, stores)?;
 //! // All that is to run. Applying another set changes what runs; requests under way end first.
 //! let assignments = Assignments { code_keys: vec![public_key], ..Assignments::all([app]) };
@@ -50,6 +52,7 @@ mod metrics;
 mod node;
 mod report;
 mod serve;
+pub mod stores;
 
 pub use assignment::{
     AppRef, Assignment, Assignments, ComponentSpec, Digest, InvalidAssignment, Limits, Role,
@@ -60,3 +63,4 @@ pub use engine::EngineError;
 pub use host::output::{JsonLines, OutputRecord, OutputSink, Stream};
 pub use node::{Node, NodeConfig, StartError};
 pub use report::{AppReport, Changes, ReportReader, State};
+pub use stores::StoreClasses;

@@ -27,10 +27,10 @@ use shoal_protocol::{
     },
 };
 use shoal_runtime::{
-    Code, CodeSource, Digest, FetchError, Node, NodeConfig,
+    Code, CodeSource, Digest, FetchError, Node, NodeConfig, StoreClasses,
     control::{Control, ControlConfig, Patience},
 };
-use shoal_stores::{Embedded, embedded::EmbeddedOptions};
+use shoal_stores::{Embedded, Memory, embedded::EmbeddedOptions, memory::MemoryOptions};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -184,9 +184,12 @@ fn assignment(name: &str, port: u32) -> v1::Assignment {
 }
 
 fn start(folder: &Path, ca: &CertificateAuthority, operator: SocketAddr) -> (Node, Control) {
+    std::fs::create_dir_all(folder.join("secrets")).unwrap();
     let stores = Embedded::open(&folder.join("stores"), EmbeddedOptions::default()).unwrap();
     let config = NodeConfig::new(folder.to_owned()).unwrap();
-    let node = Node::start(config, Arc::new(NoCode), Arc::new(stores)).unwrap();
+    let memory = Memory::new(MemoryOptions::default());
+    let stores = StoreClasses::new(Arc::new(stores), Arc::new(memory));
+    let node = Node::start(config, Arc::new(NoCode), stores).unwrap();
     let identity = part(
         ca,
         &Identity::new(Role::Runtime, "default", NODE, POD).unwrap(),
@@ -195,6 +198,7 @@ fn start(folder: &Path, ca: &CertificateAuthority, operator: SocketAddr) -> (Nod
         operator: operator.to_string(),
         pod_ips: vec!["10.0.0.1".parse().unwrap()],
         state_dir: folder.to_owned(),
+        secrets_dir: folder.join("secrets"),
         patience: Patience::default(),
     };
     let control = Control::start(config, node.clone(), identity);

@@ -64,6 +64,14 @@ pub trait KeyValue: Send + Sync + 'static {
         value: Bytes,
         limits: StoreLimits,
     ) -> Result<Swap, KeyValueError>;
+
+    /// What `store` holds now: what its limits of keys and bytes are held against.
+    async fn usage(&self, store: StoreId) -> Result<Usage, KeyValueError>;
+
+    /// Deletes every key that `store` holds when it begins, in steps between which others take their
+    /// turns. A key that is written meanwhile may stay. One that fails has deleted a part; done again, it
+    /// goes on with the rest.
+    async fn purge(&self, store: StoreId) -> Result<(), KeyValueError>;
 }
 
 /// Bounds of one Store. They travel with each write, since a class may change them at any time.
@@ -97,6 +105,15 @@ pub struct KeyPage {
     pub keys: Vec<String>,
     /// Whether keys follow after the last of these.
     pub more: bool,
+}
+
+/// What a Store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Keys.
+    pub keys: u64,
+    /// Bytes of keys and values, without what the backend adds to them.
+    pub bytes: u64,
 }
 
 /// What became of a compare-and-swap.

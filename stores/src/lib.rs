@@ -2,18 +2,27 @@
 //!
 //! Everything is keyed by the [`StoreId`] of a `Store` object, never by a name that a tenant chose.
 
+mod counter;
 pub mod embedded;
+mod health;
 pub mod key_value;
 mod limits;
+pub mod memory;
+pub mod postgres;
+pub mod redis;
 pub mod remote;
 pub mod server;
 pub mod sql;
 mod store_id;
 mod wire;
 
+pub use self::redis::{Redis, RedisOptions};
 pub use embedded::Embedded;
-pub use key_value::{KeyValue, KeyValueError, StoreLimits};
+pub use health::{Backend, Health, Reason};
+pub use key_value::{KeyValue, KeyValueError, StoreLimits, Usage};
 pub use limits::{MAX_BYTES_PER_CALL, MAX_KEYS_PER_CALL, MAX_PAGE_BYTES, MAX_PAGE_KEYS};
+pub use memory::Memory;
+pub use postgres::Postgres;
 pub use remote::Remote;
 pub use sql::{EmbeddedSql, Sql, SqlError};
 pub use store_id::{InvalidStoreId, StoreId};

@@ -27,6 +27,11 @@ impl StoreId {
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
+
+    /// The id as databases hold it.
+    pub(crate) fn uuid(&self) -> &uuid::Uuid {
+        &self.0
+    }
 }
 
 impl FromStr for StoreId {

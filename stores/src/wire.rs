@@ -4,7 +4,7 @@ use bytes::Bytes;
 use shoal_protocol::v1;
 use tonic::{Code, Status, metadata::MetadataValue};
 
-use crate::{KeyValueError, StoreLimits, limits::MAX_BYTES_PER_CALL};
+use crate::{Health, KeyValueError, Reason, StoreLimits, limits::MAX_BYTES_PER_CALL};
 
 /// Largest message either way: what one call carries, and room for its framing.
 pub(crate) const MAX_MESSAGE_BYTES: usize = MAX_BYTES_PER_CALL + 1024 * 1024;
@@ -72,6 +72,26 @@ pub fn limits_from_wire(limits: Option<v1::StoreLimits>) -> StoreLimits {
     }
 }
 
+pub(crate) fn health_to_wire(health: Health) -> v1::HealthResponse {
+    match health {
+        Health::Reachable => v1::HealthResponse::default(),
+        Health::Failing { reason, message } => v1::HealthResponse {
+            reason: reason.as_str().to_owned(),
+            message,
+        },
+    }
+}
+
+/// A reason that only a later version knows is the most general one here.
+pub(crate) fn health_from_wire(health: v1::HealthResponse) -> Health {
+    if health.reason.is_empty() {
+        return Health::Reachable;
+    }
+    let known = |reason: &Reason| reason.as_str() == health.reason;
+    let reason = Reason::ALL.into_iter().find(known);
+    Health::failing(reason.unwrap_or(Reason::Unreachable), health.message)
+}
+
 pub(crate) fn value_to_wire(value: Option<Bytes>) -> v1::Value {
     v1::Value {
         found: value.is_some(),
@@ -96,6 +116,14 @@ mod tests {
             KeyValueError::Unavailable("the disk is full".to_owned()),
         ] {
             assert_eq!(error(&Status::from(sent.clone())), sent);
+        }
+    }
+
+    #[test]
+    fn health_arrives_as_it_was_sent() {
+        let failing = Reason::ALL.map(|reason| Health::failing(reason, "what to do"));
+        for sent in [Health::Reachable].into_iter().chain(failing) {
+            assert_eq!(health_from_wire(health_to_wire(sent.clone())), sent);
         }
     }
 

@@ -6,14 +6,12 @@
     reason = "a test fails by panicking"
 )]
 
-mod served;
+mod backend;
 
+use backend::{Backend, served::Served};
 use bytes::Bytes;
-use served::Served;
-use shoal_stores::{
-    Embedded, KeyValue, KeyValueError, StoreId, StoreLimits, embedded::EmbeddedOptions,
-    key_value::Swap,
-};
+use shoal_stores::{KeyValue, KeyValueError, StoreId, StoreLimits, key_value::Swap};
+use tokio::runtime::Runtime;
 
 const SECRET: &str = "a neighbour's value";
 
@@ -44,6 +42,7 @@ fn names(victim: StoreId) -> Vec<String> {
     for hostile in [
         "' OR '1'='1",
         "x'); DELETE FROM kv; --",
+        "x'); DELETE FROM shoal_kv; --",
         "\" OR store = store --",
         "key' UNION SELECT value FROM kv --",
         "../../kv-0.db",
@@ -151,30 +150,16 @@ fn close_ids() -> [StoreId; 2] {
     .map(|id| id.parse().unwrap())
 }
 
-#[tokio::test]
-async fn a_neighbours_keys_are_out_of_reach_in_one_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let options = EmbeddedOptions {
-        shards: 1,
-        ..EmbeddedOptions::default()
-    };
-    let stores = Embedded::open(folder.path(), options).unwrap();
-    let [victim, attacker] = close_ids();
-    assert_isolated(&stores, victim, &stores, attacker).await;
-    assert_isolated(&stores, StoreId::random(), &stores, StoreId::random()).await;
-}
+on_every_backend!(a_neighbours_keys_are_out_of_reach);
 
-#[tokio::test]
-async fn a_neighbours_keys_are_out_of_reach_through_the_service() {
-    let [victim, attacker] = close_ids();
-    let served = Served::start(&[("pod-a", &[victim]), ("pod-b", &[attacker])]);
-    assert_isolated(
-        &served.runtime("pod-a"),
-        victim,
-        &served.runtime("pod-b"),
-        attacker,
-    )
-    .await;
+fn a_neighbours_keys_are_out_of_reach(runtime: &Runtime, backend: &dyn Backend) {
+    runtime.block_on(async {
+        for ids in [close_ids(), [StoreId::random(), StoreId::random()]] {
+            let opened = backend.open(&ids).await;
+            let [victim, attacker] = ids;
+            assert_isolated(&*opened.of(victim), victim, &*opened.of(attacker), attacker).await;
+        }
+    });
 }
 
 #[tokio::test]
@@ -209,6 +194,10 @@ async fn a_pod_opens_only_what_is_granted_to_it() {
     assert_eq!(not_granted.4, Err(denied.clone()));
     assert_eq!(not_granted.5, Err(denied.clone()));
     assert_eq!(not_granted.6, Err(denied.clone()));
+
+    // To count and to purge is the operator's, whatever is granted.
+    assert_eq!(pod.usage(mine).await, Err(denied.clone()));
+    assert_eq!(pod.purge(mine).await, Err(denied.clone()));
 
     // A pod that nobody knows, and parts that are no runtimes, even with a granted pod's UID.
     let unknown = served.runtime("pod-c");

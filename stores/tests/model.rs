@@ -1,4 +1,4 @@
-//! The embedded backend against a map in memory that does what the trait promises.
+//! Every backend against a map in memory that does what the trait promises.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -6,15 +6,15 @@
     reason = "a test fails by panicking"
 )]
 
+mod backend;
+
 use std::collections::BTreeMap;
 
+use backend::Backend;
 use bytes::Bytes;
-use proptest::prelude::*;
-use shoal_stores::{
-    Embedded, KeyValue, KeyValueError, StoreId, StoreLimits,
-    embedded::{Durability, EmbeddedOptions},
-    key_value::Swap,
-};
+use proptest::{prelude::*, test_runner::TestRunner};
+use shoal_stores::{KeyValue, KeyValueError, StoreId, StoreLimits, key_value::Swap};
+use tokio::runtime::Runtime;
 
 const LIMITS: StoreLimits = StoreLimits {
     key_bytes: 12,
@@ -99,7 +99,7 @@ fn may_write(key: &str, value: &[u8]) -> bool {
 }
 
 /// Every key of a Store, a page at a time.
-async fn all_keys(stores: &Embedded, store: StoreId, page: u32) -> Vec<String> {
+async fn all_keys(stores: &dyn KeyValue, store: StoreId, page: u32) -> Vec<String> {
     let (mut keys, mut after) = (Vec::new(), None);
     loop {
         let found = stores.list_keys(store, after, page).await.unwrap();
@@ -113,7 +113,7 @@ async fn all_keys(stores: &Embedded, store: StoreId, page: u32) -> Vec<String> {
     }
 }
 
-async fn take(stores: &Embedded, store: StoreId, model: &mut Model, step: Step) {
+async fn take(stores: &dyn KeyValue, store: StoreId, model: &mut Model, step: Step) {
     match step {
         Step::Set(pairs) => {
             let allowed = pairs.iter().all(|(key, value)| may_write(key, value));
@@ -192,34 +192,43 @@ async fn take(stores: &Embedded, store: StoreId, model: &mut Model, step: Step) 
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+on_every_backend!(every_sequence_of_calls_does_what_the_trait_promises);
 
-    #[test]
-    fn every_sequence_of_calls_does_what_the_trait_promises(
-        steps in prop::collection::vec((any::<bool>(), step()), 1..40)
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let folder = tempfile::tempdir().unwrap();
-            let options =
-                EmbeddedOptions { durability: Durability::Relaxed, shards: 1, readers: 1 };
-            let mut stores = Embedded::open(folder.path(), options).unwrap();
-            // Two Stores in one file: what is done to one never shows in the other.
-            let ids = [StoreId::random(), StoreId::random()];
-            let mut models = [Model::new(), Model::new()];
-            for (second, step) in steps {
-                if matches!(step, Step::Reopen) {
-                    drop(stores);
-                    stores = Embedded::open(folder.path(), options).unwrap();
-                }
-                let index = usize::from(second);
-                take(&stores, ids[index], &mut models[index], step).await;
-            }
-            for (id, model) in ids.into_iter().zip(&models) {
-                let expected: Vec<_> = model.keys().cloned().collect();
-                assert_eq!(all_keys(&stores, id, 1000).await, expected);
-            }
-        });
+fn every_sequence_of_calls_does_what_the_trait_promises(runtime: &Runtime, backend: &dyn Backend) {
+    let config = ProptestConfig {
+        cases: 96,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let steps = prop::collection::vec((any::<bool>(), step()), 1..40);
+    TestRunner::new(config)
+        .run(&steps, |steps| {
+            runtime.block_on(take_all(backend, steps));
+            Ok(())
+        })
+        .unwrap();
+}
+
+async fn take_all(backend: &dyn Backend, steps: Vec<(bool, Step)>) {
+    // Two Stores in one place: what is done to one never shows in the other.
+    let ids = [StoreId::random(), StoreId::random()];
+    let mut models = [Model::new(), Model::new()];
+    let mut opened = backend.open(&ids).await;
+    for (second, step) in steps {
+        if matches!(step, Step::Reopen) {
+            opened.reopen().await;
+        }
+        let index = usize::from(second);
+        take(
+            &*opened.of(ids[index]),
+            ids[index],
+            &mut models[index],
+            step,
+        )
+        .await;
+    }
+    for (id, model) in ids.into_iter().zip(&models) {
+        let expected: Vec<_> = model.keys().cloned().collect();
+        assert_eq!(all_keys(&*opened.of(id), id, 1000).await, expected);
     }
 }

@@ -13,72 +13,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use served::{Served, identity};
 use shoal_protocol::{CertificateAuthority, Role};
-use shoal_stores::{
-    KeyValue, KeyValueError, MAX_BYTES_PER_CALL, Remote, StoreId, StoreLimits, key_value::Swap,
-};
+use shoal_stores::{KeyValue, KeyValueError, MAX_BYTES_PER_CALL, Remote, StoreId, StoreLimits};
 
 fn limits() -> StoreLimits {
     StoreLimits::default()
-}
-
-#[tokio::test]
-async fn every_call_does_over_the_wire_what_it_promises() {
-    let store = StoreId::random();
-    let served = Served::start(&[("pod-a", &[store])]);
-    let remote = served.runtime("pod-a");
-    let text = |text: &'static str| Bytes::from_static(text.as_bytes());
-    let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
-
-    let pairs = vec![
-        ("a".into(), text("1")),
-        ("b\0".into(), Bytes::new()),
-        ("é".into(), text("x")),
-    ];
-    remote.set(store, pairs, limits()).await.unwrap();
-    let values = remote
-        .get(store, keys(&["é", "nothing", "a", "b\0", "a"]))
-        .await
-        .unwrap();
-    let (x, one) = (Some(text("x")), Some(text("1")));
-    assert_eq!(values, [x, None, one.clone(), Some(Bytes::new()), one]);
-    assert!(remote.exists(store, "b\0".into()).await.unwrap());
-    assert!(!remote.exists(store, "b".into()).await.unwrap());
-
-    let page = remote.list_keys(store, None, 2).await.unwrap();
-    assert_eq!((page.keys, page.more), (keys(&["a", "b\0"]), true));
-    let page = remote
-        .list_keys(store, Some("b\0".into()), 2)
-        .await
-        .unwrap();
-    assert_eq!((page.keys, page.more), (keys(&["é"]), false));
-
-    assert_eq!(
-        remote.increment(store, "a".into(), 41, limits()).await,
-        Ok(42)
-    );
-    let error = remote.increment(store, "é".into(), 1, limits()).await;
-    assert_eq!(error, Err(KeyValueError::NotAnInteger));
-
-    let swap =
-        |expected, value| remote.compare_and_swap(store, "new".into(), expected, value, limits());
-    assert_eq!(swap(None, text("first")).await, Ok(Swap::Done));
-    let lost = Swap::Lost {
-        current: Some(text("first")),
-    };
-    assert_eq!(swap(None, text("second")).await, Ok(lost));
-    assert_eq!(
-        swap(Some(text("first")), text("second")).await,
-        Ok(Swap::Done)
-    );
-
-    remote
-        .delete(store, keys(&["a", "nothing", "new"]))
-        .await
-        .unwrap();
-    assert_eq!(
-        remote.list_keys(store, None, 9).await.unwrap().keys,
-        keys(&["b\0", "é"])
-    );
 }
 
 #[tokio::test]
@@ -89,6 +27,7 @@ async fn limits_hold_on_both_sides_and_a_full_call_fits_in_a_message() {
     let roomy = StoreLimits {
         key_bytes: 1024,
         value_bytes: MAX_BYTES_PER_CALL as u64,
+        ..StoreLimits::default()
     };
     let value = Bytes::from(vec![1; MAX_BYTES_PER_CALL - 1024]);
     remote
@@ -106,6 +45,7 @@ async fn limits_hold_on_both_sides_and_a_full_call_fits_in_a_message() {
     let text_limit = StoreLimits {
         key_bytes: 10,
         value_bytes: 1,
+        ..StoreLimits::default()
     };
     remote
         .set(store, vec![("n".into(), "9".into())], text_limit)
@@ -126,6 +66,7 @@ async fn many_large_answers_wait_for_each_other_and_all_come() {
     let roomy = StoreLimits {
         key_bytes: 1024,
         value_bytes: MAX_BYTES_PER_CALL as u64,
+        ..StoreLimits::default()
     };
     let value = Bytes::from(vec![1; MAX_BYTES_PER_CALL / 8]);
     let pair = vec![("k".to_owned(), value.clone())];
@@ -187,7 +128,7 @@ async fn a_call_waits_for_a_store_that_comes_back() {
         }],
     });
     let service = shoal_stores::server::Server::service(
-        served.stores.clone(),
+        served.backends.clone(),
         grants,
         served.operations.clone(),
     );

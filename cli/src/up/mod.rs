@@ -7,6 +7,7 @@ mod output;
 mod prepare;
 mod progress;
 mod state;
+mod stores;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -43,6 +44,10 @@ pub struct Arguments {
     /// Environment variable of the apps, beside those of manifest and image.
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
+    /// Another place for the store that apps open as LABEL, with the data of all apps under that label:
+    /// redis://..., rediss://..., postgres://..., sqlite:FOLDER or memory:
+    #[arg(long, value_name = "LABEL=URL")]
+    store: Vec<stores::StoreFlag>,
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
@@ -92,10 +97,16 @@ async fn serve(arguments: &Arguments, input: &Input) -> Result<()> {
         ..NodeConfig::new(state.node())?
     };
     let code = Arc::new(code::Local::new(builder.clone()));
-    let node = Node::start(config, code, state.stores()?)?;
+    let classes = state.stores()?;
+    let node = Node::start(config, code, Arc::clone(&classes))?;
 
     let mut ended = std::pin::pin!(ended()?);
     let mut ids = state.store_ids()?;
+    let opening = progress::shown("Opening stores", stores::open(&classes, &arguments.store));
+    tokio::select! {
+        opened = opening => opened?,
+        () = &mut ended => return Ok(()),
+    }
     let prepared = prepare::all(&builder, &mut ids, input, arguments, node.engine_key());
     let assignments = tokio::select! {
         assignments = prepared => assignments?,

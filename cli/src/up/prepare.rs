@@ -8,11 +8,11 @@ use shoal_builder::serve::description_message;
 use shoal_builder::{BuilderHandle, Source};
 use shoal_engine::EngineKey;
 use shoal_protocol::v1;
-use shoal_runtime::Assignment;
 use shoal_runtime::local::{self, Entry, StoreIds};
+use shoal_runtime::{AppRef, Assignment};
 
 use super::input::Input;
-use super::{Arguments, progress};
+use super::{Arguments, progress, stores};
 use crate::docker_config;
 
 /// Builds every App and gives each its port and its stores.
@@ -39,8 +39,9 @@ pub async fn all(
             port: address.port(),
             ..app.clone()
         };
-        let id = |label: &str| ids.get(&entry.namespace, &entry.name, label);
-        let mut assignment = local::assignment(&entry, descriptions, Some(address.ip()), id)
+        let bind =
+            |label: &str| stores::bind(&arguments.store, ids, &entry.namespace, &entry.name, label);
+        let mut assignment = local::assignment(&entry, descriptions, Some(address.ip()), bind)
             .map_err(anyhow::Error::msg)
             .with_context(named)?;
         for component in &mut assignment.components {
@@ -48,6 +49,12 @@ pub async fn all(
         }
         assignments.push(assignment);
     }
+    stores::bind_unlisted(&arguments.store, &mut assignments, |app, label| {
+        let AppRef {
+            namespace, name, ..
+        } = &app.app;
+        stores::bind(&arguments.store, ids, namespace, name, label)
+    })?;
     Ok(assignments)
 }
 

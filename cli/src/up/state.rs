@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use shoal_builder::{BuilderHandle, Options};
+use shoal_runtime::StoreClasses;
 use shoal_runtime::local::StoreIds;
 use shoal_stores::embedded::EmbeddedOptions;
-use shoal_stores::{Embedded, KeyValue};
+use shoal_stores::memory::MemoryOptions;
+use shoal_stores::{Embedded, Memory};
 
 /// The folder, held by this process alone.
 pub struct StateFolder {
@@ -65,16 +67,15 @@ impl StateFolder {
         Ok(BuilderHandle::open(options)?)
     }
 
-    /// The stores, with their data here.
+    /// The classes of stores that are always there, with their data here or in memory.
     ///
     /// # Errors
     /// They cannot be used.
-    pub fn stores(&self) -> Result<Arc<dyn KeyValue>> {
+    pub fn stores(&self) -> Result<Arc<StoreClasses>> {
         let folder = self.path.join("stores");
-        Ok(Arc::new(Embedded::open(
-            &folder,
-            EmbeddedOptions::default(),
-        )?))
+        let embedded = Embedded::open(&folder, EmbeddedOptions::default())?;
+        let memory = Memory::new(MemoryOptions::default());
+        Ok(StoreClasses::new(Arc::new(embedded), Arc::new(memory)))
     }
 
     /// The folder for the node's code.

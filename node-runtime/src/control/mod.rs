@@ -5,6 +5,7 @@
 mod desired;
 mod epochs;
 mod kept;
+mod kept_classes;
 mod replicas;
 mod settling;
 mod stream;
@@ -20,8 +21,11 @@ use tokio::{
 };
 
 pub use self::settling::Patience;
-use self::{desired::Desired, epochs::Epochs, kept::Kept, replicas::Replica, settling::Settling};
-use crate::{Node, assignment::AppRef};
+use self::{
+    desired::Desired, epochs::Epochs, kept::Kept, kept_classes::KeptClasses, replicas::Replica,
+    settling::Settling,
+};
+use crate::{Node, assignment::AppRef, stores::ClassDescription};
 
 /// How a node finds its operator, and what it says of itself.
 #[derive(Clone, Debug)]
@@ -32,6 +36,8 @@ pub struct ControlConfig {
     pub pod_ips: Vec<IpAddr>,
     /// Folder of the last assignments that were obeyed.
     pub state_dir: PathBuf,
+    /// Folder in memory of the last classes of stores that were obeyed, with their credentials.
+    pub secrets_dir: PathBuf,
     /// How long it may take until the node is what it is to be.
     pub patience: Patience,
 }
@@ -51,6 +57,10 @@ impl Control {
     /// Serves what was obeyed last, then follows the operator's replicas.
     pub fn start(config: ControlConfig, node: Node, identity: LiveIdentity) -> Self {
         let settling = Arc::new(Settling::new(config.patience));
+        let (kept_classes, classes) = KeptClasses::open(&config.secrets_dir);
+        if let Some(classes) = classes {
+            node.stores().replace(described(classes));
+        }
         let (kept, desired) = Kept::open(&config.state_dir);
         if let Some(desired) = &desired {
             let assignments = desired.all();
@@ -86,6 +96,7 @@ impl Control {
             settling: Arc::clone(&settling),
             epochs: Epochs::default(),
             kept,
+            kept_classes,
             drained,
         };
         tokio::spawn(obedience.run(messages));
@@ -137,6 +148,7 @@ struct Obedience {
     settling: Arc<Settling>,
     epochs: Epochs,
     kept: Kept,
+    kept_classes: KeptClasses,
     drained: watch::Sender<bool>,
 }
 
@@ -161,6 +173,17 @@ impl Obedience {
                     let epoch = message.epoch;
                     tracing::warn!(epoch, "assignments of an operator that no longer leads");
                 }
+                Some(v1::to_runtime::Message::StoreClasses(classes)) if obeyed => {
+                    self.kept_classes.write(classes.clone());
+                    self.node.stores().replace(described(classes));
+                }
+                Some(v1::to_runtime::Message::StoreClasses(_)) => {
+                    let epoch = message.epoch;
+                    tracing::warn!(
+                        epoch,
+                        "classes of stores of an operator that no longer leads"
+                    );
+                }
                 Some(v1::to_runtime::Message::Drained(_)) if obeyed => {
                     self.drained.send_replace(true);
                 }
@@ -169,4 +192,8 @@ impl Obedience {
             }
         }
     }
+}
+
+fn described(message: v1::StoreClasses) -> Vec<ClassDescription> {
+    message.classes.into_iter().map(Into::into).collect()
 }

@@ -8,14 +8,17 @@ use shoal_protocol::{
     v1::{self, control_client::ControlClient, from_runtime, to_runtime},
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{broadcast, mpsc, watch},
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::{Received, replicas::Replica, wire};
-use crate::report::ReportReader;
+use crate::{
+    report::ReportReader,
+    stores::{ClassHealth, Notice},
+};
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Longest time until a replica answers the first message.
@@ -53,11 +56,14 @@ pub(super) async fn run(
     let mut outbox = Outbox {
         sender,
         reports: replica.node.reports(),
+        health: replica.node.stores().health(),
+        notices: replica.node.stores().notices(),
     };
     outbox
         .send(from_runtime::Message::Hello(replica.hello.clone()))
         .await?;
     outbox.report_all().await?;
+    outbox.report_health().await?;
     let mut client = ControlClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
     let connecting = client.connect(ReceiverStream::new(receiver));
     let mut inbound = match timeout(WELCOME, connecting).await {
@@ -110,6 +116,19 @@ async fn exchange(
                 outbox.send(from_runtime::Message::Report(first)).await?;
                 sleep(GATHER).await;
             }
+            changed = outbox.health.changed() => {
+                // Its sender is the node's, which is held here.
+                if changed.is_ok() {
+                    outbox.report_health().await?;
+                    sleep(GATHER).await;
+                }
+            }
+            notice = outbox.notices.recv() => {
+                // Some may have been pushed out by others; nobody relies on them.
+                if let Ok(notice) = notice {
+                    outbox.send(from_runtime::Message::Notice(wire::notice(notice))).await?;
+                }
+            }
         }
     }
 }
@@ -130,6 +149,8 @@ async fn deliver(replica: &Replica, stream: u64, message: v1::ToRuntime) {
 struct Outbox {
     sender: mpsc::Sender<v1::FromRuntime>,
     reports: ReportReader,
+    health: watch::Receiver<ClassHealth>,
+    notices: broadcast::Receiver<Notice>,
 }
 
 impl Outbox {
@@ -147,5 +168,10 @@ impl Outbox {
     async fn report_all(&mut self) -> Result<(), StreamError> {
         let all = wire::full(self.reports.all());
         self.send(from_runtime::Message::Report(all)).await
+    }
+
+    async fn report_health(&mut self) -> Result<(), StreamError> {
+        let health = wire::health(&self.health.borrow_and_update());
+        self.send(from_runtime::Message::StoreHealth(health)).await
     }
 }

@@ -5,6 +5,7 @@ use shoal_protocol::v1::{self, app_report};
 use crate::{
     assignment::AppRef,
     report::{AppReport, Changes, State},
+    stores::{ClassFault, ClassHealth, Notice},
 };
 
 /// Longest message of a report, in bytes.
@@ -27,8 +28,6 @@ pub(super) fn changes(changes: Changes) -> v1::Report {
 }
 
 fn report(report: AppReport) -> v1::AppReport {
-    let mut message = report.message;
-    message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
     let state = match report.state {
         State::Fetching => app_report::State::Fetching,
         State::Ready => app_report::State::Ready,
@@ -44,8 +43,36 @@ fn report(report: AppReport) -> v1::AppReport {
             .reason
             .map(|reason| reason.to_string())
             .unwrap_or_default(),
-        message,
+        message: cut(report.message),
     }
+}
+
+pub(super) fn health(health: &ClassHealth) -> v1::StoreHealth {
+    let class = |(class, health): (&String, &Result<(), ClassFault>)| {
+        let (class, fault) = (class.clone(), health.as_ref().err());
+        v1::ClassHealth {
+            class,
+            reachable: fault.is_none(),
+            reason: fault.map(|f| f.reason.to_string()).unwrap_or_default(),
+            message: fault.map(|f| cut(f.message.clone())).unwrap_or_default(),
+        }
+    };
+    v1::StoreHealth {
+        classes: health.iter().map(class).collect(),
+    }
+}
+
+pub(super) fn notice(notice: Notice) -> v1::Notice {
+    v1::Notice {
+        app: Some(app_ref(notice.app)),
+        reason: notice.reason.to_string(),
+        message: cut(notice.message),
+    }
+}
+
+fn cut(mut message: String) -> String {
+    message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
+    message
 }
 
 fn app_ref(app: AppRef) -> v1::AppRef {

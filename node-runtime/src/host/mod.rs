@@ -9,7 +9,6 @@ mod wasi;
 
 use std::sync::Arc;
 
-use shoal_stores::KeyValue;
 use wasmtime::{
     Engine,
     component::{Linker, ResourceTable},
@@ -18,7 +17,7 @@ use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi_http::WasiHttpCtx;
 
 use self::resources::Room;
-use crate::{app::Component, engine::MemoryLimiter, serve::RequestId};
+use crate::{app::Component, engine::MemoryLimiter, serve::RequestId, stores::StoreClasses};
 
 /// Bytes that one call of a guest may make the host copy.
 pub(crate) const HOSTCALL_BYTES: usize = 8 << 20;
@@ -30,7 +29,8 @@ pub struct InstanceState {
     room: Room,
     component: Arc<Component>,
     request: Arc<RequestId>,
-    stores: Arc<dyn KeyValue>,
+    stores: Arc<StoreClasses>,
+    open_stores: key_value::OpenStores,
     /// Made by the first call that needs it: small guests make none.
     wasi: Option<WasiCtx>,
     http: WasiHttpCtx,
@@ -41,7 +41,7 @@ impl InstanceState {
     pub(crate) fn new(
         component: Arc<Component>,
         request: Arc<RequestId>,
-        stores: Arc<dyn KeyValue>,
+        stores: Arc<StoreClasses>,
         limiter: MemoryLimiter,
     ) -> Self {
         let (table, room) = Room::start();
@@ -54,6 +54,7 @@ impl InstanceState {
             component,
             request,
             stores,
+            open_stores: key_value::OpenStores::default(),
             wasi: None,
             http,
             policy: http::DenyAll,

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     Node,
-    assignment::{AppRef, Assignment, Assignments, InvalidAssignment},
+    assignment::{AppRef, Assignment, Assignments, InvalidAssignment, StoreBinding},
 };
 
 /// How often the file is looked at.
@@ -138,14 +138,12 @@ impl Follower {
                 message: format!("image `{image}`: {error}"),
             })?);
         }
-        let store_id = |label: &str| self.ids.get(&entry.namespace, &entry.name, label);
-        let assignment =
-            plan::assignment(entry, descriptions, self.config.listen_address, store_id).map_err(
-                |message| Problem {
-                    message,
-                    passing: false,
-                },
-            )?;
+        let bind = |label: &str| bind(&mut self.ids, entry, label);
+        let assignment = plan::assignment(entry, descriptions, self.config.listen_address, bind)
+            .map_err(|message| Problem {
+                message,
+                passing: false,
+            })?;
         self.built.insert(app, (entry.clone(), assignment.clone()));
         Ok(assignment)
     }
@@ -154,6 +152,27 @@ impl Follower {
 struct Problem {
     message: String,
     passing: bool,
+}
+
+/// The one label that has a Store in a file of assignments.
+const DEFAULT_LABEL: &str = "default";
+
+fn bind(ids: &mut StoreIds, entry: &Entry, label: &str) -> Result<StoreBinding, String> {
+    if label != DEFAULT_LABEL {
+        return Err(format!(
+            "with --assignments only `{DEFAULT_LABEL}` can be opened; `shoal up` serves other labels with \
+             --store {label}=URL"
+        ));
+    }
+    let id = ids
+        .get(&entry.namespace, &entry.name, label)
+        .map_err(|error| format!("its id cannot be had: {error}"))?;
+    Ok(StoreBinding {
+        label: label.to_owned(),
+        id,
+        class: shoal_crds::EMBEDDED_CLASS.to_owned(),
+        nodes: 1,
+    })
 }
 
 fn images(entry: &Entry) -> Vec<String> {

@@ -1,32 +1,28 @@
 //! From an entry of the file and what its images hold to an assignment. No I/O but the ids of Stores.
 
-use std::{collections::BTreeMap, io, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use sha2::{Digest as _, Sha256};
 use shoal_crds::{EnvVar, Limits};
 use shoal_protocol::v1;
-use shoal_stores::StoreId;
 
 use super::file::Entry;
 use crate::assignment::{AppRef, Assignment, ComponentSpec, Role, StoreBinding};
 
-/// The one label that has a Store without a cluster.
-const DEFAULT_LABEL: &str = "default";
-
-/// The assignment of one app. `descriptions` are of its images, in order; `store_id` gives the id of
-/// a label's Store.
+/// The assignment of one app. `descriptions` are of its images, in order; `bind` says which Store a label
+/// opens, or why there is none.
 ///
 /// # Errors
-/// The entry and its images do not fit; the message names the component.
+/// The entry and its images do not fit, or a label has no Store; the message names the component.
 pub fn assignment(
     entry: &Entry,
     descriptions: Vec<v1::Description>,
     listen_address: Option<IpAddr>,
-    mut store_id: impl FnMut(&str) -> io::Result<StoreId>,
+    mut bind: impl FnMut(&str) -> Result<StoreBinding, String>,
 ) -> Result<Assignment, String> {
     let mut components = Vec::new();
     for described in described(entry, descriptions)? {
-        components.push(component(entry, described, &mut store_id)?);
+        components.push(component(entry, described, &mut bind)?);
     }
     if components.is_empty() {
         return Err("its image holds no component".into());
@@ -94,7 +90,7 @@ fn described(
 fn component(
     entry: &Entry,
     described: v1::ComponentDescription,
-    store_id: &mut impl FnMut(&str) -> io::Result<StoreId>,
+    bind: &mut impl FnMut(&str) -> Result<StoreBinding, String>,
 ) -> Result<ComponentSpec, String> {
     let name = described.name.clone();
     let of = |problem: String| format!("component `{name}`: {problem}");
@@ -109,22 +105,12 @@ fn component(
     let routes = routes
         .collect::<Result<_, _>>()
         .map_err(|error| of(error.to_string()))?;
-    let mut stores = Vec::new();
-    for label in &described.key_value_stores {
-        if label != DEFAULT_LABEL {
-            return Err(of(format!(
-                "it opens the store `{label}`; without a cluster only `{DEFAULT_LABEL}` can be opened"
-            )));
-        }
-        let id =
-            store_id(label).map_err(|error| of(format!("no id for store `{label}`: {error}")))?;
-        stores.push(StoreBinding {
-            label: label.clone(),
-            id,
-            class: shoal_crds::EMBEDDED_CLASS.to_owned(),
-            nodes: 1,
-        });
-    }
+    let labels = described.key_value_stores.iter();
+    let stores = labels
+        .map(|label| {
+            bind(label).map_err(|problem| of(format!("it opens the store `{label}`: {problem}")))
+        })
+        .collect::<Result<_, _>>()?;
     let env = environment(entry, &described);
     Ok(ComponentSpec {
         name: described.name,
@@ -173,7 +159,16 @@ mod tests {
 
     fn plan(spec: &str, descriptions: Vec<v1::Description>) -> Result<Assignment, String> {
         let id = "11111111-1111-4111-8111-111111111111".parse().unwrap();
-        assignment(&entry(spec), descriptions, None, |_| Ok(id))
+        let bind = |label: &str| match label {
+            "default" => Ok(StoreBinding {
+                label: label.into(),
+                id,
+                class: "embedded".into(),
+                nodes: 1,
+            }),
+            _ => Err("there is none".into()),
+        };
+        assignment(&entry(spec), descriptions, None, bind)
     }
 
     #[test]

@@ -75,15 +75,16 @@ struct Requests {
     last: Option<Instant>,
 }
 
-/// How long requests took.
+/// How long something took.
 #[derive(Default)]
-pub(super) struct Durations {
+pub(crate) struct Durations {
     pub(super) buckets: [AtomicU64; BUCKETS.len() + 1],
     pub(super) microseconds: AtomicU64,
 }
 
 impl Durations {
-    fn add(&self, took: Duration) {
+    /// Counts what took so long.
+    pub(crate) fn add(&self, took: Duration) {
         let seconds = took.as_secs_f64();
         let at = BUCKETS
             .iter()
@@ -94,6 +95,12 @@ impl Durations {
         }
         let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.microseconds.fetch_add(microseconds, Ordering::Relaxed);
+    }
+
+    /// How many were counted.
+    pub(crate) fn count(&self) -> u64 {
+        let counts = self.buckets.iter();
+        counts.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
     /// Adds all of `other`.

@@ -13,7 +13,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::app::{BUCKETS, Durations};
+use super::{
+    app::{BUCKETS, Durations},
+    stores,
+};
 use crate::{
     app::{App, NodeContext},
     report::{ReportHub, State},
@@ -108,7 +111,8 @@ impl Collector for Metrics {
             counter(metric.encode_family(&[("reason", reason)])?, count)?;
         }
         self.states(&mut encoder)?;
-        self.budgets(&mut encoder)
+        self.budgets(&mut encoder)?;
+        stores::encode(&self.node.stores.all(), &mut encoder)
     }
 }
 
@@ -118,26 +122,13 @@ impl Metrics {
         all.merge(&self.gone);
         apps.iter()
             .for_each(|app| all.merge(app.metrics.durations()));
-        let bounds = BUCKETS.iter().copied().chain([f64::INFINITY]);
-        let counts = all
-            .buckets
-            .iter()
-            .map(|count| count.load(Ordering::Relaxed));
-        let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a sum of microseconds over many years"
-        )]
-        let seconds = all.microseconds.load(Ordering::Relaxed) as f64 / 1e6;
-        encoder
-            .encode_descriptor(
-                "shoal_app_request_duration_seconds",
-                "Time from a request's head to the end of its response, of all apps together",
-                None,
-                MetricType::Histogram,
-            )?
-            .encode_histogram::<NoLabelSet>(seconds, count, &buckets, None)
+        let metric = encoder.encode_descriptor(
+            "shoal_app_request_duration_seconds",
+            "Time from a request's head to the end of its response, of all apps together",
+            None,
+            MetricType::Histogram,
+        )?;
+        histogram(metric, &all)
     }
 
     fn states(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -176,10 +167,24 @@ impl Metrics {
     }
 }
 
-fn counter(mut metric: MetricEncoder<'_>, count: u64) -> fmt::Result {
+pub(super) fn histogram(mut metric: MetricEncoder<'_>, durations: &Durations) -> fmt::Result {
+    let bounds = BUCKETS.iter().copied().chain([f64::INFINITY]);
+    let counts = durations.buckets.iter();
+    let counts = counts.map(|count| count.load(Ordering::Relaxed));
+    let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
+    let count = buckets.iter().map(|(_, count)| count).sum();
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a sum of microseconds over many years"
+    )]
+    let seconds = durations.microseconds.load(Ordering::Relaxed) as f64 / 1e6;
+    metric.encode_histogram::<NoLabelSet>(seconds, count, &buckets, None)
+}
+
+pub(super) fn counter(mut metric: MetricEncoder<'_>, count: u64) -> fmt::Result {
     metric.encode_counter::<NoLabelSet, u64, u64>(&count, None)
 }
 
-fn gauge(mut metric: MetricEncoder<'_>, value: u64) -> fmt::Result {
+pub(super) fn gauge(mut metric: MetricEncoder<'_>, value: u64) -> fmt::Result {
     metric.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX))
 }

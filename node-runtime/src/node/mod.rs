@@ -13,7 +13,6 @@ use std::{
 
 use parking_lot::Mutex;
 use shoal_engine::EngineKey;
-use shoal_stores::KeyValue;
 use tokio::{runtime::Runtime, sync::watch, time::Instant};
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +25,7 @@ use crate::{
     listener::Serving,
     metrics::{self, Metrics, TrapCounters},
     report::{AppReport, ReportHub, ReportReader},
+    stores::StoreClasses,
 };
 
 pub(crate) use backoff::Backoff;
@@ -68,8 +68,8 @@ struct Inner {
 }
 
 impl Node {
-    /// Starts a node that runs nothing yet. Code comes from `code`, stores are in `stores`. Must be
-    /// called within a tokio runtime, on which the node accepts connections and takes assignments;
+    /// Starts a node that runs nothing yet. Code comes from `code`, stores are of the classes in `stores`.
+    /// Must be called within a tokio runtime, on which the node accepts connections and takes assignments;
     /// guests run on threads of their own.
     ///
     /// # Errors
@@ -77,7 +77,7 @@ impl Node {
     pub fn start(
         config: NodeConfig,
         code: Arc<dyn CodeSource>,
-        stores: Arc<dyn KeyValue>,
+        stores: Arc<StoreClasses>,
     ) -> Result<Self, StartError> {
         let engine = Arc::new(GuestEngine::start(config.instance_slots)?);
         let folder = config.state_dir.join("code");
@@ -142,6 +142,11 @@ impl Node {
     /// How one app stands.
     pub fn report(&self, app: &AppRef) -> Option<AppReport> {
         self.inner.apps.reports.get(app)
+    }
+
+    /// The classes of its apps' stores.
+    pub fn stores(&self) -> &Arc<StoreClasses> {
+        &self.inner.apps.context.stores
     }
 
     /// Everything the node counts, in the Prometheus text format.

@@ -120,8 +120,8 @@ async fn increments_and_swaps_happen_as_a_whole() {
 #[tokio::test]
 async fn limits_of_keys_and_values_are_told_in_words() {
     let node = TestNode::start();
-    let small = app("a", "kv");
-    let [kv] = node.serve([small]).await;
+    let [kv] = node.serve([app("a", "kv")]).await;
+    node.bound_stores(|class| (class.limits.key_bytes, class.limits.value_bytes) = (8, 16));
     assert_eq!(text(kv, "/set/12345678/ok").await, "200 set");
     let long = text(kv, "/set/123456789/x").await;
     assert_eq!(

@@ -245,9 +245,13 @@ async fn a_response_whose_body_nobody_reads_holds_its_instance_no_longer_than_id
 #[tokio::test]
 async fn what_a_store_gives_is_paid_for_before_the_guest_gets_it() {
     let node = TestNode::start();
-    let mut kv = limited("kv", "kv", |l| l.memory = 5 * MIB);
-    let store = &mut kv.components[0].stores[0];
-    let (id, limits) = (store.id, shoal_stores::StoreLimits::default());
+    let kv = limited("kv", "kv", |l| l.memory = 5 * MIB);
+    let id = kv.components[0].stores[0].id;
+    let limits = shoal_stores::StoreLimits {
+        value_bytes: 8 * MIB,
+        ..shoal_stores::StoreLimits::default()
+    };
+    node.bound_stores(|class| class.limits = limits);
     let large = vec![("k".to_owned(), vec![b'x'; 6 << 20].into())];
     node.store.set(id, large, limits).await.unwrap();
     let [kv] = node.serve([kv]).await;

@@ -16,4 +16,6 @@ mod limits;
 mod output;
 mod revisions;
 mod serving;
+mod store_classes;
+mod store_servers;
 mod support;

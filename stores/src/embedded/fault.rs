@@ -2,13 +2,16 @@
 
 use rusqlite::ErrorCode;
 
-use crate::KeyValueError;
+use crate::{Health, KeyValueError, Reason};
+
+const FULL: &str = "the disk is full";
+const READ_ONLY: &str = "the disk is read-only";
 
 /// The error that a guest sees: a reason, never a path.
 pub(crate) fn unavailable(error: &rusqlite::Error) -> KeyValueError {
     let reason = match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => "the disk is full",
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "the disk is read-only",
+        Some(ErrorCode::DiskFull) => FULL,
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => READ_ONLY,
         Some(ErrorCode::CannotOpen) => "its file cannot be opened",
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "its data is damaged",
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "its file is in use",
@@ -27,4 +30,13 @@ pub(crate) fn wants_new_connection(error: &rusqlite::Error) -> bool {
         error.sqlite_error_code(),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::TooBig)
     )
+}
+
+/// What an error of ours says of all stores in these files.
+pub(crate) fn health(error: &KeyValueError) -> Health {
+    let reason = match error {
+        KeyValueError::Unavailable(why) if why == FULL || why == READ_ONLY => Reason::ReadOnly,
+        _ => Reason::Unreachable,
+    };
+    Health::of(reason, error)
 }

@@ -31,7 +31,7 @@ use self::{
     write::{Write, Written},
 };
 use crate::{
-    KeyValue, KeyValueError, StoreId, StoreLimits,
+    Backend, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage,
     key_value::{KeyPage, Swap},
     limits::{self, MAX_PAGE_KEYS},
 };
@@ -272,6 +272,34 @@ impl KeyValue for Embedded {
         {
             Written::Swap(swap) => Ok(swap),
             _ => mismatch(),
+        }
+    }
+
+    async fn usage(&self, store: StoreId) -> Result<Usage, KeyValueError> {
+        match self.read(store, Read::Usage).await? {
+            Found::Usage(usage) => Ok(usage),
+            _ => mismatch(),
+        }
+    }
+
+    async fn purge(&self, store: StoreId) -> Result<(), KeyValueError> {
+        let mut after = None;
+        loop {
+            match self.write(store, Write::Purge { after }).await? {
+                Written::Purged(None) => return Ok(()),
+                Written::Purged(last) => after = last,
+                _ => return mismatch(),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Embedded {
+    async fn health(&self) -> Health {
+        match self.probe().await {
+            Ok(()) => Health::Reachable,
+            Err(error) => fault::health(&error),
         }
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::write::value_of;
 use crate::{
-    KeyValueError, StoreId,
+    KeyValueError, StoreId, Usage,
     key_value::KeyPage,
     limits::{self, MAX_PAGE_BYTES},
 };
@@ -17,6 +17,7 @@ pub(crate) enum Read {
     Get(Vec<String>),
     Exists(String),
     List { after: Option<String>, limit: u32 },
+    Usage,
 }
 
 /// What a read found.
@@ -25,6 +26,7 @@ pub(crate) enum Found {
     Values(Vec<Option<Bytes>>),
     Exists(bool),
     Page(KeyPage),
+    Usage(Usage),
 }
 
 /// A read that waits for its turn, and who waits for it.
@@ -49,6 +51,7 @@ pub(crate) fn perform(
             Ok(Ok(Found::Exists(exists)))
         }
         Read::List { after, limit } => list(connection, store, after.as_deref(), *limit),
+        Read::Usage => usage(connection, store).map(|usage| Ok(Found::Usage(usage))),
     }
 }
 
@@ -100,4 +103,22 @@ fn list(
         page.keys.push(key.to_owned());
     }
     Ok(Ok(Found::Page(page)))
+}
+
+fn usage(connection: &Connection, store: StoreId) -> rusqlite::Result<Usage> {
+    connection
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(length(key) + length(value)), 0)
+             FROM kv WHERE store = ?1",
+        )?
+        .query_row(params![store.as_bytes()], |row| {
+            Ok(Usage {
+                keys: unsigned(row.get(0)?),
+                bytes: unsigned(row.get(1)?),
+            })
+        })
+}
+
+fn unsigned(count: i64) -> u64 {
+    count.max(0).unsigned_abs()
 }

@@ -172,6 +172,7 @@ impl Write {
                 expected,
                 value,
             } => key.len() + expected.as_ref().map_or(0, |expected| expected.len()) + value.len(),
+            Write::Purge { after } => after.as_ref().map_or(0, Vec::len),
             Write::Probe => 0,
         }
     }
@@ -183,6 +184,7 @@ impl Read {
             Read::Get(keys) => keys.iter().map(String::len).sum(),
             Read::Exists(key) => key.len(),
             Read::List { after, .. } => after.as_ref().map_or(0, String::len),
+            Read::Usage => 0,
         }
     }
 }

@@ -4,7 +4,13 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
-use crate::{KeyValueError, StoreId, StoreLimits, key_value::Swap, limits};
+use crate::{KeyValueError, StoreId, StoreLimits, counter, key_value::Swap};
+
+/// Keys of one step of a purge.
+const PURGED_KEYS: i64 = 500;
+/// Bytes of one step of a purge; the key that reaches it still belongs to it. To free a large value,
+/// all of it is read.
+const PURGED_BYTES: i64 = 1024 * 1024;
 
 /// What a caller wants written.
 #[derive(Debug)]
@@ -21,6 +27,10 @@ pub(crate) enum Write {
         expected: Option<Bytes>,
         value: Bytes,
     },
+    /// One step of a purge: some keys after `after`, which is exclusive.
+    Purge {
+        after: Option<Vec<u8>>,
+    },
     /// Proves that the disk takes a write; touches no Store.
     Probe,
 }
@@ -31,6 +41,8 @@ pub(crate) enum Written {
     Done,
     Number(i64),
     Swap(Swap),
+    /// How far a purge came; `None`: there are no more keys.
+    Purged(Option<Vec<u8>>),
 }
 
 /// A write that waits for its turn, and who waits for it.
@@ -79,6 +91,7 @@ pub(crate) fn apply(
             put(connection, store, key, value)?;
             Ok(Ok(Written::Swap(Swap::Done)))
         }
+        Write::Purge { after } => purge(connection, store, after.as_deref()),
         Write::Probe => {
             connection
                 .prepare_cached(
@@ -121,19 +134,36 @@ fn increment(
     delta: i64,
     limits: StoreLimits,
 ) -> rusqlite::Result<Outcome> {
-    let old = match value_of(connection, store, key)? {
-        None => Some(0),
-        Some(value) => std::str::from_utf8(&value)
-            .ok()
-            .and_then(|text| text.parse::<i64>().ok()),
+    let held = value_of(connection, store, key)?;
+    let new = match counter::add(held.as_deref(), delta, limits) {
+        Ok(new) => new,
+        Err(refusal) => return Ok(Err(refusal)),
     };
-    let Some(new) = old.and_then(|old| old.checked_add(delta)) else {
-        return Ok(Err(KeyValueError::NotAnInteger));
-    };
-    let text = new.to_string();
-    if let Err(refusal) = limits::check_value(text.len(), limits) {
-        return Ok(Err(refusal));
-    }
-    put(connection, store, key, text.as_bytes())?;
+    put(connection, store, key, new.to_string().as_bytes())?;
     Ok(Ok(Written::Number(new)))
+}
+
+fn purge(
+    connection: &Connection,
+    store: StoreId,
+    after: Option<&[u8]>,
+) -> rusqlite::Result<Outcome> {
+    // No key is empty, so that everything comes after it.
+    let after = after.unwrap_or_default();
+    let mut statement = connection.prepare_cached(
+        "SELECT key, length(value) FROM kv WHERE store = ?1 AND key > ?2 ORDER BY key LIMIT ?3",
+    )?;
+    let mut rows = statement.query(params![store.as_bytes(), after, PURGED_KEYS])?;
+    let (mut last, mut bytes) = (None, 0);
+    while bytes < PURGED_BYTES {
+        let Some(row) = rows.next()? else { break };
+        last = Some(row.get::<_, Vec<u8>>(0)?);
+        bytes += row.get::<_, i64>(1)?;
+    }
+    if let Some(last) = &last {
+        connection
+            .prepare_cached("DELETE FROM kv WHERE store = ?1 AND key > ?2 AND key <= ?3")?
+            .execute(params![store.as_bytes(), after, last])?;
+    }
+    Ok(Ok(Written::Purged(last)))
 }

@@ -14,7 +14,7 @@ use shoal_protocol::{
 
 use self::calls::{Calls, Repeat};
 use crate::{
-    KeyValue, KeyValueError, StoreId, StoreLimits,
+    Backend, Health, KeyValue, KeyValueError, Reason, StoreId, StoreLimits, Usage,
     key_value::{KeyPage, Swap},
     limits::{self, MAX_PAGE_KEYS},
     wire::{self, limits_to_wire, value_from_wire, value_to_wire},
@@ -24,6 +24,7 @@ use crate::{
 /// which is made again by itself.
 pub struct Remote {
     calls: Arc<Calls>,
+    in_memory: bool,
 }
 
 impl Remote {
@@ -36,7 +37,16 @@ impl Remote {
         let channel = client::channel(target, Role::Store, identity)?;
         Ok(Self {
             calls: Arc::new(Calls::new(channel)),
+            in_memory: false,
         })
+    }
+
+    /// The Stores of the same `shoal-store` that it keeps in its memory. They end with its process.
+    pub fn in_memory(&self) -> Self {
+        Self {
+            calls: self.calls.clone(),
+            in_memory: true,
+        }
     }
 }
 
@@ -57,7 +67,7 @@ impl KeyValue for Remote {
         let request = v1::KeysRequest {
             store_id: store.to_string(),
             keys,
-            in_memory: false,
+            in_memory: self.in_memory,
         };
         let answer = self
             .calls
@@ -85,7 +95,7 @@ impl KeyValue for Remote {
                 .map(|(key, value)| v1::Pair { key, value })
                 .collect(),
             limits: Some(limits_to_wire(limits)),
-            in_memory: false,
+            in_memory: self.in_memory,
         };
         self.calls
             .run(Repeat::Unsent, request, |mut client, request| async move {
@@ -100,7 +110,7 @@ impl KeyValue for Remote {
         let request = v1::KeysRequest {
             store_id: store.to_string(),
             keys,
-            in_memory: false,
+            in_memory: self.in_memory,
         };
         self.calls
             .run(Repeat::Unsent, request, |mut client, request| async move {
@@ -115,7 +125,7 @@ impl KeyValue for Remote {
         let request = v1::KeysRequest {
             store_id: store.to_string(),
             keys: vec![key],
-            in_memory: false,
+            in_memory: self.in_memory,
         };
         let answer = self
             .calls
@@ -140,7 +150,7 @@ impl KeyValue for Remote {
             store_id: store.to_string(),
             after: after.unwrap_or_default(),
             limit: limit.min(MAX_PAGE_KEYS),
-            in_memory: false,
+            in_memory: self.in_memory,
         };
         let answer = self
             .calls
@@ -167,7 +177,7 @@ impl KeyValue for Remote {
             key,
             delta,
             limits: Some(limits_to_wire(limits)),
-            in_memory: false,
+            in_memory: self.in_memory,
         };
         self.calls
             .run(Repeat::Unsent, request, |mut client, request| async move {
@@ -194,7 +204,7 @@ impl KeyValue for Remote {
             expected: Some(value_to_wire(expected)),
             value,
             limits: Some(wire::limits_to_wire(limits)),
-            in_memory: false,
+            in_memory: self.in_memory,
         };
         let answer = self
             .calls
@@ -208,5 +218,66 @@ impl KeyValue for Remote {
         Ok(Swap::Lost {
             current: answer.current.and_then(value_from_wire),
         })
+    }
+
+    /// For an operator alone.
+    async fn usage(&self, store: StoreId) -> Result<Usage, KeyValueError> {
+        let request = v1::StoreRequest {
+            store_id: store.to_string(),
+            in_memory: self.in_memory,
+        };
+        let answer = self
+            .calls
+            .run(Repeat::Always, request, |mut client, request| async move {
+                client.usage(request).await
+            })
+            .await?;
+        Ok(Usage {
+            keys: answer.keys,
+            bytes: answer.bytes,
+        })
+    }
+
+    /// For an operator alone. Takes as long as the keys need; each step ends within 5 s.
+    async fn purge(&self, store: StoreId) -> Result<(), KeyValueError> {
+        let request = v1::PurgeRequest {
+            store_id: store.to_string(),
+            in_memory: self.in_memory,
+        };
+        let mut more = true;
+        while more {
+            more = self
+                .calls
+                .run(
+                    Repeat::Always,
+                    request.clone(),
+                    |mut client, request| async move { client.purge(request).await },
+                )
+                .await?
+                .more;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Backend for Remote {
+    async fn health(&self) -> Health {
+        let request = v1::HealthRequest {
+            in_memory: self.in_memory,
+        };
+        let answer = self
+            .calls
+            .run(Repeat::Always, request, |mut client, request| async move {
+                client.health(request).await
+            })
+            .await;
+        match answer {
+            Ok(answer) => wire::health_from_wire(answer),
+            Err(KeyValueError::AccessDenied) => {
+                Health::of(Reason::CredentialsRefused, &KeyValueError::AccessDenied)
+            }
+            Err(error) => Health::of(Reason::Unreachable, &error),
+        }
     }
 }

@@ -11,42 +11,62 @@ use shoal_protocol::{
     server::require,
     v1::{self, key_value_server},
 };
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 use tonic::{Code, Request, Response, Status};
 
 use self::responses::Responses;
 pub use self::{operations::Operations, responses::Holding};
 use crate::{
-    KeyValue, KeyValueError, MAX_BYTES_PER_CALL, MAX_PAGE_BYTES, StoreId,
+    Backend, Health, KeyValueError, MAX_BYTES_PER_CALL, MAX_PAGE_BYTES, StoreId,
     key_value::Swap,
     wire::{self, MAX_MESSAGE_BYTES},
 };
 
 /// A runtime may hear of an assignment a moment before the store hears of the grant that goes with it.
 const GRANT_PATIENCE: Duration = Duration::from_secs(1);
+/// A call that purges ends by then, and is made again.
+const PURGE: Duration = Duration::from_secs(2);
+/// What is known of a backend counts for this long.
+const HEALTH: Duration = Duration::from_secs(2);
 
 /// The service, to add to a tonic server whose connections are those of `shoal_protocol::server`.
 pub type Service = Holding<key_value_server::KeyValueServer<Server>>;
 
-/// Answers runtimes from one backend, for the Stores that are granted to their pods.
+/// What holds the Stores.
+#[derive(Clone)]
+pub struct Backends {
+    /// Those of backend `embedded`.
+    pub embedded: Arc<dyn Backend>,
+    /// Those of backend `memory`.
+    pub memory: Arc<dyn Backend>,
+}
+
+/// Answers runtimes, for the Stores that are granted to their pods.
 pub struct Server {
-    stores: Arc<dyn KeyValue>,
+    backends: Backends,
     grants: Arc<Grants>,
     operations: Arc<Operations>,
     responses: Responses,
+    /// Of the embedded backend and of the one in memory, as last asked.
+    healths: [Mutex<Option<(Instant, Health)>>; 2],
 }
 
 impl Server {
-    /// A service in front of `stores`, that counts into `operations`.
+    /// A service in front of `backends`, that counts into `operations`.
     pub fn service(
-        stores: Arc<dyn KeyValue>,
+        backends: Backends,
         grants: Arc<Grants>,
         operations: Arc<Operations>,
     ) -> Service {
         let service = key_value_server::KeyValueServer::new(Self {
-            stores,
+            backends,
             grants,
             operations,
             responses: Responses::default(),
+            healths: Default::default(),
         });
         Holding(
             service
@@ -55,12 +75,18 @@ impl Server {
         )
     }
 
+    /// The backend of the Stores that are `in_memory`, or of those that are not.
+    fn stores(&self, in_memory: bool) -> &dyn Backend {
+        match in_memory {
+            true => &*self.backends.memory,
+            false => &*self.backends.embedded,
+        }
+    }
+
     /// The Store that a request names, if its caller may open it.
     async fn store<T>(&self, request: &Request<T>, id: &str) -> Result<StoreId, Status> {
         let caller = require(request, &[Role::Runtime])?;
-        let store: StoreId = id
-            .parse()
-            .map_err(|error: crate::InvalidStoreId| Status::invalid_argument(error.to_string()))?;
+        let store = parse(id)?;
         let granted = self
             .grants
             .allows_within(GRANT_PATIENCE, |table| {
@@ -78,6 +104,21 @@ impl Server {
         Ok(store)
     }
 
+    /// How a backend is, asked at most every few seconds however many nodes want to know.
+    async fn health_of(&self, in_memory: bool) -> Health {
+        let [embedded, memory] = &self.healths;
+        let asked = if in_memory { memory } else { embedded };
+        let mut asked = asked.lock().await;
+        match &*asked {
+            Some((at, health)) if at.elapsed() < HEALTH => health.clone(),
+            _ => {
+                let health = self.stores(in_memory).health().await;
+                *asked = Some((Instant::now(), health.clone()));
+                health
+            }
+        }
+    }
+
     async fn counted<T, A: Into<Response<T>>>(
         &self,
         operation: operations::Name,
@@ -92,6 +133,11 @@ impl Server {
     }
 }
 
+fn parse(id: &str) -> Result<StoreId, Status> {
+    id.parse()
+        .map_err(|error: crate::InvalidStoreId| Status::invalid_argument(error.to_string()))
+}
+
 #[async_trait]
 impl key_value_server::KeyValue for Server {
     async fn get(
@@ -100,8 +146,9 @@ impl key_value_server::KeyValue for Server {
     ) -> Result<Response<v1::ValuesResponse>, Status> {
         let work = async {
             let store = self.store(&request, &request.get_ref().store_id).await?;
+            let stores = self.stores(request.get_ref().in_memory);
             let room = self.responses.room(MAX_BYTES_PER_CALL).await?;
-            let values = self.stores.get(store, request.into_inner().keys).await?;
+            let values = stores.get(store, request.into_inner().keys).await?;
             let values = values.into_iter().map(wire::value_to_wire).collect();
             Ok(room.hold(v1::ValuesResponse { values }))
         };
@@ -114,12 +161,13 @@ impl key_value_server::KeyValue for Server {
     ) -> Result<Response<v1::WriteResponse>, Status> {
         let work = async {
             let store = self.store(&request, &request.get_ref().store_id).await?;
+            let stores = self.stores(request.get_ref().in_memory);
             let v1::SetRequest { pairs, limits, .. } = request.into_inner();
             let pairs = pairs
                 .into_iter()
                 .map(|pair| (pair.key, pair.value))
                 .collect();
-            self.stores
+            stores
                 .set(store, pairs, wire::limits_from_wire(limits))
                 .await?;
             Ok(v1::WriteResponse {})
@@ -133,7 +181,8 @@ impl key_value_server::KeyValue for Server {
     ) -> Result<Response<v1::WriteResponse>, Status> {
         let work = async {
             let store = self.store(&request, &request.get_ref().store_id).await?;
-            self.stores.delete(store, request.into_inner().keys).await?;
+            let stores = self.stores(request.get_ref().in_memory);
+            stores.delete(store, request.into_inner().keys).await?;
             Ok(v1::WriteResponse {})
         };
         self.counted(operations::Name::Delete, work).await
@@ -145,11 +194,12 @@ impl key_value_server::KeyValue for Server {
     ) -> Result<Response<v1::ExistsResponse>, Status> {
         let work = async {
             let store = self.store(&request, &request.get_ref().store_id).await?;
+            let stores = self.stores(request.get_ref().in_memory);
             let keys = request.into_inner().keys;
             crate::limits::check_keys(&keys)?;
             let mut exists = Vec::with_capacity(keys.len());
             for key in keys {
-                exists.push(self.stores.exists(store, key).await?);
+                exists.push(stores.exists(store, key).await?);
             }
             Ok(v1::ExistsResponse { exists })
         };
@@ -162,10 +212,11 @@ impl key_value_server::KeyValue for Server {
     ) -> Result<Response<v1::ListKeysResponse>, Status> {
         let work = async {
             let store = self.store(&request, &request.get_ref().store_id).await?;
+            let stores = self.stores(request.get_ref().in_memory);
             let v1::ListKeysRequest { after, limit, .. } = request.into_inner();
             let after = (!after.is_empty()).then_some(after);
             let room = self.responses.room(MAX_PAGE_BYTES).await?;
-            let page = self.stores.list_keys(store, after, limit).await?;
+            let page = stores.list_keys(store, after, limit).await?;
             Ok(room.hold(v1::ListKeysResponse {
                 keys: page.keys,
                 more: page.more,
@@ -180,11 +231,12 @@ impl key_value_server::KeyValue for Server {
     ) -> Result<Response<v1::IncrementResponse>, Status> {
         let work = async {
             let store = self.store(&request, &request.get_ref().store_id).await?;
+            let stores = self.stores(request.get_ref().in_memory);
             let v1::IncrementRequest {
                 key, delta, limits, ..
             } = request.into_inner();
             let limits = wire::limits_from_wire(limits);
-            let value = self.stores.increment(store, key, delta, limits).await?;
+            let value = stores.increment(store, key, delta, limits).await?;
             Ok(v1::IncrementResponse { value })
         };
         self.counted(operations::Name::Increment, work).await
@@ -196,6 +248,7 @@ impl key_value_server::KeyValue for Server {
     ) -> Result<Response<v1::CompareAndSwapResponse>, Status> {
         let work = async {
             let store = self.store(&request, &request.get_ref().store_id).await?;
+            let stores = self.stores(request.get_ref().in_memory);
             let request = request.into_inner();
             let expected = request
                 .expected
@@ -205,8 +258,7 @@ impl key_value_server::KeyValue for Server {
             // It may have to answer with the value that is there, which was within the same limit.
             let largest = usize::try_from(limits.value_bytes).unwrap_or(usize::MAX);
             let room = self.responses.room(largest).await?;
-            let swap = self
-                .stores
+            let swap = stores
                 .compare_and_swap(store, request.key, expected, request.value, limits)
                 .await?;
             Ok(room.hold(match swap {
@@ -221,5 +273,53 @@ impl key_value_server::KeyValue for Server {
             }))
         };
         self.counted(operations::Name::CompareAndSwap, work).await
+    }
+
+    async fn usage(
+        &self,
+        request: Request<v1::StoreRequest>,
+    ) -> Result<Response<v1::UsageResponse>, Status> {
+        let work = async {
+            require(&request, &[Role::Operator])?;
+            let request = request.get_ref();
+            let store = parse(&request.store_id)?;
+            let usage = self.stores(request.in_memory).usage(store).await?;
+            Ok(v1::UsageResponse {
+                keys: usage.keys,
+                bytes: usage.bytes,
+            })
+        };
+        self.counted(operations::Name::Usage, work).await
+    }
+
+    async fn purge(
+        &self,
+        request: Request<v1::PurgeRequest>,
+    ) -> Result<Response<v1::PurgeResponse>, Status> {
+        let work = async {
+            require(&request, &[Role::Operator])?;
+            let request = request.get_ref();
+            let store = parse(&request.store_id)?;
+            // Begun again it meets only what is left.
+            let purge = self.stores(request.in_memory).purge(store);
+            let more = match timeout(PURGE, purge).await {
+                Ok(result) => result.map(|()| false)?,
+                Err(_) => true,
+            };
+            Ok(v1::PurgeResponse { more })
+        };
+        self.counted(operations::Name::Purge, work).await
+    }
+
+    async fn health(
+        &self,
+        request: Request<v1::HealthRequest>,
+    ) -> Result<Response<v1::HealthResponse>, Status> {
+        let work = async {
+            require(&request, &[Role::Runtime, Role::Operator])?;
+            let health = self.health_of(request.get_ref().in_memory).await;
+            Ok(wire::health_to_wire(health))
+        };
+        self.counted(operations::Name::Health, work).await
     }
 }

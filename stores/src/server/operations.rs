@@ -20,10 +20,13 @@ pub(crate) enum Name {
     ListKeys,
     Increment,
     CompareAndSwap,
+    Usage,
+    Purge,
+    Health,
 }
 
 impl Name {
-    const ALL: [(Name, &'static str); 7] = [
+    const ALL: [(Name, &'static str); 10] = [
         (Name::Get, "get"),
         (Name::Set, "set"),
         (Name::Delete, "delete"),
@@ -31,6 +34,9 @@ impl Name {
         (Name::ListKeys, "list_keys"),
         (Name::Increment, "increment"),
         (Name::CompareAndSwap, "compare_and_swap"),
+        (Name::Usage, "usage"),
+        (Name::Purge, "purge"),
+        (Name::Health, "health"),
     ];
 }
 

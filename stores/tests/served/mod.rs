@@ -9,9 +9,10 @@ use shoal_protocol::{
     v1::{GrantSet, PodGrants},
 };
 use shoal_stores::{
-    Embedded, Remote, StoreId,
+    Embedded, Memory, Remote, StoreId,
     embedded::EmbeddedOptions,
-    server::{Operations, Server},
+    memory::MemoryOptions,
+    server::{Backends, Operations, Server},
 };
 
 /// See the module. Dropping it ends the server.
@@ -19,7 +20,7 @@ pub struct Served {
     pub ca: CertificateAuthority,
     pub target: String,
     pub operations: Arc<Operations>,
-    pub stores: Arc<Embedded>,
+    pub backends: Backends,
     task: tokio::task::JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
@@ -33,7 +34,6 @@ impl Served {
         let target = listener.local_addr().unwrap().to_string();
         let identity = identity(&ca, Role::Store, "store-pod");
         let incoming = listener.incoming(&identity, ClientAuth::Required).unwrap();
-        let stores = Arc::new(Embedded::open(folder.path(), EmbeddedOptions::default()).unwrap());
         let pods = grants.iter().map(|(pod, ids)| PodGrants {
             pod_uid: (*pod).to_owned(),
             store_ids: ids.iter().map(StoreId::to_string).collect(),
@@ -44,7 +44,11 @@ impl Served {
             pods: pods.collect(),
         });
         let operations = Arc::new(Operations::default());
-        let service = Server::service(stores.clone(), grants, operations.clone());
+        let backends = Backends {
+            embedded: Arc::new(Embedded::open(folder.path(), EmbeddedOptions::default()).unwrap()),
+            memory: Arc::new(Memory::new(MemoryOptions::default())),
+        };
+        let service = Server::service(backends.clone(), grants, operations.clone());
         let task = tokio::spawn(async move {
             server::builder()
                 .add_service(service)
@@ -56,7 +60,7 @@ impl Served {
             ca,
             target,
             operations,
-            stores,
+            backends,
             task,
             _folder: folder,
         }

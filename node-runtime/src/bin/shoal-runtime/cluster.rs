@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use shoal_protocol::{LiveIdentity, Role, client, enrolment, shutdown};
 use shoal_runtime::{
-    Node, NodeConfig, RemoteCode,
+    Node, NodeConfig, RemoteCode, StoreClasses,
     control::{Control, ControlConfig, Patience},
     health,
 };
@@ -28,17 +28,18 @@ pub async fn run(flags: Flags) -> Result<()> {
     let identity = enrolment::start(&flags.identity).await?;
     let builder = client::channel(&flags.builder, Role::Builder, &identity)
         .with_context(|| format!("--builder {}", flags.builder))?;
-    let store =
-        Remote::new(&flags.store, &identity).with_context(|| format!("--store {}", flags.store))?;
+    let stores =
+        stores(&flags.store, &identity).with_context(|| format!("--store {}", flags.store))?;
     let config = NodeConfig {
         instance_slots: flags.instances,
         ..NodeConfig::new(flags.state.clone()).context("no thread for output")?
     };
-    let node = Node::start(config, Arc::new(RemoteCode::new(builder)), Arc::new(store))?;
+    let node = Node::start(config, Arc::new(RemoteCode::new(builder)), stores)?;
     let control = ControlConfig {
         operator: flags.identity.operator.clone(),
         pod_ips: flags.pod_ips.clone(),
         state_dir: flags.state.clone(),
+        secrets_dir: flags.identity.identity_dir.clone(),
         patience: Patience::default(),
     };
     let control = Arc::new(Control::start(control, node.clone(), identity.clone()));
@@ -55,6 +56,13 @@ pub async fn run(flags: Flags) -> Result<()> {
     node.shutdown(Duration::from_secs(flags.shutdown_timeout))
         .await;
     Ok(())
+}
+
+/// The classes of stores, as far as they are known without an operator: those of the store pod.
+fn stores(target: &str, identity: &LiveIdentity) -> Result<Arc<StoreClasses>> {
+    let embedded = Remote::new(target, identity)?;
+    let memory = embedded.in_memory();
+    Ok(StoreClasses::new(Arc::new(embedded), Arc::new(memory)))
 }
 
 /// Why the node is not ready. Once it was what it is to be, a rollout may go on to the next node,

@@ -5,10 +5,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context as _, Result};
 use shoal_protocol::shutdown;
 use shoal_runtime::{
-    Node, NodeConfig, health,
+    Node, NodeConfig, StoreClasses, health,
     local::{LocalBuilder, LocalConfig, follow},
 };
-use shoal_stores::{Embedded, embedded::EmbeddedOptions};
+use shoal_stores::{Embedded, Memory, embedded::EmbeddedOptions, memory::MemoryOptions};
 use tokio::net::TcpListener;
 
 use crate::flags::Flags;
@@ -20,13 +20,15 @@ pub async fn run(flags: Flags, file: PathBuf) -> Result<()> {
     let health = TcpListener::bind(flags.metrics_address.0)
         .await
         .with_context(|| format!("--metrics-address {}", flags.metrics_address.0))?;
-    let stores = Embedded::open(&state.join("stores"), EmbeddedOptions::default())?;
+    let embedded = Embedded::open(&state.join("stores"), EmbeddedOptions::default())?;
+    let memory = Memory::new(MemoryOptions::default());
+    let stores = StoreClasses::new(Arc::new(embedded), Arc::new(memory));
     let builder = LocalBuilder::start(&state.join("builder")).await?;
     let config = NodeConfig {
         instance_slots: flags.instances,
         ..NodeConfig::new(state.clone()).context("no thread for output")?
     };
-    let node = Node::start(config, builder.clone(), Arc::new(stores))?;
+    let node = Node::start(config, builder.clone(), stores)?;
     let local = LocalConfig {
         file,
         state_dir: state,

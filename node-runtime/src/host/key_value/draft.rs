@@ -44,6 +44,7 @@ impl From<Failure> for Error {
         match failure {
             Failure::NoSuchStore => Self::NoSuchStore,
             Failure::AccessDenied => Self::AccessDenied,
+            Failure::TooManyOpen => Self::Other(Failure::too_many_open()),
             Failure::Other(message) => Self::Other(message),
         }
     }

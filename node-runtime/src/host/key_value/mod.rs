@@ -8,16 +8,36 @@ mod draft2;
 mod operations;
 mod spin;
 
-use shoal_stores::{KeyValueError, StoreId, StoreLimits};
+use std::sync::Arc;
+
+use shoal_stores::KeyValueError;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 
-use self::operations::Operations;
+use self::operations::{Operations, Target};
 use super::InstanceState;
 
 /// A store that a guest opened, in any of the interfaces.
 pub struct Bucket {
-    id: StoreId,
-    limits: StoreLimits,
+    target: Target,
+    #[expect(dead_code, reason = "counted for as long as the bucket is there")]
+    open: Arc<()>,
+}
+
+/// Stores that one instance may hold open at once.
+const MOST_OPEN: usize = 256;
+
+/// The stores that an instance holds open, by whichever interface.
+#[derive(Default)]
+pub(super) struct OpenStores(Option<Arc<()>>);
+
+impl OpenStores {
+    fn one_more(&mut self) -> Result<Arc<()>, Failure> {
+        let open = self.0.get_or_insert_default();
+        if Arc::strong_count(open) > MOST_OPEN {
+            return Err(Failure::TooManyOpen);
+        }
+        Ok(Arc::clone(open))
+    }
 }
 
 /// What the key-value interfaces need of an instance.
@@ -39,8 +59,17 @@ enum Failure {
     NoSuchStore,
     /// The Store may not be used.
     AccessDenied,
+    /// The instance holds as many stores open as it may.
+    TooManyOpen,
     /// Anything else, in words for the guest.
     Other(String),
+}
+
+impl Failure {
+    /// What `TooManyOpen` means, for interfaces without a word for it.
+    fn too_many_open() -> String {
+        format!("{MOST_OPEN} stores are open already; drop one that is no longer needed")
+    }
 }
 
 impl From<KeyValueError> for Failure {
@@ -56,7 +85,8 @@ fn view(state: &mut InstanceState) -> KeyValueView<'_> {
     state.make_room();
     let operations = Operations {
         component: &state.component,
-        stores: &*state.stores,
+        classes: &state.stores,
+        open: &mut state.open_stores,
         limiter: &mut state.limiter,
     };
     KeyValueView {
@@ -69,4 +99,18 @@ pub(super) fn link(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     draft::link(linker)?;
     draft2::link(linker)?;
     spin::link(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_holds_a_bounded_number_of_stores_open_at_once() {
+        let mut stores = OpenStores::default();
+        let open: Vec<_> = (0..MOST_OPEN).map(|_| stores.one_more().unwrap()).collect();
+        assert!(matches!(stores.one_more(), Err(Failure::TooManyOpen)));
+        drop(open);
+        assert!(stores.one_more().is_ok());
+    }
 }

@@ -1,20 +1,21 @@
 //! What all interfaces do, once: bounds, deadlines, pages, and who pays for the memory of what passes.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use shoal_crds::Reason;
 use shoal_stores::{
-    KeyValue, MAX_BYTES_PER_CALL, MAX_KEYS_PER_CALL, StoreId, StoreLimits, key_value::Swap,
+    Backend, KeyValueError, MAX_BYTES_PER_CALL, MAX_KEYS_PER_CALL, StoreId, StoreLimits,
+    key_value::Swap,
 };
 
-use super::{Bucket, Failure};
+use super::{Bucket, Failure, OpenStores};
 use crate::{
     app::Component,
     engine::{MemoryLimiter, Refused},
+    stores::{Class, Operation, Outcome, StoreClasses},
 };
 
-/// Longest time that a guest waits for a store.
-const DEADLINE: Duration = Duration::from_secs(10);
 /// Keys of one page.
 const PAGE: u32 = 1000;
 /// Bytes of keys that one call returns at most where there are no pages.
@@ -23,8 +24,29 @@ const ALL_KEYS_BYTES: usize = 4 << 20;
 /// The stores of a component, apart from the instance's resources.
 pub(super) struct Operations<'a> {
     pub(super) component: &'a Component,
-    pub(super) stores: &'a dyn KeyValue,
+    pub(super) classes: &'a StoreClasses,
+    pub(super) open: &'a mut OpenStores,
     pub(super) limiter: &'a mut MemoryLimiter,
+}
+
+/// Which of the component's Stores.
+#[derive(Clone, Copy)]
+pub(super) struct Target(usize);
+
+impl From<&Bucket> for Target {
+    fn from(bucket: &Bucket) -> Self {
+        bucket.target
+    }
+}
+
+/// A Store as it is for one operation.
+struct Found {
+    id: StoreId,
+    label: String,
+    nodes: u32,
+    limits: StoreLimits,
+    class: Arc<Class>,
+    backend: Arc<dyn Backend>,
 }
 
 impl From<Refused> for Failure {
@@ -36,17 +58,73 @@ impl From<Refused> for Failure {
 
 impl Operations<'_> {
     /// The Store that a label is bound to.
-    pub(super) fn open(&self, label: &str) -> Result<Bucket, Failure> {
-        let binding = self
-            .component
-            .stores
-            .iter()
-            .find(|binding| binding.label == label);
+    pub(super) fn open(&mut self, label: &str) -> Result<Bucket, Failure> {
+        let bindings = &self.component.stores;
+        let target = bindings.iter().position(|binding| binding.label == label);
+        let target = Target(target.ok_or(Failure::NoSuchStore)?);
+        let open = self.open.one_more()?;
+        Ok(Bucket { target, open })
+    }
+
+    /// The Store, and its class as it is now.
+    async fn find(&self, Target(index): Target) -> Result<Found, Failure> {
+        let binding = self.component.stores.get(index);
         let binding = binding.ok_or(Failure::NoSuchStore)?;
-        Ok(Bucket {
+        let class = self.classes.find(&binding.class).await?;
+        Ok(Found {
             id: binding.id,
-            limits: StoreLimits::default(),
+            label: binding.label.clone(),
+            nodes: binding.nodes,
+            limits: class.limits(),
+            backend: class.backend()?,
+            class,
         })
+    }
+
+    /// Refuses an operation on so many keys that is over a bound; `checked` is what its own sizes say.
+    fn admit(
+        &self,
+        store: &Found,
+        operation: Operation,
+        keys: usize,
+        checked: Result<(), KeyValueError>,
+    ) -> Result<(), Failure> {
+        let reason = match &checked {
+            Ok(()) => Reason::StoreRateExceeded,
+            Err(_) => Reason::StoreLimitReached,
+        };
+        let admitted = checked.and_then(|()| store.class.admit(store.id, keys, store.nodes));
+        if admitted.is_err() {
+            store.class.refused(operation, Outcome::from(&admitted));
+        }
+        self.told(store, reason, admitted)
+    }
+
+    async fn call<T>(
+        &self,
+        store: &Found,
+        operation: Operation,
+        call: impl Future<Output = Result<T, KeyValueError>>,
+    ) -> Result<T, Failure> {
+        let result = store.class.call(operation, call).await;
+        self.told(store, Reason::StoreLimitReached, result)
+    }
+
+    /// The app's owner hears of limits as well.
+    fn told<T>(
+        &self,
+        store: &Found,
+        reason: Reason,
+        result: Result<T, KeyValueError>,
+    ) -> Result<T, Failure> {
+        if let Err(KeyValueError::LimitExceeded(problem)) = &result {
+            let (label, class) = (&store.label, store.class.name());
+            let app = &self.component.app.name;
+            self.classes.owners().tell(app, reason, || {
+                format!("store `{label}` (class `{class}`): {problem}")
+            });
+        }
+        Ok(result?)
     }
 
     pub(super) async fn get(
@@ -64,10 +142,12 @@ impl Operations<'_> {
         store: Target,
         keys: Vec<String>,
     ) -> Result<Vec<Option<Bytes>>, Failure> {
-        store.check_keys(&keys)?;
+        let store = self.find(store).await?;
         let (asked, names) = (keys.len(), bytes_of(&keys));
+        self.admit(&store, Operation::Get, asked, store.check_keys(&keys))?;
         self.pass(names)?;
-        let values = within_deadline(self.stores.get(store.id, keys)).await?;
+        let values = store.backend.get(store.id, keys);
+        let values = self.call(&store, Operation::Get, values).await?;
         if values.len() != asked {
             return Err(Failure::Other("the store answered for other keys".into()));
         }
@@ -88,17 +168,20 @@ impl Operations<'_> {
         store: Target,
         pairs: Vec<(String, Vec<u8>)>,
     ) -> Result<(), Failure> {
-        check_count(pairs.len())?;
-        for (key, value) in &pairs {
-            store.check_key(key)?;
-            store.check_value(value)?;
-        }
+        let store = self.find(store).await?;
+        self.admit(
+            &store,
+            Operation::Set,
+            pairs.len(),
+            store.check_pairs(&pairs),
+        )?;
         self.pass(pairs.iter().map(|(k, v)| k.len() + v.len()).sum())?;
         let pairs = pairs
             .into_iter()
             .map(|(key, value)| (key, Bytes::from(value)))
             .collect();
-        let set = within_deadline(self.stores.set(store.id, pairs, store.limits)).await;
+        let set = store.backend.set(store.id, pairs, store.limits);
+        let set = self.call(&store, Operation::Set, set).await;
         self.limiter.passed();
         set
     }
@@ -108,16 +191,25 @@ impl Operations<'_> {
         store: Target,
         keys: Vec<String>,
     ) -> Result<(), Failure> {
-        store.check_keys(&keys)?;
+        let store = self.find(store).await?;
+        self.admit(
+            &store,
+            Operation::Delete,
+            keys.len(),
+            store.check_keys(&keys),
+        )?;
         self.pass(bytes_of(&keys))?;
-        let deleted = within_deadline(self.stores.delete(store.id, keys)).await;
+        let deleted = store.backend.delete(store.id, keys);
+        let deleted = self.call(&store, Operation::Delete, deleted).await;
         self.limiter.passed();
         deleted
     }
 
     pub(super) async fn exists(&mut self, store: Target, key: String) -> Result<bool, Failure> {
-        store.check_key(&key)?;
-        within_deadline(self.stores.exists(store.id, key)).await
+        let store = self.find(store).await?;
+        self.admit(&store, Operation::Exists, 1, store.check_key(&key))?;
+        let exists = store.backend.exists(store.id, key);
+        self.call(&store, Operation::Exists, exists).await
     }
 
     /// Keys after `after`, and where the next page starts.
@@ -127,7 +219,10 @@ impl Operations<'_> {
         after: Option<String>,
     ) -> Result<(Vec<String>, Option<String>), Failure> {
         self.limiter.passed();
-        let page = within_deadline(self.stores.list_keys(store.id, after, PAGE)).await?;
+        let store = self.find(store).await?;
+        self.admit(&store, Operation::List, 1, Ok(()))?;
+        let page = store.backend.list_keys(store.id, after, PAGE);
+        let page = self.call(&store, Operation::List, page).await?;
         self.pass(bytes_of(&page.keys))?;
         let next = if page.more {
             page.keys.last().cloned()
@@ -165,8 +260,10 @@ impl Operations<'_> {
         key: String,
         delta: i64,
     ) -> Result<i64, Failure> {
-        store.check_key(&key)?;
-        within_deadline(self.stores.increment(store.id, key, delta, store.limits)).await
+        let store = self.find(store).await?;
+        self.admit(&store, Operation::Increment, 1, store.check_key(&key))?;
+        let sum = store.backend.increment(store.id, key, delta, store.limits);
+        self.call(&store, Operation::Increment, sum).await
     }
 
     pub(super) async fn compare_and_swap(
@@ -176,12 +273,14 @@ impl Operations<'_> {
         expected: Option<Bytes>,
         value: Vec<u8>,
     ) -> Result<Swap, Failure> {
-        store.check_value(&value)?;
+        let store = self.find(store).await?;
+        self.admit(&store, Operation::Swap, 1, store.check_value(&value))?;
         self.pass(key.len() + value.len())?;
-        let swap =
-            self.stores
-                .compare_and_swap(store.id, key, expected, value.into(), store.limits);
-        let swapped = within_deadline(swap).await;
+        let (value, limits) = (value.into(), store.limits);
+        let swap = store
+            .backend
+            .compare_and_swap(store.id, key, expected, value, limits);
+        let swapped = self.call(&store, Operation::Swap, swap).await;
         self.limiter.passed();
         swapped
     }
@@ -192,75 +291,57 @@ impl Operations<'_> {
     }
 }
 
-/// Which Store, and what it takes.
-#[derive(Clone, Copy)]
-pub(super) struct Target {
-    pub(super) id: StoreId,
-    pub(super) limits: StoreLimits,
-}
-
-impl From<&Bucket> for Target {
-    fn from(bucket: &Bucket) -> Self {
-        Self {
-            id: bucket.id,
-            limits: bucket.limits,
-        }
-    }
-}
-
-impl Target {
-    pub(super) fn check_key(&self, key: &str) -> Result<(), Failure> {
+impl Found {
+    fn check_key(&self, key: &str) -> Result<(), KeyValueError> {
         let most = self.limits.key_bytes;
         match key.len() as u64 {
-            0 => Err(Failure::Other("a key has at least 1 byte".into())),
-            bytes if bytes > most => Err(Failure::Other(format!(
+            0 => refuse("a key has at least 1 byte".to_owned()),
+            bytes if bytes > most => refuse(format!(
                 "the key has {bytes} bytes; at most {most} are allowed"
-            ))),
+            )),
             _ => Ok(()),
         }
     }
 
-    fn check_keys(&self, keys: &[String]) -> Result<(), Failure> {
+    fn check_keys(&self, keys: &[String]) -> Result<(), KeyValueError> {
         check_count(keys.len())?;
         keys.iter().try_for_each(|key| self.check_key(key))
     }
 
-    fn check_value(&self, value: &[u8]) -> Result<(), Failure> {
+    fn check_value(&self, value: &[u8]) -> Result<(), KeyValueError> {
         let (bytes, most) = (value.len() as u64, self.limits.value_bytes);
         if bytes > most {
-            return Err(Failure::Other(format!(
+            return refuse(format!(
                 "the value has {bytes} bytes; at most {most} are allowed"
-            )));
+            ));
         }
         Ok(())
     }
+
+    fn check_pairs(&self, pairs: &[(String, Vec<u8>)]) -> Result<(), KeyValueError> {
+        check_count(pairs.len())?;
+        pairs.iter().try_for_each(|(key, value)| {
+            self.check_key(key)?;
+            self.check_value(value)
+        })
+    }
 }
 
-fn check_count(count: usize) -> Result<(), Failure> {
+fn check_count(count: usize) -> Result<(), KeyValueError> {
     if count > MAX_KEYS_PER_CALL {
-        return Err(Failure::Other(format!(
+        return refuse(format!(
             "{count} keys in one call; at most {MAX_KEYS_PER_CALL} are allowed"
-        )));
+        ));
     }
     Ok(())
+}
+
+fn refuse(problem: String) -> Result<(), KeyValueError> {
+    Err(KeyValueError::LimitExceeded(problem))
 }
 
 fn bytes_of(keys: &[String]) -> usize {
     keys.iter()
         .map(|key| key.len() + size_of::<String>())
         .fold(0, usize::saturating_add)
-}
-
-async fn within_deadline<T>(
-    call: impl Future<Output = Result<T, shoal_stores::KeyValueError>>,
-) -> Result<T, Failure> {
-    match tokio::time::timeout(DEADLINE, call).await {
-        Ok(result) => Ok(result?),
-        Err(_) => {
-            let seconds = DEADLINE.as_secs();
-            Err(Failure::Other(format!(
-                "the store did not answer within {seconds} s"
-            )))
-        }
-    }
 }

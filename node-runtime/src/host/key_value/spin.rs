@@ -29,6 +29,7 @@ impl From<Failure> for Error {
             // In Spin a label that the component does not list is denied; here no other label is
             // ever bound.
             Failure::NoSuchStore | Failure::AccessDenied => Self::AccessDenied,
+            Failure::TooManyOpen => Self::StoreTableFull,
             Failure::Other(message) => Self::Other(message),
         }
     }

@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use shoal_stores::{
-    KeyValue, KeyValueError, StoreId, StoreLimits,
+    Backend, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage,
     key_value::{KeyPage, Swap},
 };
 
@@ -140,5 +140,30 @@ impl KeyValue for MemoryStore {
         }
         values.insert((store, key), value);
         Ok(Swap::Done)
+    }
+
+    async fn usage(&self, store: StoreId) -> Result<Usage, KeyValueError> {
+        let values = self.values.lock().unwrap();
+        let mut usage = Usage::default();
+        for ((_, key), value) in values.iter().filter(|((id, _), _)| *id == store) {
+            usage.keys += 1;
+            usage.bytes += (key.len() + value.len()) as u64;
+        }
+        Ok(usage)
+    }
+
+    async fn purge(&self, store: StoreId) -> Result<(), KeyValueError> {
+        self.values
+            .lock()
+            .unwrap()
+            .retain(|(id, _), _| *id != store);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Backend for MemoryStore {
+    async fn health(&self) -> Health {
+        Health::Reachable
     }
 }

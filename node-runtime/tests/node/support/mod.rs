@@ -4,12 +4,18 @@ pub mod client;
 pub mod guests;
 pub mod memory_store;
 pub mod output;
+#[path = "../../../../stores/tests/backend/server.rs"]
+#[allow(dead_code, reason = "the tests of the backends use more of it")]
+pub mod postgres_server;
+#[path = "../../../../stores/tests/redis_server/mod.rs"]
+pub mod redis_server;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use shoal_runtime::{
     AppRef, AppReport, Assignment, Assignments, ComponentSpec, Limits, Node, NodeConfig, Role,
-    State, StoreBinding,
+    State, StoreBinding, StoreClasses,
+    stores::{ClassBackend, ClassDescription},
 };
 use shoal_stores::StoreId;
 use tempfile::TempDir;
@@ -22,7 +28,10 @@ pub const LONG: Duration = Duration::from_secs(60);
 pub struct TestNode {
     pub node: Node,
     pub guests: Arc<Guests>,
+    /// Of the class `embedded`.
     pub store: Arc<MemoryStore>,
+    /// Of classes of backend `memory`.
+    pub memory: Arc<MemoryStore>,
     pub output: Arc<Captured>,
     pub folder: TempDir,
 }
@@ -42,16 +51,19 @@ impl TestNode {
     }
 
     fn build(guests: Arc<Guests>, folder: TempDir, settings: impl FnOnce(&mut NodeConfig)) -> Self {
-        let (store, output) = (MemoryStore::new(), Captured::new());
+        let (store, memory) = (MemoryStore::new(), MemoryStore::new());
+        let output = Captured::new();
         let mut config = NodeConfig::new(folder.path().to_owned()).unwrap();
         config.output = output.clone();
         config.linger = Duration::from_millis(200);
         settings(&mut config);
-        let node = Node::start(config, guests.clone(), store.clone()).unwrap();
+        let stores = StoreClasses::new(store.clone(), memory.clone());
+        let node = Node::start(config, guests.clone(), stores).unwrap();
         Self {
             node,
             guests,
             store,
+            memory,
             output,
             folder,
         }
@@ -78,6 +90,13 @@ impl TestNode {
             code_keys,
             ..Assignments::all(apps)
         });
+    }
+
+    /// Gives the class `embedded` other bounds.
+    pub fn bound_stores(&self, change: impl FnOnce(&mut ClassDescription)) {
+        let mut class = ClassDescription::new("embedded", ClassBackend::Embedded);
+        change(&mut class);
+        self.node.stores().replace(vec![class]);
     }
 
     /// Waits until exactly so many instances are there.
@@ -158,6 +177,13 @@ pub fn component(name: &str, guest: &str, route: &str) -> ComponentSpec {
         env: Vec::new(),
         stores: vec![binding("default")],
     }
+}
+
+/// An app of one guest whose label `default` is of this class.
+pub fn app_of_class(name: &str, guest: &str, class: &str) -> Assignment {
+    let mut app = app(name, guest);
+    app.components[0].stores[0].class = class.into();
+    app
 }
 
 pub fn binding(label: &str) -> StoreBinding {

@@ -1,4 +1,4 @@
-//! `shoal-store`: the embedded stores of a cluster, for its runtimes.
+//! `shoal-store`: the embedded stores of a cluster and those in memory, for its runtimes.
 
 mod health;
 
@@ -14,9 +14,10 @@ use shoal_protocol::{
     shutdown,
 };
 use shoal_stores::{
-    Embedded,
+    Embedded, Memory,
     embedded::EmbeddedOptions,
-    server::{Operations, Server},
+    memory::MemoryOptions,
+    server::{Backends, Operations, Server},
 };
 use tokio::sync::watch;
 
@@ -25,13 +26,16 @@ use crate::health::Health;
 /// Calls under way may take this long to end; their own deadline is 5 s.
 const DRAIN: Duration = Duration::from_secs(8);
 
-/// Serves key-value stores, kept in SQLite files, to the runtimes of a cluster
+/// Serves key-value stores, kept in SQLite files or in memory, to the runtimes of a cluster
 #[derive(Parser)]
 #[command(name = "shoal-store", version)]
 struct Flags {
     /// Folder of the stores; on a persistent volume
     #[arg(long, value_name = "FOLDER", default_value = "/var/lib/shoal")]
     data_dir: PathBuf,
+    /// Most bytes that the stores of backend `memory` hold, all together
+    #[arg(long, value_name = "BYTES", default_value_t = MemoryOptions::default().max_bytes)]
+    memory_bytes: u64,
     /// Address of the gRPC service
     #[arg(long, value_name = "IP:PORT", default_value = "[::]:9443")]
     listen_address: SocketAddr,
@@ -75,6 +79,13 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
         &flags.data_dir.join("stores"),
         EmbeddedOptions::default(),
     )?);
+    let memory = Memory::new(MemoryOptions {
+        max_bytes: flags.memory_bytes,
+    });
+    let backends = Backends {
+        embedded: stores.clone(),
+        memory: Arc::new(memory),
+    };
     let grants = Grants::load(&flags.data_dir.join("grants"));
     tokio::spawn(
         grants
@@ -92,7 +103,7 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
     let connections = listener.incoming(&identity, ClientAuth::Required)?;
     let (ending, ended) = watch::channel(false);
     let serving = server::builder()
-        .add_service(Server::service(stores.clone(), grants, operations))
+        .add_service(Server::service(backends, grants, operations))
         .serve_with_incoming_shutdown(connections, wait(ended));
     tokio::pin!(serving);
 

@@ -1,0 +1,121 @@
+//! Where a class has its data, at work.
+
+use std::sync::Arc;
+
+use shoal_crds::Reason;
+use shoal_stores::{
+    Backend, Health, Postgres, Reason as Failing, Redis, postgres::ReconfigureError,
+    redis::InvalidRedisOptions,
+};
+
+use super::{description::ClassBackend, health::ClassFault};
+
+/// The way to the data of a class.
+pub(super) enum Way {
+    /// Never anything else than what it was opened as.
+    Fixed(Arc<dyn Backend>),
+    Postgres(Arc<Postgres>),
+    Redis(Arc<Redis>),
+    /// What is wrong.
+    Unusable(String),
+}
+
+/// The backends that every class may share.
+pub(super) struct BuiltIn {
+    pub(super) embedded: Arc<dyn Backend>,
+    pub(super) memory: Arc<dyn Backend>,
+}
+
+impl Way {
+    /// Opens nothing yet: connections come with the first calls.
+    pub(super) fn new(described: &ClassBackend, built_in: &BuiltIn) -> Self {
+        match described {
+            ClassBackend::Embedded => Self::Fixed(Arc::clone(&built_in.embedded)),
+            ClassBackend::Memory => Self::Fixed(Arc::clone(&built_in.memory)),
+            ClassBackend::Own(stores) => Self::Fixed(Arc::clone(stores)),
+            ClassBackend::Unusable(problem) => Self::Unusable(problem.clone()),
+            ClassBackend::Postgres(options) => match Postgres::new(options) {
+                Ok(postgres) => Self::Postgres(Arc::new(postgres)),
+                Err(error) => Self::Unusable(error.to_string()),
+            },
+            ClassBackend::Redis(options) => match Redis::new(options) {
+                Ok(redis) => Self::Redis(Arc::new(redis)),
+                Err(error) => Self::Unusable(error.to_string()),
+            },
+        }
+    }
+
+    /// What calls are made to; or what is wrong.
+    pub(super) fn backend(&self) -> Result<Arc<dyn Backend>, &str> {
+        match self {
+            Self::Fixed(stores) => Ok(Arc::clone(stores)),
+            Self::Postgres(postgres) => Ok(Arc::clone(postgres) as _),
+            Self::Redis(redis) => Ok(Arc::clone(redis) as _),
+            Self::Unusable(problem) => Err(problem),
+        }
+    }
+
+    /// Reaches the same data as `described` says from the next call on. Where it fails all stays as it was.
+    pub(super) async fn change(&self, described: &ClassBackend) -> Result<(), ClassFault> {
+        match (self, described) {
+            (Self::Postgres(postgres), ClassBackend::Postgres(options)) => {
+                let changed = postgres.reconfigure(options).await;
+                changed.map_err(|error| match error {
+                    ReconfigureError::Options(error) => invalid(&error.to_string()),
+                    ReconfigureError::Refused(error) => {
+                        not_yet(fault(Reason::Unreachable, error.to_string()))
+                    }
+                })
+            }
+            (Self::Redis(redis), ClassBackend::Redis(options)) => {
+                let invalid = |error: InvalidRedisOptions| invalid(&error.to_string());
+                // It changes whatever the server says: that is asked first.
+                let new = Self::Redis(Arc::new(Redis::new(options).map_err(invalid)?));
+                new.look().await.map_err(not_yet)?;
+                redis.reconfigure(options).map_err(invalid)
+            }
+            // Nothing else can change.
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks the backend how it does.
+    pub(super) async fn look(&self) -> Result<(), ClassFault> {
+        let backend = self.backend().map_err(invalid)?;
+        match backend.health().await {
+            Health::Reachable => Ok(()),
+            Health::Failing { reason, message } => Err(fault(word(reason), message)),
+        }
+    }
+}
+
+fn word(reason: Failing) -> Reason {
+    match reason {
+        Failing::Unreachable => Reason::Unreachable,
+        Failing::CredentialsRefused => Reason::CredentialsRefused,
+        Failing::TlsFailed => Reason::TlsFailed,
+        Failing::ReadOnly => Reason::ReadOnly,
+        Failing::InvalidConfiguration => Reason::InvalidConfiguration,
+    }
+}
+
+/// What is wrong with settings that are not in use yet.
+fn not_yet(ClassFault { reason, message }: ClassFault) -> ClassFault {
+    fault(
+        reason,
+        format!("{message}, with what the class says now; what it said before is still in use"),
+    )
+}
+
+fn invalid(problem: &str) -> ClassFault {
+    fault(Reason::InvalidConfiguration, problem.to_owned())
+}
+
+/// A backend that does not even say how it does.
+pub(super) fn silent() -> ClassFault {
+    fault(Reason::Unreachable, "it does not answer".to_owned())
+}
+
+fn fault(reason: Reason, message: String) -> ClassFault {
+    ClassFault { reason, message }
+}

@@ -1,0 +1,168 @@
+//! All classes of the node.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use shoal_stores::{Backend, KeyValueError};
+use tokio::{
+    sync::{broadcast, watch},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    Class, Notices,
+    backend::BuiltIn,
+    description::{ClassBackend, ClassDescription},
+    health::{Board, ClassHealth},
+    notices::Notice,
+};
+
+/// A guest waits for so long until its class is known: an operator tells of classes before it assigns
+/// what needs them, but a file or a replica may be late.
+const WAIT: Duration = Duration::from_secs(2);
+/// A class that nobody needs any more is kept for so long: apps come back, and others drain.
+const KEEP: Duration = Duration::from_secs(60);
+/// Classes at once.
+const MOST: usize = 1000;
+
+/// See the module. The class `embedded` is always there, with the default limits unless it is described.
+pub struct StoreClasses {
+    built_in: BuiltIn,
+    known: ArcSwap<HashMap<String, Arc<Class>>>,
+    /// Which classes are needed no more, and since when. Held while `known` is changed.
+    unneeded: Mutex<HashMap<String, Instant>>,
+    changed: watch::Sender<()>,
+    board: Board,
+    notices: Notices,
+}
+
+impl StoreClasses {
+    /// The class `embedded` alone. Its data is in `embedded`, that of classes of backend `memory` in
+    /// `memory`. Must be called within a tokio runtime.
+    pub fn new(embedded: Arc<dyn Backend>, memory: Arc<dyn Backend>) -> Arc<Self> {
+        let classes = Arc::new(Self {
+            built_in: BuiltIn { embedded, memory },
+            known: ArcSwap::default(),
+            unneeded: Mutex::default(),
+            changed: watch::Sender::new(()),
+            board: Board::default(),
+            notices: Notices::default(),
+        });
+        classes.replace(Vec::new());
+        classes
+    }
+
+    /// From now on these are the classes. Those that are as before go on; those that differ in how their
+    /// data is reached use the new way from the next call on, while calls under way end in the old one;
+    /// those that are missing are closed after a minute. Must be called within a tokio runtime.
+    pub fn replace(self: &Arc<Self>, mut described: Vec<ClassDescription>) {
+        described.truncate(MOST);
+        let built_in = shoal_crds::EMBEDDED_CLASS;
+        if described.iter().all(|class| class.name != built_in) {
+            described.push(ClassDescription::new(built_in, ClassBackend::Embedded));
+        }
+        let mut unneeded = self.unneeded.lock();
+        let mut known = HashMap::clone(&self.known.load());
+        let now = Instant::now();
+        let needed: HashSet<&str> = described.iter().map(|class| class.name.as_str()).collect();
+        let before = unneeded.len();
+        for name in known.keys().filter(|name| !needed.contains(name.as_str())) {
+            unneeded.entry(name.clone()).or_insert(now);
+        }
+        let newly_unneeded = unneeded.len() > before;
+        for description in described {
+            unneeded.remove(&description.name);
+            let class = known.get(&description.name);
+            if class.is_some_and(|class| class.become_like(&description)) {
+                continue;
+            }
+            let name = description.name.clone();
+            if let Some(other) = known.remove(&name) {
+                other.retire();
+            }
+            let class = Class::start(description, &self.built_in, self.board.clone());
+            known.insert(name, class);
+        }
+        self.known.store(Arc::new(known));
+        drop(unneeded);
+        self.changed.send_replace(());
+        if newly_unneeded {
+            tokio::spawn(close_unneeded(Arc::downgrade(self)));
+        }
+    }
+
+    /// How the classes do, as it changes.
+    pub fn health(&self) -> watch::Receiver<ClassHealth> {
+        self.board.follow()
+    }
+
+    /// What owners of apps are told, from now on.
+    pub fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.notices.reader()
+    }
+
+    pub(crate) fn owners(&self) -> &Notices {
+        &self.notices
+    }
+
+    /// Every class, in the order of their names.
+    pub(crate) fn all(&self) -> Vec<Arc<Class>> {
+        let mut all: Vec<_> = self.known.load().values().cloned().collect();
+        all.sort_unstable_by(|one, other| one.name().cmp(other.name()));
+        all
+    }
+
+    /// The class of a name. Waits a moment for one that is not known yet.
+    ///
+    /// # Errors
+    /// It is still not known.
+    pub(crate) async fn find(&self, name: &str) -> Result<Arc<Class>, KeyValueError> {
+        if let Some(class) = self.get(name) {
+            return Ok(class);
+        }
+        let mut changed = self.changed.subscribe();
+        let appears = async {
+            loop {
+                if let Some(class) = self.get(name) {
+                    return class;
+                }
+                // Its sender is as old as `self`.
+                let _ = changed.changed().await;
+            }
+        };
+        timeout(WAIT, appears).await.map_err(|_| {
+            KeyValueError::Unavailable(format!("this node knows no class `{name}` (yet)"))
+        })
+    }
+
+    fn get(&self, name: &str) -> Option<Arc<Class>> {
+        self.known.load().get(name).cloned()
+    }
+
+    /// Closes classes that have not been needed for long.
+    fn close(&self, now: Instant) {
+        let mut unneeded = self.unneeded.lock();
+        let mut known = HashMap::clone(&self.known.load());
+        unneeded.retain(|name, since| {
+            let stays = now.saturating_duration_since(*since) < KEEP;
+            if !stays && let Some(class) = known.remove(name) {
+                class.retire();
+                self.board.remove(name);
+            }
+            stays
+        });
+        self.known.store(Arc::new(known));
+    }
+}
+
+async fn close_unneeded(classes: Weak<StoreClasses>) {
+    sleep(KEEP).await;
+    if let Some(classes) = classes.upgrade() {
+        classes.close(Instant::now());
+    }
+}

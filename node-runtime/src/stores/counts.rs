@@ -1,0 +1,125 @@
+//! What was done with the Stores of a class on this node.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use shoal_stores::KeyValueError;
+
+use crate::metrics::Durations;
+
+/// Makes an enum of label values.
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident { $($(#[doc = $text:literal])+ $value:ident = $label:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum $name { $($(#[doc = $text])+ $value,)+ }
+
+        impl $name {
+            pub(crate) const ALL: &[Self] = &[$(Self::$value,)+];
+
+            /// As metrics have it.
+            pub(crate) fn as_str(self) -> &'static str {
+                match self { $(Self::$value => $label,)+ }
+            }
+        }
+    };
+}
+
+labels! {
+    /// What guests do with a Store; label `op`.
+    Operation {
+        /// Values of keys.
+        Get = "get",
+        /// Setting pairs.
+        Set = "set",
+        /// Deleting keys.
+        Delete = "delete",
+        /// Whether a key exists.
+        Exists = "exists",
+        /// A page of keys.
+        List = "list",
+        /// Adding to a number.
+        Increment = "increment",
+        /// Compare-and-swap; one that was lost is done as well.
+        Swap = "swap",
+    }
+}
+
+labels! {
+    /// How it ended; label `result`.
+    Outcome {
+        /// It was done.
+        Ok = "ok",
+        /// The store refuses this node.
+        Denied = "denied",
+        /// Over a limit.
+        Limit = "limit",
+        /// The value is none that this can be done with.
+        Invalid = "invalid",
+        /// The backend could not do it.
+        Unavailable = "unavailable",
+    }
+}
+
+impl<T> From<&Result<T, KeyValueError>> for Outcome {
+    fn from(result: &Result<T, KeyValueError>) -> Self {
+        match result {
+            Ok(_) => Self::Ok,
+            Err(KeyValueError::AccessDenied) => Self::Denied,
+            Err(KeyValueError::LimitExceeded(_)) => Self::Limit,
+            Err(KeyValueError::NotAnInteger) => Self::Invalid,
+            Err(KeyValueError::Unavailable(_)) => Self::Unavailable,
+        }
+    }
+}
+
+/// Counts of one class, without a lock.
+#[derive(Default)]
+pub(crate) struct Counts {
+    outcomes: [[AtomicU64; Outcome::ALL.len()]; Operation::ALL.len()],
+    durations: [Durations; Operation::ALL.len()],
+}
+
+impl Counts {
+    /// Counts an operation that never reached the backend.
+    pub(super) fn refused(&self, operation: Operation, outcome: Outcome) {
+        let count = self
+            .outcomes
+            .get(operation as usize)
+            .and_then(|outcomes| outcomes.get(outcome as usize));
+        if let Some(count) = count {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts an operation that the backend has ended.
+    pub(super) fn ended(&self, operation: Operation, outcome: Outcome, took: Duration) {
+        self.refused(operation, outcome);
+        if let Some(durations) = self.durations.get(operation as usize) {
+            durations.add(took);
+        }
+    }
+
+    /// Operations that happened, by outcome.
+    pub(crate) fn outcomes(&self) -> impl Iterator<Item = (Operation, Outcome, u64)> {
+        let operations = Operation::ALL.iter().zip(&self.outcomes);
+        operations
+            .flat_map(|(operation, counts)| {
+                let outcomes = Outcome::ALL.iter().zip(counts);
+                outcomes
+                    .map(|(outcome, count)| (*operation, *outcome, count.load(Ordering::Relaxed)))
+            })
+            .filter(|(_, _, count)| *count > 0)
+    }
+
+    /// How long the backend took.
+    pub(crate) fn durations(&self) -> impl Iterator<Item = (Operation, &Durations)> {
+        Operation::ALL
+            .iter()
+            .copied()
+            .zip(&self.durations)
+            .filter(|(_, durations)| durations.count() > 0)
+    }
+}

@@ -1,0 +1,129 @@
+//! One call as data, so that it can be made again and outlive the guest that made it.
+
+use bytes::Bytes;
+use deadpool_postgres::ClientWrapper;
+use tokio::time::Instant;
+
+use super::{
+    fault::{Effect, Fault},
+    read,
+    statements::Statements,
+    write,
+};
+use crate::{KeyValueError, StoreId, Usage, key_value::KeyPage};
+
+/// What a caller wants.
+#[derive(Debug)]
+pub(crate) enum Operation {
+    Get(Vec<String>),
+    Exists(String),
+    List {
+        after: Option<String>,
+        limit: u32,
+    },
+    Usage,
+    /// Sorted by key, each key once, at least one.
+    Set(Vec<(String, Bytes)>),
+    /// At least one.
+    Delete(Vec<String>),
+    /// Deletes some keys after this one, in byte order.
+    Purge {
+        after: Vec<u8>,
+    },
+    /// Adds to an integer that is held in its usual form, or is absent.
+    Add {
+        key: String,
+        delta: i64,
+    },
+    Swap {
+        key: String,
+        expected: Option<Bytes>,
+        value: Bytes,
+    },
+}
+
+/// What it gave.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Values(Vec<Option<Bytes>>),
+    Exists(bool),
+    Page(KeyPage),
+    Usage(Usage),
+    Done,
+    /// The last key that was deleted, if any was.
+    Purged(Option<Vec<u8>>),
+    /// `None`: nothing was added, to what is there.
+    Added(Option<i64>),
+    Swapped(bool),
+    /// Refused, and nothing changed.
+    Refused(KeyValueError),
+}
+
+impl Operation {
+    pub(crate) fn effect(&self) -> Effect {
+        match self {
+            Self::Get(_) | Self::Exists(_) | Self::List { .. } | Self::Usage => Effect::Read,
+            Self::Set(_)
+            | Self::Delete(_)
+            | Self::Purge { .. }
+            | Self::Add { .. }
+            | Self::Swap { .. } => Effect::Write,
+        }
+    }
+
+    /// Bytes that it holds while it waits.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Get(keys) | Self::Delete(keys) => keys.iter().map(String::len).sum(),
+            Self::Exists(key) | Self::Add { key, .. } => key.len(),
+            Self::List { after, .. } => after.as_ref().map_or(0, String::len),
+            Self::Usage => 0,
+            Self::Purge { after } => after.len(),
+            Self::Set(pairs) => pairs
+                .iter()
+                .map(|(key, value)| key.len() + value.len())
+                .sum(),
+            Self::Swap {
+                key,
+                expected,
+                value,
+            } => key.len() + value.len() + expected.as_ref().map_or(0, Bytes::len),
+        }
+    }
+
+    /// Does it on `client`; the server gives a write up shortly before `until`.
+    pub(crate) async fn perform(
+        &self,
+        client: &ClientWrapper,
+        statements: &Statements,
+        store: StoreId,
+        until: Instant,
+    ) -> Result<Answer, Fault> {
+        let read = read::Reader {
+            client,
+            statements,
+            store,
+        };
+        let write = write::Writer {
+            client,
+            statements,
+            store,
+            until,
+        };
+        match self {
+            Self::Get(keys) => read.get(keys).await,
+            Self::Exists(key) => read.exists(key).await,
+            Self::List { after, limit } => read.list(after.as_deref(), *limit).await,
+            Self::Usage => read.usage().await,
+            Self::Set(pairs) => write.set(pairs).await,
+            Self::Delete(keys) => write.delete(keys).await,
+            Self::Purge { after } => write.purge(after).await,
+            Self::Add { key, delta } => write.add(key, *delta).await,
+            Self::Swap {
+                key,
+                expected,
+                value,
+            } => write.swap(key, expected.as_deref(), value).await,
+        }
+    }
+}

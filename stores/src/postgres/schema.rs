@@ -1,0 +1,73 @@
+//! The tables: made by whoever comes first, brought up to date by whoever is newer.
+
+use tokio_postgres::{Client, error::SqlState, types::Type};
+
+use super::{
+    fault::{Effect, Fault},
+    statements::Statements,
+};
+
+/// A migration that waits for another's ends by then, in ms.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 4000";
+/// Of one prefix one migrates at a time. The lock ends with its transaction, wherever a pooler sends
+/// the next one.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('shoal tables of ' || $1, 0))";
+
+/// Makes sure that the tables are there and of our version. A fault leaves nothing behind.
+pub(crate) async fn prepare(client: &Client, statements: &Statements) -> Result<(), Fault> {
+    let wanted = statements.migrations.len();
+    // A role that may not make tables serves where they were made for it.
+    match version(client, statements).await {
+        Ok(found) if found == Some(wanted) => return Ok(()),
+        Ok(Some(found)) if found > wanted => return Err(Fault::later_version()),
+        Ok(_) => {}
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => {}
+        Err(error) => return Err(Fault::of_statement(&error, Effect::Read)),
+    }
+    match migrate(client, statements).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Fault::later_version()),
+        // The connection is in the midst of a transaction, which ends with it.
+        Err(error) => Err(Fault::of_statement(&error, Effect::Read).with_its_connection()),
+    }
+}
+
+async fn version(
+    client: &Client,
+    statements: &Statements,
+) -> Result<Option<usize>, tokio_postgres::Error> {
+    let rows = client.query_typed(&statements.version, &[]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    Ok(Some(
+        usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(usize::MAX),
+    ))
+}
+
+/// Does what is left to do under the lock; `false` if a later version of Shoal was faster.
+async fn migrate(client: &Client, statements: &Statements) -> Result<bool, tokio_postgres::Error> {
+    client.batch_execute(BEGIN).await?;
+    client
+        .query_typed(LOCK, &[(&statements.prefix, Type::TEXT)])
+        .await?;
+    client.batch_execute(&statements.meta_table).await?;
+    let found = version(client, statements).await?.unwrap_or(0);
+    let wanted = statements.migrations.len();
+    for migration in statements.migrations.iter().skip(found) {
+        client.batch_execute(migration).await?;
+    }
+    if found < wanted {
+        let version = i64::try_from(wanted).unwrap_or(i64::MAX);
+        client
+            .execute_typed(&statements.set_version, &[(&version, Type::INT8)])
+            .await?;
+        tracing::info!(
+            prefix = statements.prefix,
+            version,
+            "made the tables of stores"
+        );
+    }
+    client.batch_execute("COMMIT").await?;
+    Ok(found <= wanted)
+}

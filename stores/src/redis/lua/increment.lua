@@ -1,0 +1,61 @@
+-- ARGV: key, what to add, most bytes of a value. Gives {0, sum}, {1} if there is no integer or the sum
+-- is beyond its range, {2, bytes} if the sum is longer than a value may be.
+--
+-- A number of Lua's is a double, which has 53 bits. So the server adds (HINCRBY), and numbers are only
+-- ever texts here, its answer included.
+local key, delta, longest = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local old = redis.call('HGET', values, key)
+
+local function restore()
+  if old then
+    redis.call('HSET', values, key, old)
+  else
+    redis.call('HDEL', values, key)
+  end
+end
+
+local respelled = false
+if old then
+  -- HINCRBY takes a number only as it would write it itself: no `+`, no zeros in front, no `-0`.
+  local sign, digits = string.match(old, '^([+-]?)0*(%d+)$')
+  if not digits then
+    return {1}
+  end
+  local plain = digits
+  if sign == '-' and digits ~= '0' then
+    plain = '-' .. digits
+  end
+  if plain ~= old then
+    redis.call('HSET', values, key, plain)
+    respelled = true
+  end
+end
+
+local answer = redis.pcall('HINCRBY', values, key, delta)
+if type(answer) == 'table' and answer.err then
+  if respelled then
+    restore()
+  end
+  if string.find(answer.err, 'not an integer', 1, true)
+    or string.find(answer.err, 'overflow', 1, true) then
+    return {1}
+  end
+  return answer
+end
+
+local sum = redis.call('HGET', values, key)
+if #sum > longest then
+  restore()
+  return {2, #sum}
+end
+local grown = #sum
+if old then
+  grown = grown - #old
+else
+  redis.call('ZADD', index, '0', key)
+  grown = grown + #key
+end
+if grown ~= 0 then
+  redis.call('INCRBY', size, grown)
+end
+return {0, sum}

@@ -1,0 +1,3 @@
+-- ARGV: key, value, key, value, ...; no key twice.
+put(ARGV)
+return 1

@@ -1,0 +1,96 @@
+//! A server whose disk is full refuses writes with that reason, and takes them again once it is not.
+
+use std::process::Command;
+
+use super::*;
+use backend::server::give;
+
+const FOLDER: &str = "SHOAL_TEST_SMALL_TABLESPACE";
+
+/// The child: runs where `FOLDER` is a file system of 4 MiB, which it may enlarge.
+#[tokio::test]
+async fn child_with_a_small_tablespace() {
+    let Ok(folder) = std::env::var(FOLDER) else {
+        return;
+    };
+    let Some(server) = server("a full disk", &["fsync=off"]).await else {
+        return;
+    };
+    give(folder.as_ref());
+    let admin = server.admin().await;
+    admin
+        .batch_execute(&format!("CREATE TABLESPACE small LOCATION '{folder}'"))
+        .await
+        .unwrap();
+    let small = "ALTER ROLE postgres SET default_tablespace = 'small'";
+    admin.batch_execute(small).await.unwrap();
+
+    let (stores, store) = (open(&server.url()), StoreId::random());
+    // Nothing that could be compressed.
+    let value: String = (0..2000).map(|_| StoreId::random().to_string()).collect();
+    let mut written = 0;
+    let refused = loop {
+        let result = set(&stores, store, &written.to_string(), &value).await;
+        if result.is_err() {
+            break result;
+        }
+        written += 1;
+        assert!(written < 500, "the disk never filled");
+    };
+    assert_eq!(unavailable(&server, refused), "the disk is full");
+    assert!(written > 5, "{written} values fit");
+    for key in 0..written {
+        assert!(
+            get(&stores, store, &key.to_string())
+                .await
+                .unwrap()
+                .is_some(),
+            "{key} is gone"
+        );
+    }
+    mount(&["-o", "remount,size=64m", &folder]);
+    set(&stores, store, &written.to_string(), &value)
+        .await
+        .unwrap();
+    println!("recovered after {written} values");
+}
+
+fn mount(arguments: &[&str]) {
+    assert!(
+        Command::new("mount")
+            .args(arguments)
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+#[test]
+fn a_full_disk_fails_writes_plainly_and_recovers() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_own_mounts = |script: &str| {
+        Command::new("unshare")
+            .args(["--mount", "sh", "-ec", script, "sh"])
+            .arg(folder.path())
+            .arg(std::env::current_exe().unwrap())
+            .env(FOLDER, folder.path())
+            .output()
+    };
+    let mounted = "mount -t tmpfs -o size=4m tmpfs \"$1\"";
+    if !in_own_mounts(mounted).is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: a full disk: no mount namespaces here");
+        return;
+    }
+    let child = "disk_full::child_with_a_small_tablespace";
+    let output = in_own_mounts(&format!(
+        "{mounted}; exec \"$2\" --exact {child} --nocapture"
+    ));
+    let output = output.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}\n{errors}");
+    assert!(
+        text.contains("recovered") || errors.contains("SKIPPED"),
+        "the child tested nothing: {text}"
+    );
+}

@@ -1,0 +1,201 @@
+//! Servers that are away, slow, cut off or read-only: a plain reason, and all is well when they are.
+
+use tokio_postgres::Client;
+
+use super::*;
+
+const TERMINATE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                         WHERE application_name = 'shoal'";
+
+#[tokio::test]
+async fn a_server_that_was_stopped_is_used_again_when_it_is_back() {
+    let Some(mut server) = server("a stopped server", &["fsync=off"]).await else {
+        return;
+    };
+    let (stores, store) = (open(&server.url()), StoreId::random());
+    set(&stores, store, "key", "value").await.unwrap();
+
+    server.stop();
+    let reason = unavailable(&server, get(&stores, store, "key").await);
+    assert_eq!(reason, "it cannot be reached");
+    // Calls that were never sent wait for it.
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let stores = stores.clone();
+            tokio::spawn(async move { add(&stores, store, "sum").await })
+        })
+        .collect();
+    server.start_again().await;
+    while get(&stores, store, "key").await.is_err() {}
+    let done = futures::future::join_all(calls).await;
+    let done = done
+        .into_iter()
+        .filter(|call| matches!(call, Ok(Ok(_))))
+        .count();
+    let sum: usize = match get(&stores, store, "sum").await.unwrap() {
+        Some(sum) => std::str::from_utf8(&sum).unwrap().parse().unwrap(),
+        None => 0,
+    };
+    assert_eq!(
+        sum, done,
+        "a call that failed before it was sent was done, or done twice"
+    );
+    assert_eq!(get(&stores, store, "key").await.unwrap().unwrap(), "value");
+}
+
+#[tokio::test]
+async fn connections_that_died_while_idle_fail_no_call() {
+    let Some(mut server) = server("dead connections", &["fsync=off"]).await else {
+        return;
+    };
+    let (stores, store) = (open(&server.url()), StoreId::random());
+    for round in 1..=3 {
+        let calls = (0..10).map(|_| add(&stores, store, "sum"));
+        let sums = futures::future::join_all(calls).await;
+        assert!(sums.iter().all(Result::is_ok), "{sums:?}");
+        if round == 1 {
+            server.admin().await.batch_execute(TERMINATE).await.unwrap();
+            until_sessions(&server, "true", 0).await;
+        } else {
+            server.stop();
+            server.start_again().await;
+        }
+    }
+    assert_eq!(get(&stores, store, "sum").await.unwrap().unwrap(), "30");
+}
+
+/// Locks `statement`'s rows or tables until the session given back commits.
+async fn lock(server: &Server, statement: &str) -> Client {
+    let admin = server.admin().await;
+    admin
+        .batch_execute(&format!("BEGIN; {statement}"))
+        .await
+        .unwrap();
+    admin
+}
+
+#[tokio::test]
+async fn a_write_that_is_cut_in_its_transaction_is_not_made_again() {
+    let Some(server) = server("a cut write", &["fsync=off"]).await else {
+        return;
+    };
+    let (stores, store) = (open(&server.url()), StoreId::random());
+    add(&stores, store, "sum").await.unwrap();
+    let holder = lock(&server, "SELECT 1 FROM shoal_kv FOR UPDATE").await;
+    let call = tokio::spawn({
+        let stores = stores.clone();
+        async move { add(&stores, store, "sum").await }
+    });
+    until_sessions(&server, LOCKED, 1).await;
+    server.admin().await.batch_execute(TERMINATE).await.unwrap();
+    let reason = unavailable(&server, call.await.unwrap());
+    assert!(reason.contains("may or may not"), "{reason}");
+    holder.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(add(&stores, store, "sum").await, Ok(2));
+}
+
+#[tokio::test]
+async fn a_read_that_is_cut_is_made_again() {
+    let Some(server) = server("a cut read", &["fsync=off"]).await else {
+        return;
+    };
+    let (stores, store) = (open(&server.url()), StoreId::random());
+    set(&stores, store, "key", "value").await.unwrap();
+    let holder = lock(&server, "LOCK TABLE shoal_kv IN ACCESS EXCLUSIVE MODE").await;
+    let call = tokio::spawn({
+        let stores = stores.clone();
+        async move { get(&stores, store, "key").await }
+    });
+    until_sessions(&server, LOCKED, 1).await;
+    server.admin().await.batch_execute(TERMINATE).await.unwrap();
+    until_sessions(&server, LOCKED, 1).await;
+    holder.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(call.await.unwrap().unwrap().unwrap(), "value");
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_ends_here_and_on_the_server() {
+    let Some(server) = server("slow calls", &["fsync=off"]).await else {
+        return;
+    };
+    let (stores, store) = (open(&server.url()), StoreId::random());
+    add(&stores, store, "sum").await.unwrap();
+    let holder = lock(&server, "LOCK TABLE shoal_kv IN ACCESS EXCLUSIVE MODE").await;
+    let (read, written) = tokio::join!(get(&stores, store, "sum"), add(&stores, store, "sum"));
+    assert_eq!(unavailable(&server, read), "it did not answer within 5 s");
+    assert_eq!(unavailable(&server, written), "it took too long");
+    until_sessions(&server, LOCKED, 0).await;
+    holder.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(add(&stores, store, "sum").await, Ok(2));
+}
+
+#[tokio::test]
+async fn a_store_whose_calls_are_stuck_does_not_hold_up_another() {
+    let Some(server) = server("stuck calls", &["fsync=off"]).await else {
+        return;
+    };
+    let (stores, stuck, other) = (open(&server.url()), StoreId::random(), StoreId::random());
+    add(&stores, stuck, "sum").await.unwrap();
+    let holder = lock(&server, "SELECT 1 FROM shoal_kv FOR UPDATE").await;
+    let calls: Vec<_> = (0..40)
+        .map(|_| {
+            let stores = stores.clone();
+            tokio::spawn(async move { add(&stores, stuck, "sum").await })
+        })
+        .collect();
+    until_sessions(&server, LOCKED, 7).await;
+    for n in 1..=100 {
+        assert_eq!(add(&stores, other, "sum").await, Ok(n));
+    }
+    assert!(calls.iter().all(|call| !call.is_finished()));
+    holder.batch_execute("COMMIT").await.unwrap();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!(add(&stores, stuck, "sum").await, Ok(42));
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_fails_calls_by_their_deadline() {
+    let Some(server) = server("a frozen server", &["fsync=off"]).await else {
+        return;
+    };
+    let (stores, store) = (open(&server.url()), StoreId::random());
+    add(&stores, store, "sum").await.unwrap();
+    server.freeze();
+    let (read, written, more) = tokio::join!(
+        get(&stores, store, "sum"),
+        add(&stores, store, "sum"),
+        futures::future::join_all((0..50).map(|_| get(&stores, store, "sum"))),
+    );
+    unavailable(&server, read);
+    unavailable(&server, written);
+    for read in more {
+        unavailable(&server, read);
+    }
+    server.thaw();
+    while get(&stores, store, "sum").await.is_err() {}
+    set(&stores, store, "key", "value").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_is_read_only_is_read() {
+    let Some(server) = server("a read-only server", &["fsync=off"]).await else {
+        return;
+    };
+    let (stores, store) = (open(&server.url()), StoreId::random());
+    set(&stores, store, "key", "value").await.unwrap();
+    server.set("default_transaction_read_only", "on").await;
+    let refused = loop {
+        let result = set(&stores, store, "key", "other").await;
+        if result.is_err() {
+            break result;
+        }
+    };
+    assert_eq!(unavailable(&server, refused), "it is read-only");
+    let value = get(&stores, store, "key").await.unwrap();
+    server.set("default_transaction_read_only", "off").await;
+    while set(&stores, store, "key", "third").await.is_err() {}
+    assert!(value.is_some());
+    assert_eq!(get(&stores, store, "key").await.unwrap().unwrap(), "third");
+}

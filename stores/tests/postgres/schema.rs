@@ -1,0 +1,111 @@
+//! Tables are made once, whoever comes first.
+
+use futures::future::join_all;
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn first_users_race_and_all_are_served() {
+    let Some(server) = server("first users", &["fsync=off"]).await else {
+        return;
+    };
+    let store = StoreId::random();
+    let nodes: Vec<_> = (0..12).map(|_| open(&server.url())).collect();
+    let calls = nodes.iter().enumerate().flat_map(|(node, stores)| {
+        (0..3).map(move |call| {
+            let stores = stores.clone();
+            tokio::spawn(async move { set(&stores, store, &format!("{node}-{call}"), "x").await })
+        })
+    });
+    for call in join_all(calls).await {
+        assert_eq!(call.unwrap(), Ok(()));
+    }
+    assert_eq!(nodes[0].usage(store).await.unwrap().keys, 36);
+    let admin = server.admin().await;
+    let versions = admin
+        .query("SELECT name, value FROM shoal_meta", &[])
+        .await
+        .unwrap();
+    assert_eq!(versions.len(), 1);
+    assert_eq!(versions[0].get::<_, i64>(1), 1);
+    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+    assert_eq!(
+        admin.query_one(locks, &[]).await.unwrap().get::<_, i64>(0),
+        0
+    );
+}
+
+#[tokio::test]
+async fn tables_of_a_later_version_are_left_alone() {
+    let Some(server) = server("a later version", &["fsync=off"]).await else {
+        return;
+    };
+    let store = StoreId::random();
+    set(&open(&server.url()), store, "key", "value")
+        .await
+        .unwrap();
+    let admin = server.admin().await;
+    admin
+        .batch_execute("UPDATE shoal_meta SET value = 99")
+        .await
+        .unwrap();
+    let stores = open(&server.url());
+    let reason = unavailable(&server, get(&stores, store, "key").await);
+    assert!(reason.contains("later version"), "{reason}");
+    // Rolled back, it serves again, with nothing restarted.
+    admin
+        .batch_execute("UPDATE shoal_meta SET value = 1")
+        .await
+        .unwrap();
+    assert_eq!(get(&stores, store, "key").await.unwrap().unwrap(), "value");
+}
+
+#[tokio::test]
+async fn a_role_without_the_right_to_make_tables_serves_where_they_are() {
+    let Some(server) = server("a role with few rights", &["fsync=off"]).await else {
+        return;
+    };
+    let admin = server.admin().await;
+    admin
+        .batch_execute("CREATE ROLE plain LOGIN")
+        .await
+        .unwrap();
+    let (stores, store) = (open(&server.url_of("plain", "none")), StoreId::random());
+    let reason = unavailable(&server, add(&stores, store, "sum").await);
+    assert_eq!(reason, "its credentials do not suffice");
+    add(&open(&server.url()), store, "sum").await.unwrap();
+    let grant = "GRANT SELECT ON shoal_meta TO plain;
+                 GRANT SELECT, INSERT, UPDATE, DELETE ON shoal_kv TO plain";
+    admin.batch_execute(grant).await.unwrap();
+    assert_eq!(add(&stores, store, "sum").await, Ok(2));
+}
+
+#[tokio::test]
+async fn tables_that_vanish_are_not_made_again_in_silence() {
+    let Some(server) = server("missing tables", &["fsync=off"]).await else {
+        return;
+    };
+    let (stores, store) = (open(&server.url()), StoreId::random());
+    set(&stores, store, "key", "value").await.unwrap();
+    let admin = server.admin().await;
+    admin
+        .batch_execute("ALTER TABLE shoal_kv RENAME TO away")
+        .await
+        .unwrap();
+    let reason = unavailable(&server, set(&stores, store, "key", "other").await);
+    assert_eq!(reason, "its tables are missing");
+    admin
+        .batch_execute("ALTER TABLE away RENAME TO shoal_kv")
+        .await
+        .unwrap();
+    assert_eq!(get(&stores, store, "key").await.unwrap().unwrap(), "value");
+}
+
+#[tokio::test]
+async fn the_socket_of_a_server_serves_too() {
+    let Some(server) = server("a socket", &["fsync=off"]).await else {
+        return;
+    };
+    let (stores, store) = (open(&server.socket_url()), StoreId::random());
+    assert_eq!(add(&stores, store, "sum").await, Ok(1));
+}
