@@ -18,6 +18,8 @@ const WITHOUT_DEBUG: [&str; 7] = [
     ".shoal.v1.RedisBackend",
     ".shoal.v1.Pair",
     ".shoal.v1.Value",
+    ".shoal.v1.PostgresBackend",
+    ".shoal.v1.RedisBackend",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AppStatus, Limits, ServiceSpec, validation};
+use crate::{AppStatus, AppStore, Limits, ServiceSpec, validation};
 
 /// A WebAssembly app, served on some of the cluster's nodes behind a Service of its name.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -77,6 +77,14 @@ pub struct AppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "validation::env_schema")]
     pub env: Option<Vec<EnvVar>>,
+
+    /// Labels of stores that are not where the default says, or that the image does not declare.
+    /// Every component may open them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), extend(
+        "x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["label", "interface"]
+    ))]
+    pub stores: Option<Vec<AppStore>>,
 
     /// Bounds on what the app may use, on each node that serves it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

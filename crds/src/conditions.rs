@@ -107,8 +107,11 @@ words! {
         Reconciling,
         /// Nothing more happens until someone changes something (kstatus).
         Stalled,
-        /// A Store's id is taken by an older Store.
+        /// A Store's id is taken by an older Store, or a StoreClass is the default for a label
+        /// with no more right than another.
         Conflict,
+        /// A StoreClass is to be deleted and waits for its last Store.
+        InUse,
     }
 }
 
@@ -179,6 +182,40 @@ words! {
         NoStoreForLabel,
         /// The Store for a label is not usable; the message says why.
         StoreUnusable,
+        /// The Store that `spec.stores` names does not exist in the App's namespace.
+        StoreNotFound,
+        /// The StoreClass that a Store or an App names does not exist.
+        StoreClassNotFound,
+        /// The StoreClass is not for this namespace, see its `namespaceSelector`.
+        StoreClassNotAllowed,
+        /// The StoreClass is being deleted: nothing new is bound to it.
+        StoreClassDeleting,
+        /// The StoreClass or Store is of another interface, or the Store is of another class.
+        StoreMismatch,
+        /// Two StoreClasses are the default for one label with equal right. Change one of them.
+        AmbiguousDefault,
+        /// Every node that uses the StoreClass reaches its backend.
+        Reachable,
+        /// No node uses the StoreClass.
+        Unused,
+        /// The backend of a StoreClass does not answer.
+        Unreachable,
+        /// The backend of a StoreClass refuses the credentials.
+        CredentialsRefused,
+        /// The backend of a StoreClass does not prove by its certificate that it is the one.
+        TlsFailed,
+        /// The backend of a StoreClass takes no writes.
+        ReadOnly,
+        /// The settings of a StoreClass are of no use, for instance an URL that is none.
+        InvalidConfiguration,
+        /// A Secret that a StoreClass names does not exist in Shoal's namespace.
+        SecretNotFound,
+        /// A Secret that a StoreClass names does not have the key, or not as text.
+        SecretInvalid,
+        /// A Secret that a StoreClass names cannot be read. Tried again by itself.
+        SecretUnreadable,
+        /// Stores name the StoreClass that is to be deleted.
+        StoresRemain,
         /// A Service of the App's name exists and is not the App's. It was left as it is.
         ServiceNameTaken,
         /// The API server refused the App's Service; the message says why.

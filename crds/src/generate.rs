@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt as _;
 use serde_json::{Value, json};
 
-use crate::{App, RuntimePool, SYSTEM_NAMESPACE, Store, yaml, yaml::YamlError};
+use crate::{App, RuntimePool, SYSTEM_NAMESPACE, Store, StoreClass, yaml, yaml::YamlError};
 
 const HEADER: &str = "\
 # The kinds of Shoal and the namespace it runs in. Written by `cargo xtask crds`; do not edit.
@@ -19,11 +19,20 @@ pub fn manifest() -> Result<String, YamlError> {
     let mut text = String::from(HEADER);
     text.push_str("---\n");
     text.push_str(&yaml::to_string(&namespace())?);
-    for definition in [App::crd(), RuntimePool::crd(), Store::crd()] {
+    for definition in definitions() {
         text.push_str("---\n");
         text.push_str(&yaml::to_string(&finished(&definition))?);
     }
     Ok(text)
+}
+
+fn definitions() -> [CustomResourceDefinition; 4] {
+    [
+        App::crd(),
+        RuntimePool::crd(),
+        Store::crd(),
+        StoreClass::crd(),
+    ]
 }
 
 /// Restricted Pod Security, enforced: all parts of Shoal meet it whole.
@@ -121,7 +130,7 @@ mod tests {
 
     #[test]
     fn every_list_map_and_text_is_bounded() {
-        for definition in [App::crd(), RuntimePool::crd(), Store::crd()] {
+        for definition in definitions() {
             let value = finished(&definition);
             let root = value
                 .pointer("/spec/versions/0/schema/openAPIV3Schema")
@@ -150,7 +159,7 @@ mod tests {
 
     #[test]
     fn every_field_is_explained() {
-        for definition in [App::crd(), RuntimePool::crd(), Store::crd()] {
+        for definition in definitions() {
             let value = finished(&definition);
             let root = value
                 .pointer("/spec/versions/0/schema/openAPIV3Schema")

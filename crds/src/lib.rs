@@ -1,10 +1,11 @@
-//! The API `shoal.dev/v1alpha1`: the kinds `App`, `Store` and `RuntimePool`.
+//! The API `shoal.dev/v1alpha1`: the kinds `App`, `Store`, `StoreClass` and `RuntimePool`.
 //!
 //! Types, their schemas and the words of their status. No I/O. `cargo xtask crds` writes
 //! [`manifest`] to `manifests/crds.yaml`.
 
 pub mod app;
 pub mod app_status;
+pub mod app_stores;
 pub mod conditions;
 mod generate;
 pub mod limits;
@@ -13,11 +14,13 @@ mod reference;
 pub mod runtime_pool;
 pub mod service;
 pub mod store;
+pub mod store_class;
 mod validation;
 pub mod yaml;
 
 pub use app::{App, AppSpec, Component, EnvVar, LocalObjectReference};
 pub use app_status::{AppStatus, NodeStatus, StoreStatusEntry, Summary};
+pub use app_stores::AppStore;
 pub use conditions::{Condition, ConditionStatus, ConditionType, Reason};
 pub use generate::manifest;
 pub use limits::{EffectiveLimits, Limits};
@@ -26,6 +29,10 @@ pub use reference::conditions_page;
 pub use runtime_pool::{Registries, RuntimePool, RuntimePoolSpec};
 pub use service::{IpFamilyPolicy, ServiceSpec, ServiceType};
 pub use store::{Interface, Store, StoreSpec, StoreStatus};
+pub use store_class::{
+    Backend, DefaultClass, StoreClass, StoreClassLimits, StoreClassSpec, StoreClassStatus,
+    default_class,
+};
 
 /// API group of every kind here.
 pub const GROUP: &str = "shoal.dev";
@@ -41,3 +48,5 @@ pub const SLICE_MANAGER: &str = "operator.shoal.dev";
 pub const DEFAULT_POOL: &str = "default";
 /// The class that exists without being declared.
 pub const EMBEDDED_CLASS: &str = "embedded";
+/// Finalizer of a StoreClass that Stores name.
+pub const CLASS_FINALIZER: &str = "shoal.dev/in-use";

@@ -9,7 +9,7 @@ pub fn conditions_page() -> String {
     let mut page = String::from(
         "# Conditions and reasons\n\n\
          Written by `cargo xtask crds` from `crds/src/conditions.rs`; do not edit.\n\n\
-         ## Conditions of an App and of a Store\n\n\
+         ## Conditions of an App, a Store and a StoreClass\n\n\
          `Reconciling` and `Stalled` are there only while they hold, as kstatus has it.\n\n\
          | type | True means |\n|---|---|\n",
     );

@@ -27,7 +27,14 @@ use crate::Condition;
     printcolumn(name = "Label", type_ = "string", json_path = ".spec.label"),
     printcolumn(name = "Interface", type_ = "string", json_path = ".spec.interface"),
     printcolumn(name = "Class", type_ = "string", json_path = ".spec.className"),
+    printcolumn(name = "Backend", type_ = "string", json_path = ".status.backend"),
     printcolumn(name = "Bound", type_ = "boolean", json_path = ".status.bound"),
+    printcolumn(
+        name = "Used by",
+        type_ = "string",
+        json_path = ".status.usedBy[*]",
+        description = "Apps that use it now"
+    ),
     printcolumn(
         name = "Age",
         type_ = "date",
@@ -56,10 +63,8 @@ pub struct StoreSpec {
     #[serde(default)]
     pub interface: Interface,
 
-    /// Class of the store: where its data is. This version has the built-in class `embedded`.
+    /// Name of its StoreClass: where its data is. `embedded` exists without being declared.
     #[serde(default = "default_class")]
-    #[x_kube(validation = Rule::new("self == 'embedded'")
-        .message("this version has one class, which is called `embedded`"))]
     #[schemars(length(min = 1, max = 253))]
     pub class_name: String,
 
@@ -109,6 +114,11 @@ pub struct StoreStatus {
     /// Whether the Store has its id, so that apps can use it.
     #[serde(default)]
     pub bound: bool,
+
+    /// Kind of its class's backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub backend: Option<String>,
 
     /// Apps that use it now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,9 +1,9 @@
 //! Carries plans to the streams: first who may do what, then what is to be done.
 //!
 //! A runtime that gets an assignment fetches its code and opens its stores at once; builder and store must know by
-//! then that it may.
+//! then that it may, and the runtime where the stores are.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use shoal_plan::PodInstruction;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::classes::ClassBook;
 use crate::streams::grants::GrantBook;
 use crate::streams::hub::Hub;
 use crate::world::World;
@@ -21,6 +22,8 @@ pub const WAITING: usize = 256;
 const COALESCE: Duration = Duration::from_millis(50);
 /// Runtimes wait no longer than this for builder and store to be told.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// And no longer than this for the credentials of their StoreClasses to be read.
+const SECRETS_WITHIN: Duration = Duration::from_secs(1);
 
 /// What the planner has for the streams.
 #[derive(Debug)]
@@ -42,6 +45,7 @@ pub async fn run(
     world: Arc<World>,
     hub: Arc<Hub>,
     grants: Arc<GrantBook>,
+    classes: Arc<ClassBook>,
 ) {
     let mut last = Instant::now();
     while let Some(first) = incoming.recv().await {
@@ -51,7 +55,7 @@ pub async fn run(
         while let Ok(more) = incoming.try_recv() {
             batch.add(more);
         }
-        batch.carry(&world, &hub, &grants).await;
+        batch.carry(&world, &hub, &grants, &classes).await;
         if batch.changed_grants {
             last = Instant::now();
         }
@@ -80,7 +84,7 @@ impl Batch {
         }
     }
 
-    async fn carry(&mut self, world: &World, hub: &Hub, book: &GrantBook) {
+    async fn carry(&mut self, world: &World, hub: &Hub, book: &GrantBook, classes: &ClassBook) {
         let waiting = if self.settled {
             hub.waiting()
         } else {
@@ -99,11 +103,30 @@ impl Batch {
         if self.changed_grants {
             book.sent(PATIENCE).await;
         }
+        let needed = self.classes_needed(world, classes).await;
+        hub.tell_classes_before(&needed, classes);
         hub.instruct(std::mem::take(&mut self.instructions));
         for pod in waiting {
             let all = world.with(|index| index.node_assignments(&pod));
             hub.tell_all(&pod, &all);
         }
+        hub.tell_classes_after(&needed, classes);
         hub.tell_drained();
+    }
+
+    /// Classes that the pods need, once they are known.
+    async fn classes_needed(
+        &self,
+        world: &World,
+        classes: &ClassBook,
+    ) -> BTreeMap<Arc<str>, BTreeSet<String>> {
+        let pods = self.pods.iter();
+        let needed: BTreeMap<_, _> = world.with(|index| {
+            pods.map(|pod| (pod.clone(), index.pod_classes(pod)))
+                .collect()
+        });
+        let all = needed.values().flatten().cloned().collect();
+        classes.wait_for(&all, SECRETS_WITHIN).await;
+        needed
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 
 use crate::builder_client::Builder;
+use crate::classes::ClassBook;
 use crate::dispatch::Dispatch;
 use crate::events::{Events, Notice};
 use crate::health::Health;
@@ -37,6 +38,8 @@ pub struct Planner {
     pub hub: Arc<Hub>,
     /// Who may do what.
     pub grants: Arc<GrantBook>,
+    /// What runtimes are told of StoreClasses.
+    pub classes: Arc<ClassBook>,
     /// What is written.
     pub writer: Arc<Writer<ApiServer>>,
     /// Who answers questions.
@@ -187,6 +190,9 @@ impl Planner {
                 grants_changed: granted,
                 recheck_at,
             } = plan;
+            if key.is_cluster_wide() {
+                self.classes.look();
+            }
             instructions.extend(told);
             grants_changed.extend(granted);
             term.timers.set(key, recheck_at);

@@ -16,12 +16,14 @@ use crate::args::Args;
 use crate::builder_client::Builder;
 use crate::ca::{self, Authority};
 use crate::certificates::CertificatesService;
+use crate::classes::{ClassBook, Keeper};
 use crate::daemonset::{self, RuntimeSettings};
 use crate::dispatch;
 use crate::events::{self, Events};
 use crate::health::{self, Health};
 use crate::lease::Elector;
 use crate::metrics::Metrics;
+use crate::notices::Notices;
 use crate::planner::Planner;
 use crate::pods::Prover;
 use crate::ports::Ports;
@@ -65,12 +67,20 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let lease = tokio::spawn(elector.run(lease_stopping, beat(&health, "lease", 20)));
 
     let hub = Hub::new(world.clone(), metrics.clone());
-    let grants = Arc::new(GrantBook::default());
+    let (grants, classes) = (
+        Arc::new(GrantBook::default()),
+        Arc::new(ClassBook::default()),
+    );
+    let (events, told) = Events::new();
     let listener = server::Listener::bind(args.grpc_address)?;
     let incoming = listener.incoming(&authority.identity, ClientAuth::Optional)?;
     let prover = Prover::new(client.clone(), args.namespace.clone());
     let certificates = CertificatesServer::new(CertificatesService::new(authority.clone(), prover));
-    let control = ControlServer::new(ControlService::new(hub.clone(), world.clone()));
+    let control = ControlServer::new(ControlService::new(
+        hub.clone(),
+        world.clone(),
+        Notices::new(world.clone(), events.clone(), leadership.clone()),
+    ));
     let grpc = server::builder()
         .add_service(certificates.max_decoding_message_size(SIGN_BYTES))
         .add_service(control.max_decoding_message_size(REPORT_BYTES))
@@ -88,12 +98,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         world.clone(),
         move |keys| keys_to.set_code_keys(keys),
     )?;
-    let (events, notices) = Events::new();
     let (dispatch, dispatched) = mpsc::channel(dispatch::WAITING);
     let planner = Planner {
         world: world.clone(),
         hub: hub.clone(),
         grants: grants.clone(),
+        classes: classes.clone(),
         writer: writer.clone(),
         builder: builder.clone(),
         events,
@@ -109,17 +119,23 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (c, n) = (client.clone(), args.namespace.clone());
     let (w, h) = (world.clone(), health.clone());
     background.spawn(async move { watches::all(c, &n, w, h).await });
-    background.spawn(events::publish(
-        client.clone(),
-        args.pod_name.clone(),
-        notices,
-    ));
+    background.spawn(events::publish(client.clone(), args.pod_name.clone(), told));
     background.spawn(dispatch::run(
         dispatched,
         world.clone(),
         hub.clone(),
         grants.clone(),
+        classes.clone(),
     ));
+    let keeper = Keeper {
+        client: client.clone(),
+        namespace: args.namespace.clone(),
+        world: world.clone(),
+        hub: hub.clone(),
+        leadership: leadership.clone(),
+        book: classes,
+    };
+    background.spawn(keeper.run(beat(&health, "classes", 120)));
     let (one, beat_one) = (writer.clone(), beat(&health, "writer", 120));
     background.spawn(async move { one.run(beat_one).await });
     let (one, beat_one) = (hub.clone(), beat(&health, "streams", 15));

@@ -77,6 +77,28 @@ impl fmt::Debug for v1::Value {
     }
 }
 
+impl fmt::Debug for v1::PostgresBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresBackend")
+            .field("url_bytes", &self.url.len())
+            .field("ca_pem_bytes", &self.ca_pem.len())
+            .field("max_connections", &self.max_connections)
+            .field("prefix", &self.prefix)
+            .finish()
+    }
+}
+
+impl fmt::Debug for v1::RedisBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBackend")
+            .field("url_bytes", &self.url.len())
+            .field("ca_pem_bytes", &self.ca_pem.len())
+            .field("max_connections", &self.max_connections)
+            .field("prefix", &self.prefix)
+            .finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +166,22 @@ mod tests {
                 v1::Value {
                     found: true,
                     data: secret.into()
+                }
+            ),
+            format!(
+                "{:?}",
+                v1::PostgresBackend {
+                    url: secret.into(),
+                    ca_pem: secret.into(),
+                    ..Default::default()
+                }
+            ),
+            format!(
+                "{:?}",
+                v1::RedisBackend {
+                    url: secret.into(),
+                    ca_pem: secret.into(),
+                    ..Default::default()
                 }
             ),
         ];

@@ -34,6 +34,7 @@ pub fn install(kubectl: &Kubectl, image: &str) -> Result<()> {
         let kinds = [
             "crd/apps.shoal.dev",
             "crd/stores.shoal.dev",
+            "crd/storeclasses.shoal.dev",
             "crd/runtimepools.shoal.dev",
         ];
         let mut wait = vec!["wait", "--for=condition=Established", "--timeout=30s"];

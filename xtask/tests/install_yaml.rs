@@ -166,22 +166,6 @@ fn app_ports_are_open_to_everyone_and_nothing_else_of_a_runtime_is() {
 }
 
 #[test]
-fn runtimes_reach_the_other_parts_and_dns_and_nothing_else() {
-    let policy = named("NetworkPolicy", "shoal-runtime");
-    assert!(strings(&policy["spec"]["policyTypes"]).contains(&"Egress".to_owned()));
-    for rule in list(&policy["spec"]["egress"]) {
-        let ports: Vec<i64> = list(&rule["ports"])
-            .iter()
-            .map(|port| port["port"].as_i64().unwrap())
-            .collect();
-        match rule["to"].is_null() {
-            true => assert_eq!(ports, [53, 53]),
-            false => assert_eq!(ports, [9443]),
-        }
-    }
-}
-
-#[test]
 fn operator_builder_and_store_take_connections_of_parts_only() {
     for name in ["shoal-operator", "shoal-builder", "shoal-store"] {
         let policy = named("NetworkPolicy", name);
@@ -203,17 +187,27 @@ fn operator_builder_and_store_take_connections_of_parts_only() {
 }
 
 #[test]
-fn the_builder_does_not_reach_a_metadata_service() {
-    let policy = named("NetworkPolicy", "shoal-builder");
-    let blocks: Vec<Value> = list(&policy["spec"]["egress"])
-        .iter()
-        .flat_map(|rule| list(&rule["to"]))
-        .collect();
-    let open = blocks
-        .iter()
-        .find(|peer| peer["ipBlock"]["cidr"] == "0.0.0.0/0")
-        .unwrap();
-    assert!(strings(&open["ipBlock"]["except"]).contains(&"169.254.0.0/16".to_owned()));
+fn builder_and_runtimes_do_not_reach_a_metadata_service() {
+    for name in ["shoal-builder", "shoal-runtime"] {
+        let policy = named("NetworkPolicy", name);
+        assert!(strings(&policy["spec"]["policyTypes"]).contains(&"Egress".to_owned()));
+        let rules = list(&policy["spec"]["egress"]);
+        let anywhere = rules.iter().filter(|rule| rule["to"].is_null());
+        for rule in anywhere {
+            for port in list(&rule["ports"]) {
+                assert_eq!(port["port"], 53, "{name}: DNS alone is anywhere");
+            }
+        }
+        let blocks: Vec<Value> = rules.iter().flat_map(|rule| list(&rule["to"])).collect();
+        for (cidr, service) in [("0.0.0.0/0", "169.254.0.0/16"), ("::/0", "fd00:ec2::/32")] {
+            let open = blocks
+                .iter()
+                .find(|peer| peer["ipBlock"]["cidr"] == cidr)
+                .unwrap();
+            let except = strings(&open["ipBlock"]["except"]);
+            assert!(except.contains(&service.to_owned()), "{name}");
+        }
+    }
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub struct StoreBinding {
     pub store_id: String,
     /// Name of its class.
     pub class: String,
+    /// On how many nodes apps use the Store, where its class limits operations; else 0.
+    pub nodes: u32,
 }
 
 /// Bounds on an app. Sizes in bytes, times in milliseconds; none is 0.

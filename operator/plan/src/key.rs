@@ -26,6 +26,16 @@ impl ObjectKey {
         }
     }
 
+    /// The key of an object that is in no namespace.
+    pub fn cluster_wide(name: &str) -> Self {
+        Self::new("", name)
+    }
+
+    /// Whether it is the key of an object that is in no namespace. Of what is planned, StoreClasses are.
+    pub fn is_cluster_wide(&self) -> bool {
+        self.namespace.is_empty()
+    }
+
     /// The key of an object; parts that it lacks are empty.
     pub fn of(metadata: &ObjectMeta) -> Self {
         Self::new(

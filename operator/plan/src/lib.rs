@@ -11,7 +11,7 @@
 //!      ask ────────▶ builder (the caller asks each question once at a time and brings the answer back)
 //!      writes ─────▶ write queue (a later Plan of the same App replaces an earlier one)
 //!      instructions▶ streams of the runtimes named, and [`Index::node_assignments`] for one that (re)connects
-//!      grants ─────▶ [`Index::pod_grants`] of the pods named, to store and builder
+//!      grants ─────▶ [`Index::pod_grants`] of the pods named, to store and builder, and [`Index::pod_classes`] to them
 //!      recheck_at ─▶ plan this App again then, also if nothing happens
 //! ```
 //!
@@ -24,11 +24,14 @@
 //! 4. Feed what the API server answered to a write back through `apply_*` (an older version of an object
 //!    never replaces a newer one), so that the next plan does not repeat it.
 //!
+//! StoreClasses are planned as Apps are, by keys without a namespace.
+//!
 //! A plan of an App for which nothing is to change has no writes, also right after a restart.
 
 mod assignment;
 mod bounds;
 mod builder;
+mod class;
 mod endpoint;
 mod event;
 mod hash;
@@ -51,7 +54,9 @@ mod write;
 pub use assignment::{Assignment, Component, Limits, Role, StoreBinding};
 pub use builder::{ComponentDescription, Description, Question, Refusal};
 pub use event::{AppEvent, EventType};
-pub use index::{AppReport, Built, Hello, Index, ReportState, RuntimePod, Watched};
+pub use index::{
+    AppReport, Built, ClassHealth, CredentialFault, Hello, Index, ReportState, RuntimePod, Watched,
+};
 pub use key::{AppKey, AppRef, ObjectKey};
 pub use output::{Instruction, NodeAssignments, Plan, PodGrants, PodInstruction};
 pub use plan::plan;

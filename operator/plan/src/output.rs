@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{AppEvent, AppKey, AppRef, Assignment, Question, Write};
 
-/// What is to be done for one App.
+/// What is to be done for one App, or one StoreClass.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Questions to the builder that are open.
@@ -65,11 +65,11 @@ pub struct NodeAssignments {
 /// What one runtime pod may open and fetch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodGrants {
-    /// Store ids.
+    /// Ids of Stores whose data is in the store pod.
     pub store_ids: BTreeSet<String>,
     /// Component digests.
     pub digests: BTreeSet<String>,
 }
 
-/// App whose plans a change touches.
+/// Apps and StoreClasses whose plans a change touches.
 pub(crate) type Dirty = BTreeSet<AppKey>;

@@ -1,9 +1,11 @@
-//! The planner: what is to be done for one App.
+//! The planner: what is to be done for one App, or one StoreClass.
 
 mod gone;
 mod nodes;
 mod service;
 mod tell;
+
+use nodes::Placed;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +16,7 @@ use jiff::Timestamp;
 use shoal_crds::App;
 
 use crate::{
-    AppKey, Index,
+    AppKey, Index, class,
     endpoint::decide,
     image::{self, Images},
     index::{AppEntry, Memory, Refusable},
@@ -25,10 +27,14 @@ use crate::{
     store::{self, Binding, BoundStore},
 };
 
-/// Plans one App: resolve, build, bind, place, assign, program, tell. Decisions that must be remembered (its port,
+/// Plans one App, or the StoreClass that a key without a namespace names. Of an App: resolve, build, bind, place, assign, program, tell. Decisions that must be remembered (its port,
 /// its nodes, timers) are, in the index.
 pub fn plan(index: &mut Index, key: &AppKey, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
+    if key.is_cluster_wide() {
+        class::plan(index, &key.name, now, &mut plan);
+        return plan;
+    }
     if index.unreadable.contains(key) {
         return plan;
     }
@@ -76,7 +82,8 @@ impl Planner<'_> {
 
         let rejected = entry.rejections.get(Refusable::Store).cloned();
         let binding = images.wanted.as_deref().map(|c| {
-            store::bind(self.index, self.key, c, plan).unless(rejected.as_ref(), self.now, plan)
+            let binding = store::bind(self.index, self.key, &self.app.spec, c, plan);
+            binding.unless(rejected.as_ref(), self.now, plan)
         });
         let bound = binding
             .as_ref()
@@ -85,9 +92,10 @@ impl Planner<'_> {
             entry.rejections.forget(Refusable::Store);
         }
         let content = self.content_to_run(entry, &images, binding.as_ref());
-        let running = content
+        let mut running = content
             .as_deref()
-            .map(|content| self.stores_of(content, &images, binding.as_ref()));
+            .map(|content| self.stores_of(content, &images, binding.as_ref()))
+            .unwrap_or_default();
 
         let port = self.port(plan);
         let known_port = port.as_ref().ok().copied();
@@ -105,8 +113,12 @@ impl Planner<'_> {
         if let (Some(ours), Some(port), false) = (service.ours(), known_port, waits) {
             slice_fault = self.program(ours, port, &decisions, &mut entry.rejections, plan);
         }
-        let assignment =
-            self.assignment(content.as_deref(), &running.unwrap_or_default(), known_port);
+        let used = binding.as_ref().filter(|binding| binding.verdict.is_some());
+        if let Some(used) = used {
+            self.index.use_stores(self.key, Some(used.keys(self.key)));
+        }
+        self.share_out(&mut running, &placed);
+        let assignment = self.assignment(content.as_deref(), &running, known_port);
         self.tell(
             assignment.as_ref(),
             content.as_deref(),
@@ -115,8 +127,7 @@ impl Planner<'_> {
             plan,
         );
 
-        let used = binding.as_ref().filter(|binding| binding.verdict.is_some());
-        store::report(self.index, self.key, used, self.now, plan);
+        store::report(self.index, self.key, used.is_some(), self.now, plan);
         let wanted = images.wanted.as_deref();
         let is_wanted = wanted.is_some() && wanted == content.as_deref();
         let facts = Facts {
@@ -159,7 +170,28 @@ impl Planner<'_> {
     ) -> BTreeMap<String, BoundStore> {
         match binding {
             Some(binding) if images.wanted.as_deref() == Some(content) => binding.stores.clone(),
-            _ => store::bind(self.index, self.key, content, &mut Plan::default()).stores,
+            _ => {
+                let unwritten = &mut Plan::default();
+                let spec = &self.app.spec;
+                store::bind(self.index, self.key, spec, content, unwritten).stores
+            }
+        }
+    }
+
+    /// Says of Stores whose class limits operations on how many nodes they are used: those of this App and of all that
+    /// share them.
+    fn share_out(&self, stores: &mut BTreeMap<String, BoundStore>, placed: &Placed) {
+        let limited = stores
+            .values_mut()
+            .filter(|store| self.index.classes.limits_operations(&store.class_name));
+        for store in limited {
+            let mut nodes: BTreeSet<&String> = placed.pods.keys().collect();
+            for app in self.index.sharing.using(&self.key.sibling(&store.name)) {
+                if app != self.key {
+                    nodes.extend(self.index.placements.of(app).into_iter().flatten());
+                }
+            }
+            store.nodes = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
         }
     }
 
@@ -185,6 +217,9 @@ impl Planner<'_> {
         self.index
             .placements
             .set_hungry(self.key, placed.len() < wanted);
+        if self.index.placements.of(self.key) != Some(&placed) {
+            self.index.touch_sharers_of(self.key);
+        }
         self.index.placements.set(self.key, placed);
     }
 }

@@ -46,7 +46,7 @@ pub(crate) struct ContentComponent {
     pub(crate) routes: Vec<String>,
     /// Environment of the image.
     pub(crate) env: BTreeMap<String, String>,
-    /// Labels of key-value stores.
+    /// Labels of key-value stores, of the image and of `spec.stores`.
     pub(crate) labels: Vec<String>,
 }
 
@@ -142,6 +142,7 @@ pub(crate) fn compose(
             "the image holds no component".to_owned(),
         ));
     }
+    let components = with_labels_of(spec, components);
     bounds::check(&components)?;
     for component in &components {
         bounds::check_env(&component.name, &env_of(component, spec))?;
@@ -188,6 +189,18 @@ fn from_component(
         routes: component.routes.clone(),
         ..from_image("", only)
     })
+}
+
+/// Labels that the App names are open to all of its components, beside those that each image declares.
+fn with_labels_of(spec: &AppSpec, mut components: Vec<ContentComponent>) -> Vec<ContentComponent> {
+    for component in &mut components {
+        for named in spec.stores.iter().flatten() {
+            if !component.labels.contains(&named.label) {
+                component.labels.push(named.label.clone());
+            }
+        }
+    }
+    components
 }
 
 fn env_map(vars: &[EnvVar]) -> BTreeMap<String, String> {
@@ -249,6 +262,7 @@ fn bind_component(
             interface: Interface::KeyValue.as_str().to_owned(),
             store_id: store.id.clone(),
             class: store.class_name.clone(),
+            nodes: store.nodes,
         })
     };
     Some(Component {

@@ -1,7 +1,7 @@
 //! What is to be written to the API server.
 
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
-use shoal_crds::{AppStatus, Store, StoreStatus};
+use shoal_crds::{AppStatus, Store, StoreClassStatus, StoreStatus};
 
 use crate::ObjectKey;
 
@@ -46,6 +46,25 @@ pub enum WriteAction {
         uid: String,
         /// The whole status.
         status: StoreStatus,
+    },
+    /// Server-side apply of the finalizer [`shoal_crds::CLASS_FINALIZER`]; with `holds: false` of none, which takes
+    /// ours away and nobody else's.
+    HoldClass {
+        /// Name of the StoreClass.
+        name: String,
+        /// Its uid.
+        uid: String,
+        /// Whether it is to have the finalizer.
+        holds: bool,
+    },
+    /// Server-side apply of the whole status to the status subresource, forced.
+    PatchClassStatus {
+        /// Name of the StoreClass.
+        name: String,
+        /// Its uid.
+        uid: String,
+        /// The whole status.
+        status: StoreClassStatus,
     },
     /// POST with our field manager.
     CreateService(Box<Service>),
@@ -97,6 +116,7 @@ impl WriteAction {
             Self::CreateStore(_) | Self::SetStoreId { .. } | Self::PatchStoreStatus { .. } => {
                 "Store"
             }
+            Self::HoldClass { .. } | Self::PatchClassStatus { .. } => "StoreClass",
             Self::CreateService(_) | Self::PatchService { .. } => "Service",
             Self::CreateSlice(_) | Self::UpdateSlice(_) | Self::DeleteSlice { .. } => {
                 "EndpointSlice"

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use shoal_protocol::v1::control_server::Control;
 use shoal_protocol::v1::from_runtime::Message;
 use shoal_protocol::v1::{FromRuntime, ToRuntime};
@@ -14,6 +15,7 @@ use tracing::{debug, info};
 
 use super::convert;
 use super::hub::Hub;
+use crate::notices::Notices;
 use crate::world::World;
 
 /// A runtime says Hello by then.
@@ -29,12 +31,17 @@ const MESSAGES_A_SECOND: u32 = 200;
 pub struct ControlService {
     hub: Arc<Hub>,
     world: Arc<World>,
+    notices: Notices,
 }
 
 impl ControlService {
-    /// Streams end in `hub`, reports in `world`.
-    pub fn new(hub: Arc<Hub>, world: Arc<World>) -> Self {
-        Self { hub, world }
+    /// Streams end in `hub`, reports in `world`, and what people are to know in `notices`.
+    pub fn new(hub: Arc<Hub>, world: Arc<World>, notices: Notices) -> Self {
+        Self {
+            hub,
+            world,
+            notices,
+        }
     }
 }
 
@@ -51,6 +58,7 @@ impl Control for ControlService {
         let reader = Reader {
             hub: self.hub.clone(),
             world: self.world.clone(),
+            notices: self.notices.clone(),
             pod: identity.pod_uid().into(),
             node: identity.node().to_owned(),
             outgoing,
@@ -64,6 +72,7 @@ impl Control for ControlService {
 struct Reader {
     hub: Arc<Hub>,
     world: Arc<World>,
+    notices: Notices,
     pod: Arc<str>,
     node: String,
     outgoing: mpsc::Sender<Result<ToRuntime, Status>>,
@@ -101,6 +110,7 @@ impl Reader {
         Ok(Conversation {
             hub: self.hub.clone(),
             world: self.world.clone(),
+            notices: self.notices.clone(),
             pod: self.pod.clone(),
             serial,
             // Only the hub holds the way out from here on: when it gives the stream up, the stream ends.
@@ -113,6 +123,7 @@ impl Reader {
 struct Conversation {
     hub: Arc<Hub>,
     world: Arc<World>,
+    notices: Notices,
     pod: Arc<str>,
     serial: u64,
     outgoing: mpsc::WeakSender<Result<ToRuntime, Status>>,
@@ -180,7 +191,17 @@ impl Conversation {
                 hub.hear(pod, *serial, |session| session.draining = true);
                 world.change(|index| index.runtime_draining(pod));
             }
-            Message::StoreHealth(_) | Message::Notice(_) => hub.hear(pod, *serial, |_| {}),
+            Message::StoreHealth(health) => {
+                let health = convert::store_health(health).map_err(malformed)?;
+                let now = Timestamp::now();
+                world.change(|index| index.store_health(pod, health, now));
+                hub.hear(pod, *serial, |_| {});
+            }
+            Message::Notice(notice) => {
+                let (app, reason, message) = convert::notice(notice).map_err(malformed)?;
+                self.notices.take(pod, &app, &reason, message);
+                hub.hear(pod, *serial, |_| {});
+            }
         }
         Ok(())
     }

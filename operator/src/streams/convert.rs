@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use shoal_plan::{
-    AppRef, AppReport, Assignment, Component, Limits, ReportState, Role, StoreBinding,
+    AppRef, AppReport, Assignment, ClassHealth, Component, Limits, ReportState, Role, StoreBinding,
 };
 use shoal_protocol::v1;
 
@@ -12,6 +12,8 @@ const APPS: usize = shoal_plan::PORTS;
 /// Longest name, hash or reason.
 const WORD_BYTES: usize = 256;
 const MESSAGE_BYTES: usize = 2048;
+/// Most classes that one runtime may use.
+const CLASSES: usize = 1000;
 
 /// What is wrong with a message of a runtime.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +87,29 @@ fn app_report(report: v1::AppReport) -> Result<AppReport, Malformed> {
     })
 }
 
+/// What a runtime says of its classes.
+pub fn store_health(health: v1::StoreHealth) -> Result<Vec<ClassHealth>, Malformed> {
+    if health.classes.len() > CLASSES {
+        return Err(Malformed::TooLong("a StoreHealth", CLASSES));
+    }
+    let one = |one: v1::ClassHealth| {
+        Ok(ClassHealth {
+            class: word(one.class, "class")?,
+            reachable: one.reachable,
+            reason: word(one.reason, "reason")?,
+            message: shorten(one.message),
+        })
+    };
+    health.classes.into_iter().map(one).collect()
+}
+
+/// App, reason and message of a notice.
+pub fn notice(notice: v1::Notice) -> Result<(AppRef, String, String), Malformed> {
+    let app = app_ref(notice.app.ok_or(Malformed::Missing("app"))?)?;
+    let reason = word(notice.reason, "reason")?;
+    Ok((app, reason, shorten(notice.message)))
+}
+
 /// A message is for people: its end may go.
 fn shorten(mut message: String) -> String {
     if message.len() > MESSAGE_BYTES {
@@ -139,7 +164,7 @@ fn wire_store(store: &StoreBinding) -> v1::StoreBinding {
         interface: store.interface.clone(),
         store_id: store.store_id.clone(),
         class: store.class.clone(),
-        nodes: 1,
+        nodes: store.nodes,
     }
 }
 

@@ -1,6 +1,6 @@
 //! All runtimes that are connected, and what becomes of those that are not any more.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,11 @@ use shoal_protocol::v1::{self, to_runtime::Message};
 use tracing::{info, warn};
 
 use super::absence::Absence;
+use super::classes::Classes;
 use super::probe;
 use super::session::{Outgoing, Session};
 use super::silence::{Verdict, is_frozen};
+use crate::classes::ClassBook;
 use crate::metrics::Metrics;
 use crate::world::World;
 
@@ -307,6 +309,54 @@ impl Hub {
                 continue;
             };
             if let Some(message) = session.changes(&instructions, keys.clone()) {
+                session.send(epoch, message);
+            }
+        }
+    }
+
+    /// Tells runtimes of the classes that they are about to need, before the assignments that need them.
+    pub fn tell_classes_before(
+        &self,
+        wanted: &BTreeMap<Arc<str>, BTreeSet<String>>,
+        book: &ClassBook,
+    ) {
+        self.tell_classes(wanted, |classes, wanted| classes.before(wanted, book));
+    }
+
+    /// Tells runtimes of the classes that they need and of no others, after their assignments.
+    pub fn tell_classes_after(
+        &self,
+        wanted: &BTreeMap<Arc<str>, BTreeSet<String>>,
+        book: &ClassBook,
+    ) {
+        self.tell_classes(wanted, |classes, wanted| classes.after(wanted, book));
+    }
+
+    fn tell_classes(
+        &self,
+        wanted: &BTreeMap<Arc<str>, BTreeSet<String>>,
+        message: impl Fn(&mut Classes, &BTreeSet<String>) -> Option<Message>,
+    ) {
+        let mut state = self.state.lock();
+        let Some(epoch) = state.epoch else { return };
+        for (pod, wanted) in wanted {
+            let session = state.sessions.get_mut(pod);
+            let Some(session) = session.filter(|one| one.wants_all() || one.follows()) else {
+                continue;
+            };
+            if let Some(message) = message(&mut session.classes, wanted) {
+                session.send(epoch, message);
+            }
+        }
+    }
+
+    /// StoreClasses or their credentials changed: whoever knows of them is told.
+    pub fn refresh_classes(&self, book: &ClassBook) {
+        let mut state = self.state.lock();
+        let Some(epoch) = state.epoch else { return };
+        let sessions = state.sessions.values_mut();
+        for session in sessions.filter(|session| session.follows()) {
+            if let Some(message) = session.classes.again(book) {
                 session.send(epoch, message);
             }
         }

@@ -1,8 +1,9 @@
 //! What runtimes, builder and store hear from the operator without asking.
 
 mod absence;
+mod classes;
 pub mod control;
-pub mod convert;
+mod convert;
 pub mod grants;
 pub mod hub;
 mod probe;

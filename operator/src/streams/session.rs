@@ -10,6 +10,7 @@ use shoal_protocol::v1::{self, to_runtime::Message};
 use tokio::sync::mpsc;
 use tonic::Status;
 
+use super::classes::Classes;
 use super::convert::{wire_assignment, wire_ref};
 use super::silence::Signs;
 
@@ -28,6 +29,8 @@ pub(super) struct Session {
     pub(super) reported: bool,
     pub(super) draining: bool,
     pub(super) drained_told: bool,
+    /// What it was told of StoreClasses.
+    pub(super) classes: Classes,
     /// What it was told by this leader; `None`: not yet everything.
     told: Option<HashMap<AppRef, String>>,
 }
@@ -47,6 +50,7 @@ impl Session {
             reported: false,
             draining: false,
             drained_told: false,
+            classes: Classes::default(),
             told: None,
         }
     }
@@ -54,6 +58,7 @@ impl Session {
     /// Another leader, another epoch: everything is to be told again.
     pub(super) fn forget_told(&mut self) {
         self.told = None;
+        self.classes.forget();
         self.drained_told = false;
     }
 

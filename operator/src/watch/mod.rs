@@ -12,7 +12,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, PartialObjectMeta};
 use kube::runtime::watcher::Config;
-use shoal_crds::{App, RuntimePool, Store};
+use shoal_crds::{App, RuntimePool, Store, StoreClass};
 use shoal_plan::{Index, ObjectKey, Watched};
 
 use crate::health::Health;
@@ -22,7 +22,7 @@ use observe::Observe;
 
 /// Label that runtime pods carry.
 const RUNTIME_PODS: &str = "app.kubernetes.io/name=shoal-runtime";
-const WATCHES: usize = 8;
+const WATCHES: usize = 9;
 
 /// Everything that is watched, for as long as the future is polled.
 ///
@@ -41,6 +41,7 @@ pub async fn all(client: kube::Client, namespace: &str, world: Arc<World>, healt
     tokio::join!(
         follow_guarded::<App>(Api::all(client.clone()), Config::default(), sources.sink()),
         follow_guarded::<Store>(Api::all(client.clone()), Config::default(), sources.sink()),
+        follow_guarded::<StoreClass>(Api::all(client.clone()), Config::default(), sources.sink()),
         follow_guarded::<RuntimePool>(Api::all(client.clone()), Config::default(), sources.sink()),
         follow(
             Api::<Service>::all(client.clone()),

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use shoal_crds::{App, RuntimePool, Store};
+use shoal_crds::{App, RuntimePool, Store, StoreClass};
 use shoal_plan::ObjectKey;
 
 use crate::world::{PodFacts, World};
@@ -32,7 +32,14 @@ macro_rules! unobserved {
     )+ };
 }
 
-unobserved!(Store, RuntimePool, Service, EndpointSlice, Namespace);
+unobserved!(
+    Store,
+    StoreClass,
+    RuntimePool,
+    Service,
+    EndpointSlice,
+    Namespace
+);
 
 impl Observe for App {
     fn observe(&self, world: &World) {

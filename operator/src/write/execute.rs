@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Endpoints, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::json;
-use shoal_crds::{App, FIELD_MANAGER, Store};
+use shoal_crds::{App, CLASS_FINALIZER, FIELD_MANAGER, Store, StoreClass};
 use shoal_plan::{ObjectKey, WriteAction};
 
 /// A request that has no answer by then is given up. Shorter than the lease by what a renewal takes.
@@ -21,6 +21,8 @@ pub enum Answer {
     App(Box<App>),
     /// The Store as it is now.
     Store(Box<Store>),
+    /// The StoreClass as it is now.
+    Class(Box<StoreClass>),
     /// The Service as it is now.
     Service(Box<Service>),
     /// The slice as it is now.
@@ -64,6 +66,8 @@ pub fn op(action: &WriteAction) -> &'static str {
         WriteAction::DeleteSlice { .. } | WriteAction::DeleteEndpoints { .. } => "delete",
         WriteAction::SetStoreId { .. }
         | WriteAction::PatchStoreStatus { .. }
+        | WriteAction::HoldClass { .. }
+        | WriteAction::PatchClassStatus { .. }
         | WriteAction::PatchService { .. }
         | WriteAction::PatchAppStatus { .. } => "patch",
     }
@@ -127,6 +131,21 @@ impl ApiServer {
                     .apply_status::<Store>(key, uid, "Store", status)
                     .await?;
                 Ok(Answer::Store(Box::new(store)))
+            }
+            WriteAction::HoldClass { name, uid, holds } => {
+                let held: &[&str] = if *holds { &[CLASS_FINALIZER] } else { &[] };
+                let object = class(json!({"name": name, "uid": uid, "finalizers": held}));
+                let api: Api<StoreClass> = Api::all(self.0.clone());
+                let class = api.patch(name, &applied(), &Patch::Apply(&object)).await?;
+                Ok(Answer::Class(Box::new(class)))
+            }
+            WriteAction::PatchClassStatus { name, uid, status } => {
+                let mut object = class(json!({"name": name, "uid": uid}));
+                object["status"] = json!(status);
+                let api: Api<StoreClass> = Api::all(self.0.clone());
+                let patch = Patch::Apply(&object);
+                let class = api.patch_status(name, &applied(), &patch).await?;
+                Ok(Answer::Class(Box::new(class)))
             }
             WriteAction::PatchAppStatus { key, uid, status } => {
                 let app = self.apply_status::<App>(key, uid, "App", status).await?;
@@ -194,9 +213,8 @@ impl ApiServer {
             "metadata": {"name": &*key.name, "namespace": &*key.namespace, "uid": uid},
             "status": status,
         });
-        let parameters = PatchParams::apply(FIELD_MANAGER).force();
         self.api::<K>(key)
-            .patch_status(&key.name, &parameters, &Patch::Apply(&object))
+            .patch_status(&key.name, &applied(), &Patch::Apply(&object))
             .await
     }
 
@@ -245,6 +263,19 @@ impl ApiServer {
             _ => None,
         }
     }
+}
+
+fn applied() -> PatchParams {
+    PatchParams::apply(FIELD_MANAGER).force()
+}
+
+/// A StoreClass of which only this is said.
+fn class(metadata: serde_json::Value) -> serde_json::Value {
+    json!({
+        "apiVersion": format!("{}/{}", shoal_crds::GROUP, shoal_crds::VERSION),
+        "kind": "StoreClass",
+        "metadata": metadata,
+    })
 }
 
 async fn timely<T>(request: impl Future<Output = kube::Result<Option<T>>>) -> Option<T> {

@@ -283,6 +283,7 @@ impl<E: Executor> Writer<E> {
         self.world.change(|index| match answer {
             Answer::App(app) => index.apply(*app),
             Answer::Store(store) => index.apply(*store),
+            Answer::Class(class) => index.apply(*class),
             Answer::Service(service) => index.apply(*service),
             Answer::Slice(slice) => index.apply(*slice),
             Answer::SliceGone(key, uid) => {
@@ -336,6 +337,8 @@ impl<E: Executor> Writer<E> {
 fn tells(action: &WriteAction) -> bool {
     matches!(
         action,
-        WriteAction::PatchAppStatus { .. } | WriteAction::PatchStoreStatus { .. }
+        WriteAction::PatchAppStatus { .. }
+            | WriteAction::PatchStoreStatus { .. }
+            | WriteAction::PatchClassStatus { .. }
     )
 }

@@ -85,6 +85,7 @@ impl Index {
             }
         }
         entry.gone_since = None;
+        self.sharing.set_named(&key, Some(&app));
         entry.app = Some(Arc::new(app));
         self.place_as_sliced(&key);
         self.dirty.insert(key);
@@ -105,6 +106,7 @@ impl Index {
         if uid.is_some() && uid != known {
             return;
         }
+        self.sharing.set_named(key, None);
         if self.leading {
             entry.bury();
         } else if let Some(entry) = self.apps.remove(key) {

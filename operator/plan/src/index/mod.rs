@@ -5,6 +5,7 @@
 
 mod apps;
 mod builds;
+mod classes;
 mod fleet;
 mod memory;
 mod namespaces;
@@ -15,6 +16,7 @@ mod rejections;
 mod report;
 mod runtimes;
 mod services;
+mod sharing;
 mod slices;
 mod standing;
 mod stores;
@@ -22,7 +24,10 @@ mod unreadable;
 mod version;
 mod watched;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
@@ -35,6 +40,8 @@ use crate::{
 pub(crate) use apps::{AppEntry, holder};
 pub use builds::Built;
 pub(crate) use builds::{Again, Answer, Build, BuildKey, Builds, Refused};
+pub use classes::{ClassHealth, CredentialFault};
+pub(crate) use classes::{Classes, Health};
 pub(crate) use fleet::{Fleet, FleetNode};
 pub(crate) use memory::{Drain, Memory};
 pub(crate) use nodes::NodeFacts;
@@ -57,6 +64,8 @@ pub struct Index {
     pub(crate) services: services::Services,
     pub(crate) slices: Slices,
     pub(crate) stores: Stores,
+    pub(crate) sharing: sharing::Sharing,
+    pub(crate) classes: Classes,
     pub(crate) nodes: BTreeMap<String, NodeFacts>,
     pub(crate) namespaces: namespaces::Namespaces,
     pub(crate) runtimes: Runtimes,
@@ -79,6 +88,8 @@ impl Index {
             services: services::Services::default(),
             slices: Slices::default(),
             stores: Stores::default(),
+            sharing: sharing::Sharing::default(),
+            classes: Classes::default(),
             nodes: BTreeMap::new(),
             namespaces: namespaces::Namespaces::default(),
             runtimes: Runtimes::new(started),
@@ -116,6 +127,7 @@ impl Index {
         self.dirty.extend(self.runtimes.reported_apps());
         self.dirty.extend(self.slices.services());
         self.dirty.extend(self.stores.apps());
+        self.touch_classes();
     }
 
     /// This replica does not lead any more (or not yet): its decisions count no longer.
@@ -125,12 +137,12 @@ impl Index {
         self.ports = PortAllocator::default();
     }
 
-    /// Apps that were touched since the last call, ready to be planned.
+    /// Apps and StoreClasses that were touched since the last call, ready to be planned.
     pub fn take_dirty(&mut self) -> Vec<AppKey> {
         std::mem::take(&mut self.dirty).into_iter().collect()
     }
 
-    /// Marks an App to be planned again.
+    /// Marks an App or a StoreClass to be planned again.
     pub fn touch(&mut self, app: &AppKey) {
         self.dirty.insert(app.clone());
     }
@@ -180,28 +192,41 @@ impl Index {
         all
     }
 
-    /// What a pod may open and fetch.
+    /// What a pod may open in the store pod, and fetch.
     pub fn pod_grants(&self, pod: &str) -> PodGrants {
         let mut grants = PodGrants::default();
-        // What the pod itself says is no reason to give it anything.
-        let mut keys = self.placements.told(pod);
-        keys.extend(self.slices.services_naming(pod));
-        for key in keys {
-            if self.unreadable.contains(&key) {
-                grants.store_ids.extend(self.stores.ids_of(&key));
+        self.each_store_of(pod, |id, class| {
+            if self.classes.is_in_store_pod(class) {
+                grants.store_ids.insert(id.to_owned());
             }
-            let Some(entry) = self.apps.get(&key).filter(|entry| entry.app.is_some()) else {
-                continue;
-            };
-            match entry.memory.instructions.get(pod) {
-                Some(Instruction::Assign(assignment)) => grants.add(assignment),
-                // It goes on running with what it had, which is at most this.
-                Some(Instruction::Keep) => grants.store_ids.extend(self.stores.ids_of(&key)),
-                None if !entry.memory.planned => grants.store_ids.extend(self.stores.ids_of(&key)),
-                Some(Instruction::Stop) | None => {}
+        });
+        for key in self.apps_told(pod) {
+            let entry = self.apps.get(&key).filter(|entry| entry.app.is_some());
+            if let Some(Instruction::Assign(assignment)) =
+                entry.and_then(|entry| entry.memory.instructions.get(pod))
+            {
+                let components = assignment.components.iter();
+                grants
+                    .digests
+                    .extend(components.map(|component| component.digest.clone()));
             }
         }
         grants
+    }
+
+    /// Apps that a pod is given something for. What the pod itself says is no reason to give it anything.
+    fn apps_told(&self, pod: &str) -> BTreeSet<AppKey> {
+        let mut keys = self.placements.told(pod);
+        keys.extend(self.slices.services_naming(pod));
+        keys
+    }
+
+    /// Whether a pod was told to run this very App.
+    pub fn has_been_told(&self, pod: &str, app: &AppRef) -> bool {
+        let key = app.key();
+        let entry = self.apps.get(&key).and_then(|entry| entry.app.as_deref());
+        entry.is_some_and(|found| found.metadata.uid.as_deref() == Some(&app.uid))
+            && self.apps_told(pod).contains(&key)
     }
 
     /// What every runtime pod may open and fetch, by pod uid.
@@ -224,6 +249,7 @@ impl Index {
             entry.former.clear();
         }
         self.placements = Placements::default();
+        self.sharing.forget_uses();
         for app in self.known_apps() {
             self.place_as_sliced(&app);
         }

@@ -61,7 +61,7 @@ impl Index {
     pub fn write_refused(&mut self, key: &AppKey, kind: &str, message: &str, now: Timestamp) {
         let what = match kind {
             "Service" => Refusable::Service,
-            "Store" => Refusable::Store,
+            "Store" | "StoreClass" => Refusable::Store,
             "EndpointSlice" => Refusable::Slice,
             _ => return,
         };

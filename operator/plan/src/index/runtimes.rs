@@ -187,6 +187,7 @@ impl Runtimes {
 impl Index {
     /// The runtime of a pod is connected. What it said before holds until its full report.
     pub fn runtime_hello(&mut self, pod: &str, hello: Hello) {
+        self.forget_store_health(pod);
         let session = self.runtimes.sessions.entry(pod.into()).or_default();
         session.connected = true;
         session.draining = false;
@@ -228,6 +229,7 @@ impl Index {
     pub fn runtime_lost(&mut self, pod: &str) {
         let uid: Arc<str> = pod.into();
         self.runtime_changed(pod);
+        self.forget_store_health(pod);
         self.runtimes.report_changes(&uid, true, Vec::new(), &[]);
         if !self.runtimes.pods.contains_key(&uid) {
             self.runtimes.sessions.remove(&uid);

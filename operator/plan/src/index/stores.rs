@@ -14,12 +14,13 @@ use crate::{AppKey, ObjectKey};
 /// Age of a Store: of two that claim the same, the lesser counts.
 pub(crate) type Age = (Timestamp, String, ObjectKey);
 
-/// Stores by name, by App and by id.
+/// Stores by name, by App, by id and by class.
 #[derive(Debug, Default)]
 pub(crate) struct Stores {
     by_key: HashMap<ObjectKey, Arc<Store>>,
     by_app: HashMap<AppKey, BTreeSet<ObjectKey>>,
     by_id: HashMap<String, BTreeSet<Age>>,
+    by_class: HashMap<String, usize>,
 }
 
 fn age(key: &ObjectKey, store: &Store) -> Age {
@@ -60,24 +61,20 @@ impl Stores {
         })
     }
 
-    /// Whether a Store of this name exists.
-    pub(crate) fn exists(&self, key: &ObjectKey) -> bool {
-        self.by_key.contains_key(key)
+    /// The Store of this name.
+    pub(crate) fn get(&self, key: &ObjectKey) -> Option<&Arc<Store>> {
+        self.by_key.get(key)
+    }
+
+    /// How many Stores are of a class.
+    pub(crate) fn count_of_class(&self, class: &str) -> usize {
+        self.by_class.get(class).copied().unwrap_or(0)
     }
 
     /// The older Store that has the id of this one.
     pub(crate) fn older_with_same_id(&self, key: &ObjectKey, store: &Store) -> Option<&ObjectKey> {
         let (_, _, oldest) = self.by_id.get(store.spec.id.as_deref()?)?.first()?;
         (oldest != key).then_some(oldest)
-    }
-
-    /// Ids of the Stores of an App that may be used.
-    pub(crate) fn ids_of(&self, app: &AppKey) -> Vec<String> {
-        let stores = self.of_app(app).into_iter();
-        let usable = stores.filter(|(key, store)| self.older_with_same_id(key, store).is_none());
-        usable
-            .filter_map(|(_, store)| store.spec.id.clone())
-            .collect()
     }
 
     /// Every App that has a Store.
@@ -96,6 +93,10 @@ impl Stores {
                 .or_default()
                 .insert(age(&key, &store));
         }
+        *self
+            .by_class
+            .entry(store.spec.class_name.clone())
+            .or_default() += 1;
         self.by_key.insert(key, store);
     }
 
@@ -104,6 +105,12 @@ impl Stores {
         let Some(store) = self.by_key.remove(key) else {
             return Vec::new();
         };
+        if let Some(count) = self.by_class.get_mut(&store.spec.class_name) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_class.remove(&store.spec.class_name);
+            }
+        }
         let app = key.sibling(&store.spec.app);
         if let Some(stores) = self.by_app.get_mut(&app) {
             stores.remove(key);
@@ -146,12 +153,15 @@ impl Index {
         {
             return;
         }
+        self.touch_class_of(&key);
         let mut touched = self.stores.remove(&key);
         let store = Arc::new(store);
         self.stores.insert(key.clone(), Arc::clone(&store));
         touched.extend(self.stores.sharing(&store));
         touched.push(key.sibling(&store.spec.app));
+        touched.extend(self.sharing.naming(&key).cloned());
         self.dirty.extend(touched);
+        self.touch_class_of(&key);
     }
 
     pub(super) fn delete_store(&mut self, key: &ObjectKey, uid: Option<&str>) {
@@ -163,8 +173,16 @@ impl Index {
         if uid.is_some() && uid != known {
             return;
         }
-        let touched = self.stores.remove(key);
+        self.touch_class_of(key);
+        let mut touched = self.stores.remove(key);
+        touched.extend(self.sharing.naming(key).cloned());
         self.dirty.extend(touched);
+    }
+
+    fn touch_class_of(&mut self, key: &ObjectKey) {
+        if let Some(store) = self.stores.get(key).cloned() {
+            self.touch_class(&store.spec.class_name);
+        }
     }
 
     pub(super) fn known_stores(&self) -> Vec<ObjectKey> {

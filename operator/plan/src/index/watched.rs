@@ -7,7 +7,7 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use shoal_crds::{App, RuntimePool, Store};
+use shoal_crds::{App, RuntimePool, Store, StoreClass};
 
 use super::Index;
 use crate::ObjectKey;
@@ -91,6 +91,7 @@ macro_rules! watched {
 
 watched! {
     App: apply_app, delete_app, known_apps, leave_app;
+    StoreClass: apply_store_class, delete_store_class, known_store_classes, leave_store_class;
     Store: apply_store, delete_store, known_stores;
     Service: apply_service, delete_service, known_services;
     EndpointSlice: apply_slice, delete_slice, known_slices;

@@ -1,6 +1,6 @@
 //! What an App leaves behind.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -9,8 +9,7 @@ use crate::{
     AppKey, AppRef, Index, Instruction, PodInstruction,
     index::{AppEntry, Memory},
     output::Plan,
-    slice,
-    store::{self, Binding},
+    slice, store,
 };
 
 /// How long garbage collection has to remove our slices after their App or Service. (With `--cascade=orphan` it never
@@ -56,11 +55,8 @@ pub(super) fn plan(
     index.placements.set_hungry(key, false);
     index.builds.forget(key, &std::mem::take(&mut entry.builds));
     if entry.app.is_none() {
-        let unused = Binding {
-            stores: BTreeMap::new(),
-            verdict: None,
-        };
-        store::report(index, key, Some(&unused), now, plan);
+        index.use_stores(key, None);
+        store::report(index, key, true, now, plan);
     }
     let collected = collect_slices(index, key, &mut entry, now, plan);
     if entry.app.is_some() || !collected {

@@ -9,7 +9,7 @@ use shoal_crds::ConditionStatus;
 
 use super::Planner;
 use crate::{
-    AppRef, Assignment, Instruction, Limits, PodGrants, PodInstruction, Role,
+    AppRef, Assignment, Instruction, Limits, PodInstruction, Role,
     endpoint::{Decision, PodRole},
     image::Images,
     index::{AppEntry, Memory},
@@ -17,17 +17,6 @@ use crate::{
     revision::Content,
     store::{Binding, BoundStore},
 };
-
-impl PodGrants {
-    /// What `assignment` needs.
-    pub(crate) fn add(&mut self, assignment: &Assignment) {
-        for component in &assignment.components {
-            self.digests.insert(component.digest.clone());
-            self.store_ids
-                .extend(component.stores.iter().map(|store| store.store_id.clone()));
-        }
-    }
-}
 
 impl Planner<'_> {
     /// What the spec asks for, once all of it is there; until then what ran before.

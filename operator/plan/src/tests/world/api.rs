@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{
-        core::v1::{Node, Service},
+        core::v1::{Namespace, Node, Service},
         discovery::v1::EndpointSlice,
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
 use serde_json::{Value, json};
-use shoal_crds::{App, Store};
+use shoal_crds::{App, CLASS_FINALIZER, Store, StoreClass};
 
 use super::NAMESPACE;
 use crate::{
@@ -25,6 +25,8 @@ pub(in crate::tests) struct Api {
     pub(in crate::tests) services: BTreeMap<ObjectKey, Service>,
     pub(in crate::tests) slices: BTreeMap<ObjectKey, EndpointSlice>,
     pub(in crate::tests) stores: BTreeMap<ObjectKey, Store>,
+    pub(in crate::tests) classes: BTreeMap<String, StoreClass>,
+    pub(in crate::tests) namespaces: BTreeMap<String, Namespace>,
     pub(in crate::tests) nodes: BTreeMap<String, Node>,
     /// Names and uids of Apps that cannot be read.
     pub(in crate::tests) unreadable: Vec<(ObjectKey, String)>,
@@ -81,6 +83,8 @@ impl Api {
         index.reset(self.slices.values().cloned().collect::<Vec<_>>(), &[]);
         index.reset(self.services.values().cloned().collect::<Vec<_>>(), &[]);
         index.reset(self.stores.values().cloned().collect::<Vec<_>>(), &[]);
+        index.reset(self.classes.values().cloned().collect::<Vec<_>>(), &[]);
+        index.reset(self.namespaces.values().cloned().collect::<Vec<_>>(), &[]);
         index.reset(
             self.apps.values().cloned().collect::<Vec<_>>(),
             &self.unreadable,
@@ -204,6 +208,36 @@ impl Api {
         store
     }
 
+    /// Puts a StoreClass there, or changes one, as someone else does.
+    pub(in crate::tests) fn put_class(
+        &mut self,
+        mut class: StoreClass,
+        now: Timestamp,
+    ) -> StoreClass {
+        self.stamp(&mut class.metadata, now);
+        let name = class.metadata.name.clone().unwrap();
+        self.classes.insert(name, class.clone());
+        class
+    }
+
+    /// A class that is to be deleted is gone once nothing holds it.
+    fn hold_class(&mut self, name: &str, holds: bool, now: Timestamp, index: &mut Index) {
+        let mut class = self.classes[name].clone();
+        let finalizers = class.metadata.finalizers.get_or_insert_default();
+        finalizers.retain(|one| one != CLASS_FINALIZER);
+        if holds {
+            finalizers.push(CLASS_FINALIZER.to_owned());
+        }
+        let gone = finalizers.is_empty() && class.metadata.deletion_timestamp.is_some();
+        let class = self.put_class(class, now);
+        if gone {
+            self.classes.remove(name);
+            index.delete(&class);
+        } else {
+            index.apply(class);
+        }
+    }
+
     /// Endpoints of a Service, of the family IPv4.
     pub(in crate::tests) fn endpoints(&self, service: &ObjectKey) -> Vec<Shown> {
         let slices = self.slices.values().filter(|slice| {
@@ -265,6 +299,16 @@ impl Api {
                 assert_eq!(store.metadata.uid, Some(uid));
                 store.status = Some(status);
                 index.apply(self.put_store(store, now));
+            }
+            WriteAction::HoldClass { name, uid, holds } => {
+                assert_eq!(self.classes[&name].metadata.uid, Some(uid));
+                self.hold_class(&name, holds, now, index);
+            }
+            WriteAction::PatchClassStatus { name, uid, status } => {
+                let mut class = self.classes[&name].clone();
+                assert_eq!(class.metadata.uid, Some(uid));
+                class.status = Some(status);
+                index.apply(self.put_class(class, now));
             }
             WriteAction::CreateService(service) => {
                 assert!(

@@ -1,0 +1,159 @@
+//! Backends of a `StoreClass`.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where data is. Exactly one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("[has(self.embedded), has(self.memory), has(self.postgres), \
+        has(self.redis)].filter(given, given).size() == 1")
+        .message("exactly one of `embedded`, `memory`, `postgres` and `redis` is required"),
+    validation = Rule::new("has(self.embedded) == has(oldSelf.embedded) \
+        && has(self.memory) == has(oldSelf.memory) \
+        && has(self.postgres) == has(oldSelf.postgres) \
+        && has(self.redis) == has(oldSelf.redis)")
+        .message("the kind of the backend cannot change: Stores of this class have their data \
+                  there; make another StoreClass")
+)]
+pub struct Backend {
+    /// The store pod's volume. Durable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedded: Option<EmbeddedBackend>,
+
+    /// The store pod's memory: every node sees the same, and it is lost with that pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryBackend>,
+
+    /// A Postgres database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<PostgresBackend>,
+
+    /// A Redis server or cluster, or one that speaks its protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis: Option<RedisBackend>,
+}
+
+impl Backend {
+    /// Its kind, as manifests write it.
+    pub fn kind(&self) -> &'static str {
+        if self.postgres.is_some() {
+            "postgres"
+        } else if self.redis.is_some() {
+            "redis"
+        } else if self.memory.is_some() {
+            "memory"
+        } else {
+            "embedded"
+        }
+    }
+
+    /// Whether the data is in Shoal's own store pod.
+    pub fn is_in_store_pod(&self) -> bool {
+        self.postgres.is_none() && self.redis.is_none()
+    }
+}
+
+/// The store pod's volume. It has no settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct EmbeddedBackend {}
+
+/// The store pod's memory. It has no settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct MemoryBackend {}
+
+/// A Postgres database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.prefix == oldSelf.prefix")
+    .message("`prefix` says where the data is and cannot change; make another StoreClass"))]
+pub struct PostgresBackend {
+    /// `postgres://user:password@host:port/database`, with the role whose tables hold the data. A
+    /// changed Secret reaches the nodes by itself.
+    pub url_from: UrlSource,
+
+    /// How the server proves who it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ConnectionTls>,
+
+    /// Most connections of each node. Unset: the backend's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_connections: Option<i32>,
+
+    /// First part of the tables' names: two clusters may share a database under two prefixes.
+    #[serde(default = "default_prefix")]
+    #[schemars(length(min = 1, max = 40), pattern(r"^[a-z][a-z0-9_]*$"))]
+    pub prefix: String,
+}
+
+/// A Redis server or cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.prefix == oldSelf.prefix")
+    .message("`prefix` says where the data is and cannot change; make another StoreClass"))]
+pub struct RedisBackend {
+    /// `redis://` or, with TLS, `rediss://user:password@host:port/database`. A changed Secret
+    /// reaches the nodes by itself.
+    pub url_from: UrlSource,
+
+    /// How the server proves who it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ConnectionTls>,
+
+    /// Most connections of each node. Unset: the backend's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_connections: Option<i32>,
+
+    /// First part of every key: two clusters may share a server under two prefixes.
+    #[serde(default = "default_prefix")]
+    #[schemars(length(min = 1, max = 64), pattern(r"^[A-Za-z0-9._-]+$"))]
+    pub prefix: String,
+}
+
+/// Where an URL is read from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UrlSource {
+    /// A key of a Secret of Shoal's own namespace.
+    pub secret_key_ref: SecretKeySelector,
+}
+
+/// How a server proves who it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionTls {
+    /// Certificate authorities, in PEM, that the server's certificate is checked against, instead
+    /// of the well-known ones.
+    pub ca_from: CaSource,
+}
+
+/// Where certificate authorities are read from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CaSource {
+    /// A key of a Secret of Shoal's own namespace.
+    pub secret_key_ref: SecretKeySelector,
+}
+
+/// One key of a Secret of Shoal's own namespace.
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKeySelector {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+
+    /// Key of its data.
+    #[schemars(length(min = 1, max = 253), pattern(r"^[-._a-zA-Z0-9]+$"))]
+    pub key: String,
+}
+
+fn default_prefix() -> String {
+    "shoal".to_owned()
+}

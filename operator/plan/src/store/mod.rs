@@ -1,0 +1,239 @@
+//! Binding: which Store each label opens.
+
+mod choice;
+mod classes;
+mod name;
+mod report;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use shoal_crds::{AppSpec, DefaultClass, Interface, Reason, Store, StoreSpec, StoreStatusEntry};
+
+use crate::{
+    AppKey, Index, ObjectKey, Priority, Write, WriteAction,
+    index::Rejection,
+    output::Plan,
+    revision::{Content, Fault},
+    status::Verdict,
+};
+use choice::{Choice, choose};
+
+pub(crate) use classes::hold;
+pub(crate) use report::report;
+
+/// As many as a status may hold.
+const MOST_STORES: usize = 64;
+
+/// A Store that a label opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BoundStore {
+    /// Name of the Store.
+    pub(crate) name: String,
+    /// Its `spec.id`.
+    pub(crate) id: String,
+    /// Its class.
+    pub(crate) class_name: String,
+    /// On how many nodes apps use it, where its class limits operations; else 0.
+    pub(crate) nodes: u32,
+}
+
+/// Labels and their Stores.
+#[derive(Debug, Default)]
+pub(crate) struct Binding {
+    /// By label.
+    pub(crate) stores: BTreeMap<String, BoundStore>,
+    /// Of `StoresBound`; `None`: not known yet.
+    pub(crate) verdict: Option<Verdict>,
+}
+
+impl Binding {
+    /// The same, once the API server has refused to make a Store: nothing is made until it is to be tried again, and
+    /// it is said why.
+    pub(crate) fn unless(
+        mut self,
+        rejected: Option<&Rejection>,
+        now: Timestamp,
+        plan: &mut Plan,
+    ) -> Self {
+        let Some(rejected) = rejected.filter(|_| self.verdict.is_none()) else {
+            return self;
+        };
+        if rejected.retry_at > now {
+            plan.recheck(rejected.retry_at);
+            let makes = |write: &Write| {
+                matches!(
+                    write.action,
+                    WriteAction::CreateStore(_)
+                        | WriteAction::SetStoreId { .. }
+                        | WriteAction::HoldClass { .. }
+                )
+            };
+            plan.writes.retain(|write| !makes(write));
+        }
+        let text = format!("the API server refused a Store: {}", rejected.message);
+        self.verdict = Some(Verdict::fails(Reason::StoreUnusable, text).retried());
+        self
+    }
+
+    /// `status.stores`.
+    pub(crate) fn entries(&self) -> Vec<StoreStatusEntry> {
+        let entry = |(label, store): (&String, &BoundStore)| StoreStatusEntry {
+            label: label.clone(),
+            interface: Interface::KeyValue,
+            store: store.name.clone(),
+            class_name: store.class_name.clone(),
+        };
+        self.stores.iter().map(entry).take(MOST_STORES).collect()
+    }
+
+    /// Names of the Stores.
+    pub(crate) fn keys(&self, app: &AppKey) -> BTreeSet<ObjectKey> {
+        let names = self.stores.values();
+        names.map(|store| app.sibling(&store.name)).collect()
+    }
+}
+
+/// Finds the Store of every label of `content`; makes those that a class answers.
+pub(crate) fn bind(
+    index: &Index,
+    app: &AppKey,
+    spec: &AppSpec,
+    content: &Content,
+    plan: &mut Plan,
+) -> Binding {
+    let mut binding = Binding::default();
+    let mut notes = Vec::new();
+    let mut waiting = false;
+    for (label, component) in content.labels() {
+        let bound = match choose(index, app, spec, label, component) {
+            Choice::Store(key, store) => {
+                notes.extend(other_default(index, app, label, &key, store));
+                usable(index, &key, store, plan)
+            }
+            Choice::Make(class) => {
+                make(index, app, label, &class, plan);
+                Ok(None)
+            }
+            Choice::Fault(reason, message) => Err((reason, message)),
+        };
+        match bound {
+            Ok(Some(store)) => {
+                binding.stores.insert(label.to_owned(), store);
+            }
+            Ok(None) => waiting = true,
+            Err((reason, message)) => binding.verdict = Some(Verdict::fails(reason, message)),
+        }
+    }
+    if binding.verdict.is_none() && !waiting {
+        binding.verdict = Some(done(&binding, notes));
+    }
+    binding
+}
+
+fn done(binding: &Binding, notes: Vec<String>) -> Verdict {
+    if binding.stores.is_empty() {
+        let text = "no component opens a store".to_owned();
+        return Verdict::holds(Reason::NoStoresNeeded, text);
+    }
+    let text = "every label has its Store".to_owned();
+    let text = [vec![text], notes].concat().join("; ");
+    Verdict::holds(Reason::Bound, text)
+}
+
+/// The Store, once it has its id. It gets one only if its class may be bound in its namespace: whoever may make
+/// Stores there has no data in a class that is not for them.
+fn usable(
+    index: &Index,
+    key: &ObjectKey,
+    store: &Store,
+    plan: &mut Plan,
+) -> Result<Option<BoundStore>, Fault> {
+    let class = &store.spec.class_name;
+    if let Some(older) = index.stores.older_with_same_id(key, store) {
+        let text = format!(
+            "Store `{}` has the id of Store `{older}`, which is older; delete one of them",
+            key.name
+        );
+        return Err((Reason::StoreUnusable, text));
+    }
+    let Some(id) = &store.spec.id else {
+        classes::may_bind(index, &key.namespace, class, store.spec.interface)
+            .map_err(|(reason, why)| (reason, format!("Store `{}`: {why}", key.name)))?;
+        hold(index, class, plan);
+        plan.writes.push(set_id(key, store).at(Priority::Add));
+        return Ok(None);
+    };
+    if !index.classes.exists(class) {
+        let text = format!(
+            "StoreClass `{class}`, where Store `{}` has its data, does not exist; make it again, with the backend that \
+             it had",
+            key.name
+        );
+        return Err((Reason::StoreClassNotFound, text));
+    }
+    Ok(Some(BoundStore {
+        name: key.name.to_string(),
+        id: id.clone(),
+        class_name: class.clone(),
+        nodes: 0,
+    }))
+}
+
+fn set_id(key: &ObjectKey, store: &Store) -> WriteAction {
+    WriteAction::SetStoreId {
+        key: key.clone(),
+        resource_version: store.metadata.resource_version.clone().unwrap_or_default(),
+    }
+}
+
+/// What is to be known of a label whose Store is of another class than a new one would be.
+fn other_default(
+    index: &Index,
+    app: &AppKey,
+    label: &str,
+    key: &ObjectKey,
+    store: &Store,
+) -> Option<String> {
+    if *store.spec.app != *app.name || store.spec.label != label {
+        return None;
+    }
+    let labels = index.namespaces.labels(&app.namespace);
+    let class = &store.spec.class_name;
+    match index
+        .classes
+        .default_for(labels, label, store.spec.interface)
+    {
+        DefaultClass::Class(other) if other != class => Some(format!(
+            "label `{label}` stays in Store `{}` of class `{class}`; the default for new Stores is `{other}` now (to \
+             change over, make a Store of class `{other}`, copy the data, and name it in `spec.stores`)",
+            key.name
+        )),
+        _ => None,
+    }
+}
+
+fn make(index: &Index, app: &AppKey, label: &str, class: &str, plan: &mut Plan) {
+    if index.namespaces.is_terminating(&app.namespace) {
+        return;
+    }
+    hold(index, class, plan);
+    let store = Store {
+        metadata: ObjectMeta {
+            name: Some(name::of_new(index, app, label)),
+            namespace: Some(app.namespace.to_string()),
+            ..ObjectMeta::default()
+        },
+        spec: StoreSpec {
+            app: app.name.to_string(),
+            label: label.to_owned(),
+            interface: Interface::KeyValue,
+            class_name: class.to_owned(),
+            id: None,
+        },
+        status: None,
+    };
+    plan.writes
+        .push(WriteAction::CreateStore(Box::new(store)).at(Priority::Add));
+}

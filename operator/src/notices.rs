@@ -1,0 +1,59 @@
+//! What runtimes want told to whoever owns an App: an Event, by the replica that leads.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use shoal_crds::Reason;
+use shoal_plan::AppRef;
+use tracing::debug;
+
+use crate::events::{Events, Notice};
+use crate::lease::Leadership;
+use crate::world::World;
+
+/// Takes notices.
+#[derive(Clone)]
+pub struct Notices {
+    world: Arc<World>,
+    events: Events,
+    leadership: Leadership,
+}
+
+impl Notices {
+    /// Those about Apps of `world` become `events`.
+    pub fn new(world: Arc<World>, events: Events, leadership: Leadership) -> Self {
+        Self {
+            world,
+            events,
+            leadership,
+        }
+    }
+
+    /// A runtime tells something of an App. It counts if it was told to run that App, and for a reason of the
+    /// documented list; how often is for the Events to decide.
+    pub fn take(&self, pod: &str, app: &AppRef, reason: &str, message: String) {
+        if self.leadership.epoch().is_none() {
+            return;
+        }
+        let known = Reason::parse(reason);
+        let is_its_own = self.world.with(|index| index.has_been_told(pod, app));
+        let (Some(reason), true) = (known, is_its_own) else {
+            debug!(pod, app = %app.key(), "a notice of a runtime does not count");
+            return;
+        };
+        let about = ObjectReference {
+            api_version: Some(format!("{}/{}", shoal_crds::GROUP, shoal_crds::VERSION)),
+            kind: Some("App".into()),
+            namespace: Some(app.namespace.clone()),
+            name: Some(app.name.clone()),
+            uid: Some(app.uid.clone()),
+            ..ObjectReference::default()
+        };
+        self.events.tell(Notice {
+            about,
+            warning: true,
+            reason: reason.as_str().to_owned(),
+            note: message,
+        });
+    }
+}
