@@ -10,6 +10,7 @@
 pub mod embedded;
 mod session;
 mod value;
+pub(crate) mod wire;
 
 use async_trait::async_trait;
 
@@ -18,7 +19,7 @@ pub use self::{
     session::{Session, SessionId, SessionState},
     value::{Answer, Statement, Value},
 };
-use crate::{StoreId, StoreLimits};
+use crate::StoreLimits;
 
 /// Most bytes of a statement's text.
 pub const MAX_STATEMENT_BYTES: usize = 256 * 1024;
@@ -41,9 +42,6 @@ pub trait Sql: Send + Sync + 'static {
 
     /// Rolls back what `session` has open. Returns at once.
     fn close(&self, session: &Session);
-
-    /// Bytes that the database's content takes, in whole pages; free pages do not count.
-    async fn bytes(&self, store: StoreId) -> Result<u64, SqlError>;
 }
 
 /// Why a statement was not done. Messages are for guests: they name limits, never hosts, paths or

@@ -1,8 +1,9 @@
 //! Statements and what they answer.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// One value of SQLite's.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +71,18 @@ pub struct Answer {
     pub columns: Vec<String>,
     /// Rows, each with a value for each column.
     pub rows: Vec<Vec<Value>>,
+    /// What it takes of the bound on all answers, until it is sent.
+    pub(crate) room: Room,
+}
+
+/// Room that is taken until the last clone is gone; none for a small answer. All rooms are equal.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Room(pub(crate) Option<Arc<OwnedSemaphorePermit>>);
+
+impl PartialEq for Room {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl Answer {

@@ -1,7 +1,7 @@
 //! What every statement can count on.
 
 use shoal_stores::{
-    Sql, SqlError, StoreLimits,
+    SqlError, StoreLimits,
     sql::{Answer, MAX_ANSWER_ROWS, Session, SessionState, Value},
 };
 

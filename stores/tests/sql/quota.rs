@@ -1,6 +1,6 @@
 //! A database that has reached its bytes.
 
-use shoal_stores::{Sql, SqlError, StoreLimits};
+use shoal_stores::{SqlError, StoreLimits};
 
 use crate::{Databases, session};
 

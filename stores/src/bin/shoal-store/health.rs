@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use shoal_protocol::LiveIdentity;
-use shoal_stores::{Embedded, server::Operations};
+use shoal_stores::{Embedded, EmbeddedSql, server::Operations};
 use tokio::{net::TcpListener, sync::Mutex};
 
 /// A probe of the disk counts for this long, however often it is asked for.
@@ -26,6 +26,7 @@ pub(crate) struct Health {
 
 struct Inner {
     stores: Arc<Embedded>,
+    databases: Arc<EmbeddedSql>,
     identity: LiveIdentity,
     operations: Arc<Operations>,
     draining: AtomicBool,
@@ -45,11 +46,13 @@ pub(crate) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 impl Health {
     pub(crate) fn new(
         stores: Arc<Embedded>,
+        databases: Arc<EmbeddedSql>,
         identity: LiveIdentity,
         operations: Arc<Operations>,
     ) -> Self {
         let inner = Inner {
             stores,
+            databases,
             identity,
             operations,
             draining: AtomicBool::new(false),
@@ -104,7 +107,7 @@ impl Health {
 
 /// Healthy: nothing is lost that only another process has. A disk that is full or away is none of it.
 async fn healthz(State(health): State<Health>) -> (StatusCode, &'static str) {
-    match health.inner.stores.is_alive() {
+    match health.inner.stores.is_alive() && health.inner.databases.is_alive() {
         true => (StatusCode::OK, "ok\n"),
         false => (
             StatusCode::SERVICE_UNAVAILABLE,

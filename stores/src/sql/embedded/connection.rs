@@ -10,6 +10,7 @@ use rusqlite::{Connection as Sqlite, OpenFlags, config::DbConfig, limits::Limit}
 use super::{
     memory,
     policy::Policy,
+    room::Rooms,
     watch::{STEPS, Watch},
 };
 use crate::{
@@ -49,6 +50,7 @@ pub(super) struct Connection {
     pub(super) sqlite: Sqlite,
     pub(super) policy: Policy,
     pub(super) watch: Watch,
+    pub(super) rooms: Rooms,
     /// Whose settings, last row and count of changes it holds.
     pub(super) session: Option<SessionId>,
     file: PathBuf,
@@ -60,13 +62,18 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Opens the database in `file`, making it if there is none.
-    pub(super) fn open(file: &Path, durability: Durability) -> rusqlite::Result<Self> {
+    pub(super) fn open(
+        file: &Path,
+        durability: Durability,
+        rooms: &Rooms,
+    ) -> rusqlite::Result<Self> {
         let (opened, kept) = memory::within(STATEMENT_MEMORY, || open(file, durability));
         let (sqlite, policy, watch) = opened?;
         Ok(Self {
             sqlite,
             policy,
             watch,
+            rooms: rooms.clone(),
             session: None,
             file: file.to_owned(),
             limits: None,

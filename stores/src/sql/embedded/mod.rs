@@ -9,6 +9,7 @@ mod connection;
 mod fault;
 pub(crate) mod memory;
 mod policy;
+mod room;
 mod run;
 mod threads;
 mod turns;
@@ -73,6 +74,27 @@ impl EmbeddedSql {
     pub fn is_alive(&self) -> bool {
         self.threads.are_alive()
     }
+
+    /// Bytes that the content of a Store's database takes, in whole pages; free pages do not count.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    pub async fn bytes(&self, store: StoreId) -> Result<u64, SqlError> {
+        let statement = Statement {
+            text: "SELECT (page_count - freelist_count) * page_size
+                   FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+                .to_owned(),
+            parameters: Vec::new(),
+        };
+        let mut session = Session::new(store);
+        let answer = self
+            .execute(&mut session, statement, StoreLimits::default())
+            .await?;
+        match answer.rows.first().and_then(|row| row.first()) {
+            Some(Value::Integer(bytes)) => Ok(u64::try_from(*bytes).unwrap_or(0)),
+            _ => unavailable("the operation failed"),
+        }
+    }
 }
 
 /// The file of a Store.
@@ -125,30 +147,13 @@ impl Sql for EmbeddedSql {
     fn close(&self, session: &Session) {
         self.threads.close(session.store, session.id);
     }
-
-    async fn bytes(&self, store: StoreId) -> Result<u64, SqlError> {
-        let statement = Statement {
-            text: "SELECT (page_count - freelist_count) * page_size
-                   FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
-                .to_owned(),
-            parameters: Vec::new(),
-        };
-        let mut session = Session::new(store);
-        let answer = self
-            .execute(&mut session, statement, StoreLimits::default())
-            .await?;
-        match answer.rows.first().and_then(|row| row.first()) {
-            Some(Value::Integer(bytes)) => Ok(u64::try_from(*bytes).unwrap_or(0)),
-            _ => unavailable("the operation failed"),
-        }
-    }
 }
 
 fn unavailable<T>(why: &str) -> Result<T, SqlError> {
     Err(SqlError::Unavailable(why.to_owned()))
 }
 
-/// Refuses what no call may carry.
+/// Refuses what no call may carry, wherever the database is.
 pub(crate) fn check(statement: &Statement) -> Result<(), SqlError> {
     let (text, all) = (statement.text.len(), statement.bytes());
     for (what, bytes, limit) in [

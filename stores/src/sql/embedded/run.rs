@@ -8,6 +8,7 @@ use super::{
     connection::{Connection, STATEMENT_MEMORY, value_bytes},
     fault::{self, Bounds},
     policy::Seen,
+    room::Growing,
     turns::STATEMENT_TIME,
     watch::Caller,
 };
@@ -128,10 +129,10 @@ fn perform(
     }
     // SQLite keeps what a statement wrote whose rows were not all asked for.
     if !is_undone_with_its_error(&statement, &seen) {
-        return Ok(Some(collect(&mut statement)?));
+        return Ok(Some(collect(&mut statement, connection.rooms.start())?));
     }
     connection.ours(|sqlite| sqlite.execute_batch("SAVEPOINT shoal"))?;
-    let answer = collect(&mut statement);
+    let answer = collect(&mut statement, connection.rooms.start());
     drop(statement);
     let end = match answer {
         Ok(_) => "RELEASE shoal",
@@ -166,7 +167,7 @@ fn bind(statement: &mut Prepared<'_>, parameters: &[Value]) -> Result<(), Failur
     Ok(())
 }
 
-fn collect(statement: &mut Prepared<'_>) -> Result<Answer, Failure> {
+fn collect(statement: &mut Prepared<'_>, mut room: Growing) -> Result<Answer, Failure> {
     let columns: Vec<String> = statement
         .column_names()
         .into_iter()
@@ -175,7 +176,7 @@ fn collect(statement: &mut Prepared<'_>) -> Result<Answer, Failure> {
     let count = columns.len();
     let mut answer = Answer {
         columns,
-        rows: Vec::new(),
+        ..Answer::default()
     };
     let mut bytes = answer.bytes();
     let mut rows: Rows<'_> = statement.raw_query();
@@ -191,8 +192,13 @@ fn collect(statement: &mut Prepared<'_>) -> Result<Answer, Failure> {
                 ValueRef::Text(content) | ValueRef::Blob(content) => content.len(),
                 _ => 0,
             };
-            if bytes.saturating_add(content) > MAX_ANSWER_BYTES {
+            let then = bytes.saturating_add(content);
+            if then > MAX_ANSWER_BYTES {
                 return Err(too_much(MAX_ANSWER_BYTES, "bytes"));
+            }
+            if !room.grow(then) {
+                let why = "too many large answers are on their way".to_owned();
+                return Err(Failure::Refused(SqlError::Unavailable(why)));
             }
             values.push(own(value, answer.columns.get(index))?);
         }
@@ -202,6 +208,7 @@ fn collect(statement: &mut Prepared<'_>) -> Result<Answer, Failure> {
             return Err(too_much(MAX_ANSWER_BYTES, "bytes"));
         }
     }
+    answer.room = room.done();
     Ok(answer)
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::{
     connection::Connection,
     fault, path,
+    room::Rooms,
     run::{self, Call, Done},
     turns::{Bounds, Job, Place, TRANSACTION_TIME, Turn, Turns},
 };
@@ -67,6 +68,7 @@ struct Shared {
     changed: Condvar,
     folder: PathBuf,
     durability: Durability,
+    rooms: Rooms,
 }
 
 /// See the module.
@@ -82,6 +84,7 @@ impl Threads {
             changed: Condvar::new(),
             folder,
             durability,
+            rooms: Rooms::new(),
         });
         let mut threads = Self {
             shared,
@@ -229,7 +232,7 @@ impl Shared {
     }
 
     fn open(&self, store: StoreId, place: Place) -> rusqlite::Result<Connection> {
-        let opened = Connection::open(&path(&self.folder, store), self.durability)?;
+        let opened = Connection::open(&path(&self.folder, store), self.durability, &self.rooms)?;
         self.turns.lock().opened(store, place);
         self.changed.notify_all();
         Ok(opened)
