@@ -8,6 +8,8 @@ enum Version {
     Wasi02,
     /// This version and no other. Drafts are compatible with nothing else.
     Exactly(&'static str),
+    /// The name without a version: Spin's first interfaces have none.
+    None,
 }
 
 struct Served {
@@ -88,10 +90,18 @@ const SUPPORTED: &[Served] = &[
         interfaces: &["key-value"],
         versions: &[Version::Exactly("2.0.0")],
     },
+    Served {
+        package: "fermyon:spin",
+        interfaces: &["sqlite"],
+        versions: &[Version::Exactly("2.0.0"), Version::None],
+    },
 ];
 
 /// Packages and interfaces that open key-value stores by label.
 const KEY_VALUE: &[(&str, &str)] = &[("wasi:keyvalue", "store"), ("fermyon:spin", "key-value")];
+
+/// Packages and interfaces that open SQL databases by label.
+const SQL: &[(&str, &str)] = &[("fermyon:spin", "sqlite")];
 
 /// An interface's name in its parts: `wasi:http/types@0.2.3`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,9 +151,17 @@ pub fn is_supported(import: &str) -> bool {
 
 /// Whether an import of this name opens key-value stores by label.
 pub fn opens_key_value(import: &str) -> bool {
+    is_one_of(KEY_VALUE, import)
+}
+
+/// Whether an import of this name opens SQL databases by label.
+pub fn opens_sql(import: &str) -> bool {
+    is_one_of(SQL, import)
+}
+
+fn is_one_of(list: &[(&str, &str)], import: &str) -> bool {
     InterfaceName::parse(import).is_some_and(|name| {
-        KEY_VALUE
-            .iter()
+        list.iter()
             .any(|(package, interface)| name.is(package, interface))
     })
 }
@@ -168,8 +186,11 @@ pub(crate) fn is_other_entry_point(export: &str) -> bool {
 
 impl Version {
     fn serves(self, version: Option<&str>) -> bool {
-        let Some(version) = version else { return false };
+        let Some(version) = version else {
+            return self == Self::None;
+        };
         match self {
+            Self::None => false,
             Self::Exactly(own) => own == version,
             Self::Wasi02 => {
                 let release = version.split('+').next().unwrap_or("");
@@ -196,6 +217,8 @@ mod tests {
             "wasi:keyvalue/store@0.2.0-draft",
             "wasi:keyvalue/batch@0.2.0-draft2",
             "fermyon:spin/key-value@2.0.0",
+            "fermyon:spin/sqlite@2.0.0",
+            "fermyon:spin/sqlite",
         ] {
             assert!(is_supported(import), "{import}");
         }
@@ -215,6 +238,9 @@ mod tests {
             "wasi:keyvalue/store@0.2.0",
             "fermyon:spin/key-value",
             "fermyon:spin/key-value@2.0.1",
+            "fermyon:spin/sqlite@3.0.0",
+            "spin:sqlite/sqlite@3.0.0",
+            "wasi:http/types",
             "log",
             "",
             "a/b",

@@ -167,6 +167,9 @@ fn locked_component(component: &ComponentPlan, digest: &Digest) -> Value {
     if let Some(stores) = &component.key_value_stores {
         metadata.insert("key_value_stores".into(), json!(stores));
     }
+    if let Some(databases) = &component.sqlite_databases {
+        metadata.insert("databases".into(), json!(databases));
+    }
     if !component.allowed_outbound_hosts.is_empty() {
         let hosts = json!(component.allowed_outbound_hosts);
         metadata.insert("allowed_outbound_hosts".into(), hosts);
@@ -223,11 +226,13 @@ mod tests {
         first.routes = vec!["/api/...".parse().unwrap(), "/b/:c".parse().unwrap()];
         first.env.insert("A".into(), "b".into());
         first.key_value_stores = Some(vec!["default".into()]);
+        first.sqlite_databases = Some(vec!["default".into()]);
         first.allowed_outbound_hosts = vec!["https://example.com".into()];
         let second = ComponentPlan {
             name: "page".into(),
             routes: vec![Route::everything()],
             key_value_stores: None,
+            sqlite_databases: None,
             ..first.clone()
         };
         plan.components = vec![first, second];

@@ -198,16 +198,6 @@ words! {
         Reachable,
         /// No node uses the StoreClass.
         Unused,
-        /// The backend of a StoreClass does not answer.
-        Unreachable,
-        /// The backend of a StoreClass refuses the credentials.
-        CredentialsRefused,
-        /// The backend of a StoreClass does not prove by its certificate that it is the one.
-        TlsFailed,
-        /// The backend of a StoreClass takes no writes.
-        ReadOnly,
-        /// The settings of a StoreClass are of no use, for instance an URL that is none.
-        InvalidConfiguration,
         /// A Secret that a StoreClass names does not exist in Shoal's namespace.
         SecretNotFound,
         /// A Secret that a StoreClass names does not have the key, or not as text.

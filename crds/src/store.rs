@@ -96,6 +96,8 @@ pub enum Interface {
     /// Values under keys.
     #[default]
     KeyValue,
+    /// Databases of SQLite's language.
+    Sql,
 }
 
 impl Interface {
@@ -103,7 +105,15 @@ impl Interface {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::KeyValue => "KeyValue",
+            Self::Sql => "Sql",
         }
+    }
+
+    /// The interface of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::KeyValue, Self::Sql]
+            .into_iter()
+            .find(|interface| interface.as_str() == name)
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, Result, anyhow};
 use shoal_builder::serve::description_message;
 use shoal_builder::{BuilderHandle, Source};
+use shoal_crds::Interface;
 use shoal_engine::EngineKey;
 use shoal_protocol::v1;
 use shoal_runtime::local::{self, Entry, StoreIds};
@@ -39,8 +40,16 @@ pub async fn all(
             port: address.port(),
             ..app.clone()
         };
-        let bind =
-            |label: &str| stores::bind(&arguments.store, ids, &entry.namespace, &entry.name, label);
+        let bind = |label: &str, interface| {
+            stores::bind(
+                &arguments.store,
+                ids,
+                &entry.namespace,
+                &entry.name,
+                label,
+                interface,
+            )
+        };
         let mut assignment = local::assignment(&entry, descriptions, Some(address.ip()), bind)
             .map_err(anyhow::Error::msg)
             .with_context(named)?;
@@ -53,7 +62,8 @@ pub async fn all(
         let AppRef {
             namespace, name, ..
         } = &app.app;
-        stores::bind(&arguments.store, ids, namespace, name, label)
+        let interface = Interface::KeyValue;
+        stores::bind(&arguments.store, ids, namespace, name, label, interface)
     })?;
     Ok(assignments)
 }

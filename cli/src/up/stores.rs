@@ -6,9 +6,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use shoal_crds::Interface;
 use shoal_runtime::local::StoreIds;
 use shoal_runtime::stores::{ClassBackend, ClassDescription};
-use shoal_runtime::{Assignment, StoreBinding, StoreClasses};
+use shoal_runtime::{Assignment, ComponentSpec, StoreBinding, StoreClasses};
 use shoal_stores::embedded::EmbeddedOptions;
 use shoal_stores::postgres::{PostgresOptions, Secret};
 use shoal_stores::{Backend, Embedded, Postgres, Redis, RedisOptions};
@@ -153,8 +154,19 @@ pub fn bind(
     namespace: &str,
     app: &str,
     label: &str,
+    interface: Interface,
 ) -> Result<StoreBinding, String> {
-    let class = match flags.iter().find(|flag| flag.label == label) {
+    let flag = match interface {
+        Interface::KeyValue => flags.iter().find(|flag| flag.label == label),
+        // They have one place.
+        Interface::Sql if label != DEFAULT_LABEL => {
+            return Err(format!(
+                "of SQL databases there is `{DEFAULT_LABEL}` alone here"
+            ));
+        }
+        Interface::Sql => None,
+    };
+    let class = match flag {
         Some(flag) => flag.class(),
         None if label == DEFAULT_LABEL => shoal_crds::EMBEDDED_CLASS.to_owned(),
         None => {
@@ -164,10 +176,11 @@ pub fn bind(
         }
     };
     let id = ids
-        .get(namespace, app, label)
+        .get(namespace, app, label, interface)
         .map_err(|error| format!("its id cannot be had: {error}"))?;
     Ok(StoreBinding {
         label: label.to_owned(),
+        interface,
         id,
         class,
         nodes: 1,
@@ -186,7 +199,10 @@ pub fn bind_unlisted(
 ) -> Result<()> {
     for flag in flags {
         let components = || assignments.iter().flat_map(|app| &app.components);
-        let stores = || components().flat_map(|component| &component.stores);
+        let stores = || {
+            let stores = components().flat_map(|component| &component.stores);
+            stores.filter(|store| store.interface == Interface::KeyValue)
+        };
         if stores().any(|store| store.label == flag.label) {
             continue;
         }
@@ -196,21 +212,22 @@ pub fn bind_unlisted(
             flag.class()
         );
         for app in &mut *assignments {
-            if app
-                .components
-                .iter()
-                .all(|component| component.stores.is_empty())
-            {
+            if !app.components.iter().any(opens_key_value) {
                 continue;
             }
             let binding = bind(app, &flag.label).map_err(anyhow::Error::msg)?;
             let opening = app.components.iter_mut();
-            for component in opening.filter(|component| !component.stores.is_empty()) {
+            for component in opening.filter(|component| opens_key_value(component)) {
                 component.stores.push(binding.clone());
             }
         }
     }
     Ok(())
+}
+
+fn opens_key_value(component: &ComponentSpec) -> bool {
+    let mut stores = component.stores.iter();
+    stores.any(|store| store.interface == Interface::KeyValue)
 }
 
 #[cfg(test)]
@@ -255,11 +272,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut ids = StoreIds::open(folder.path()).unwrap();
         let flags = ["cache=memory:".parse().unwrap()];
-        let mut class =
-            |label| bind(&flags, &mut ids, "a", "b", label).map(|binding| binding.class);
-        assert_eq!(class("default").unwrap(), "embedded");
-        assert_eq!(class("cache").unwrap(), "--store cache");
-        let error = class("other").unwrap_err();
+        let mut class = |label, interface| {
+            bind(&flags, &mut ids, "a", "b", label, interface).map(|binding| binding.class)
+        };
+        let (kv, sql) = (Interface::KeyValue, Interface::Sql);
+        assert_eq!(class("default", kv).unwrap(), "embedded");
+        assert_eq!(class("cache", kv).unwrap(), "--store cache");
+        let error = class("other", kv).unwrap_err();
         assert!(error.contains("--store other=URL"), "{error}");
+        assert_eq!(class("default", sql).unwrap(), "embedded");
+        assert!(class("cache", sql).is_err());
     }
 }

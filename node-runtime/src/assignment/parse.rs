@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use shoal_crds::Interface;
 use shoal_protocol::v1;
 
 use super::{AppRef, Assignment, ComponentSpec, Limits, PortRange, Role, StoreBinding, bounds};
@@ -169,12 +170,10 @@ fn environment(mut env: Vec<(String, String)>) -> Result<Vec<(String, String)>, 
 fn store(message: v1::StoreBinding) -> Result<StoreBinding, String> {
     check_length("store label", &message.label, 1, bounds::NAME_BYTES)?;
     let label = message.label;
-    if message.interface != "KeyValue" {
+    let interface = Interface::parse(&message.interface).ok_or_else(|| {
         let interface = cut(&message.interface, 64);
-        return Err(format!(
-            "store `{label}`: interface `{interface}` is none that this version serves"
-        ));
-    }
+        format!("store `{label}`: interface `{interface}` is none that this version serves")
+    })?;
     let id = message
         .store_id
         .parse()
@@ -188,6 +187,7 @@ fn store(message: v1::StoreBinding) -> Result<StoreBinding, String> {
     };
     Ok(StoreBinding {
         label,
+        interface,
         id,
         class,
         nodes: message.nodes.max(1),

@@ -5,6 +5,7 @@ mod http;
 mod key_value;
 pub mod output;
 mod resources;
+mod sqlite;
 mod wasi;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub struct InstanceState {
     request: Arc<RequestId>,
     stores: Arc<StoreClasses>,
     open_stores: key_value::OpenStores,
+    open_databases: sqlite::OpenConnections,
     /// Made by the first call that needs it: small guests make none.
     wasi: Option<WasiCtx>,
     http: WasiHttpCtx,
@@ -55,6 +57,7 @@ impl InstanceState {
             request,
             stores,
             open_stores: key_value::OpenStores::default(),
+            open_databases: sqlite::OpenConnections::default(),
             wasi: None,
             http,
             policy: http::DenyAll,
@@ -68,5 +71,6 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceState>>
     wasi::link(&mut linker)?;
     http::link(&mut linker)?;
     key_value::link(&mut linker)?;
+    sqlite::link(&mut linker)?;
     Ok(linker)
 }

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use shoal_crds::Interface;
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -138,7 +139,7 @@ impl Follower {
                 message: format!("image `{image}`: {error}"),
             })?);
         }
-        let bind = |label: &str| bind(&mut self.ids, entry, label);
+        let bind = |label: &str, interface| bind(&mut self.ids, entry, label, interface);
         let assignment = plan::assignment(entry, descriptions, self.config.listen_address, bind)
             .map_err(|message| Problem {
                 message,
@@ -157,7 +158,12 @@ struct Problem {
 /// The one label that has a Store in a file of assignments.
 const DEFAULT_LABEL: &str = "default";
 
-fn bind(ids: &mut StoreIds, entry: &Entry, label: &str) -> Result<StoreBinding, String> {
+fn bind(
+    ids: &mut StoreIds,
+    entry: &Entry,
+    label: &str,
+    interface: Interface,
+) -> Result<StoreBinding, String> {
     if label != DEFAULT_LABEL {
         return Err(format!(
             "with --assignments only `{DEFAULT_LABEL}` can be opened; `shoal up` serves other labels with \
@@ -165,10 +171,11 @@ fn bind(ids: &mut StoreIds, entry: &Entry, label: &str) -> Result<StoreBinding, 
         ));
     }
     let id = ids
-        .get(&entry.namespace, &entry.name, label)
+        .get(&entry.namespace, &entry.name, label, interface)
         .map_err(|error| format!("its id cannot be had: {error}"))?;
     Ok(StoreBinding {
         label: label.to_owned(),
+        interface,
         id,
         class: shoal_crds::EMBEDDED_CLASS.to_owned(),
         nodes: 1,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use sha2::{Digest as _, Sha256};
-use shoal_crds::{EnvVar, Limits};
+use shoal_crds::{EnvVar, Interface, Limits};
 use shoal_protocol::v1;
 
 use super::file::Entry;
@@ -18,7 +18,7 @@ pub fn assignment(
     entry: &Entry,
     descriptions: Vec<v1::Description>,
     listen_address: Option<IpAddr>,
-    mut bind: impl FnMut(&str) -> Result<StoreBinding, String>,
+    mut bind: impl FnMut(&str, Interface) -> Result<StoreBinding, String>,
 ) -> Result<Assignment, String> {
     let mut components = Vec::new();
     for described in described(entry, descriptions)? {
@@ -90,7 +90,7 @@ fn described(
 fn component(
     entry: &Entry,
     described: v1::ComponentDescription,
-    bind: &mut impl FnMut(&str) -> Result<StoreBinding, String>,
+    bind: &mut impl FnMut(&str, Interface) -> Result<StoreBinding, String>,
 ) -> Result<ComponentSpec, String> {
     let name = described.name.clone();
     let of = |problem: String| format!("component `{name}`: {problem}");
@@ -105,10 +105,17 @@ fn component(
     let routes = routes
         .collect::<Result<_, _>>()
         .map_err(|error| of(error.to_string()))?;
-    let labels = described.key_value_stores.iter();
+    let labels = [
+        (Interface::KeyValue, &described.key_value_stores),
+        (Interface::Sql, &described.sqlite_databases),
+    ];
+    let labels = labels
+        .into_iter()
+        .flat_map(|(interface, labels)| labels.iter().map(move |label| (interface, label)));
     let stores = labels
-        .map(|label| {
-            bind(label).map_err(|problem| of(format!("it opens the store `{label}`: {problem}")))
+        .map(|(interface, label)| {
+            bind(label, interface)
+                .map_err(|problem| of(format!("it opens the store `{label}`: {problem}")))
         })
         .collect::<Result<_, _>>()?;
     let env = environment(entry, &described);
@@ -152,6 +159,7 @@ mod tests {
                 routes: vec!["/...".into()],
                 env: [("FROM".to_owned(), "image".to_owned())].into(),
                 key_value_stores: vec!["default".into()],
+                sqlite_databases: vec!["default".into()],
                 imports: Vec::new(),
             }],
         }
@@ -159,9 +167,10 @@ mod tests {
 
     fn plan(spec: &str, descriptions: Vec<v1::Description>) -> Result<Assignment, String> {
         let id = "11111111-1111-4111-8111-111111111111".parse().unwrap();
-        let bind = |label: &str| match label {
+        let bind = |label: &str, interface| match label {
             "default" => Ok(StoreBinding {
                 label: label.into(),
+                interface,
                 id,
                 class: "embedded".into(),
                 nodes: 1,

@@ -52,6 +52,8 @@ pub struct ComponentDescription {
     pub env: BTreeMap<String, String>,
     /// Labels of the key-value stores that it opens.
     pub key_value_stores: Vec<String>,
+    /// Labels of the SQL databases that it opens.
+    pub sqlite_databases: Vec<String>,
 }
 
 /// Why an image is not resolved or not built.

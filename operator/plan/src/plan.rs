@@ -21,7 +21,7 @@ use crate::{
     image::{self, Images},
     index::{AppEntry, Memory, Refusable},
     output::Plan,
-    revision::{Content, images_of, to_record},
+    revision::{Content, Label, images_of, to_record},
     slice,
     status::{self, Facts},
     store::{self, Binding, BoundStore},
@@ -167,7 +167,7 @@ impl Planner<'_> {
         content: &Content,
         images: &Images,
         binding: Option<&Binding>,
-    ) -> BTreeMap<String, BoundStore> {
+    ) -> BTreeMap<Label, BoundStore> {
         match binding {
             Some(binding) if images.wanted.as_deref() == Some(content) => binding.stores.clone(),
             _ => {
@@ -180,7 +180,7 @@ impl Planner<'_> {
 
     /// Says of Stores whose class limits operations on how many nodes they are used: those of this App and of all that
     /// share them.
-    fn share_out(&self, stores: &mut BTreeMap<String, BoundStore>, placed: &Placed) {
+    fn share_out(&self, stores: &mut BTreeMap<Label, BoundStore>, placed: &Placed) {
         let limited = stores
             .values_mut()
             .filter(|store| self.index.classes.limits_operations(&store.class_name));

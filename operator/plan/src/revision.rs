@@ -38,6 +38,9 @@ pub(crate) struct Content {
     pub(crate) engine_keys: BTreeSet<String>,
 }
 
+/// What a guest opens: a name within an interface.
+pub(crate) type Label = (Interface, String);
+
 /// One component, as its image and the App's `components` describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ContentComponent {
@@ -46,8 +49,8 @@ pub(crate) struct ContentComponent {
     pub(crate) routes: Vec<String>,
     /// Environment of the image.
     pub(crate) env: BTreeMap<String, String>,
-    /// Labels of key-value stores, of the image and of `spec.stores`.
-    pub(crate) labels: Vec<String>,
+    /// Of the image and of `spec.stores`.
+    pub(crate) labels: Vec<Label>,
 }
 
 /// A condition's reason and message.
@@ -166,7 +169,13 @@ fn from_image(app: &str, component: &crate::ComponentDescription) -> ContentComp
         digest: component.digest.clone(),
         routes: component.routes.clone(),
         env: component.env.clone(),
-        labels: component.key_value_stores.clone(),
+        labels: [
+            (Interface::KeyValue, &component.key_value_stores),
+            (Interface::Sql, &component.sqlite_databases),
+        ]
+        .into_iter()
+        .flat_map(|(interface, labels)| labels.iter().map(move |label| (interface, label.clone())))
+        .collect(),
     }
 }
 
@@ -195,8 +204,9 @@ fn from_component(
 fn with_labels_of(spec: &AppSpec, mut components: Vec<ContentComponent>) -> Vec<ContentComponent> {
     for component in &mut components {
         for named in spec.stores.iter().flatten() {
-            if !component.labels.contains(&named.label) {
-                component.labels.push(named.label.clone());
+            let label = (named.interface, named.label.clone());
+            if !component.labels.contains(&label) {
+                component.labels.push(label);
             }
         }
     }
@@ -214,7 +224,7 @@ impl Content {
     pub(crate) fn bind(
         &self,
         spec: &AppSpec,
-        stores: &BTreeMap<String, BoundStore>,
+        stores: &BTreeMap<Label, BoundStore>,
     ) -> Option<Vec<Component>> {
         self.components
             .iter()
@@ -223,13 +233,11 @@ impl Content {
     }
 
     /// Labels that its components open, each with the first component that does.
-    pub(crate) fn labels(&self) -> BTreeMap<&str, &str> {
+    pub(crate) fn labels(&self) -> BTreeMap<&Label, &str> {
         let mut labels = BTreeMap::new();
         for component in &self.components {
             for label in &component.labels {
-                labels
-                    .entry(label.as_str())
-                    .or_insert(component.name.as_str());
+                labels.entry(label).or_insert(component.name.as_str());
             }
         }
         labels
@@ -247,7 +255,7 @@ fn env_of(component: &ContentComponent, spec: &AppSpec) -> BTreeMap<String, Stri
 fn bind_component(
     component: &ContentComponent,
     spec: &AppSpec,
-    stores: &BTreeMap<String, BoundStore>,
+    stores: &BTreeMap<Label, BoundStore>,
 ) -> Option<Component> {
     let env = env_of(component, spec);
     // The environment changes live: what no runtime takes changes nothing.
@@ -255,11 +263,12 @@ fn bind_component(
     let mut labels = component.labels.clone();
     labels.sort();
     labels.dedup();
-    let binding = |label: String| {
+    let binding = |label: Label| {
         let store = stores.get(&label)?;
+        let (interface, label) = label;
         Some(StoreBinding {
             label,
-            interface: Interface::KeyValue.as_str().to_owned(),
+            interface: interface.as_str().to_owned(),
             store_id: store.id.clone(),
             class: store.class_name.clone(),
             nodes: store.nodes,

@@ -54,6 +54,7 @@ pub(super) fn plan_description(description: v1::Description) -> Description {
         routes: component.routes,
         env: component.env.into_iter().collect(),
         key_value_stores: component.key_value_stores,
+        sqlite_databases: component.sqlite_databases,
     };
     Description {
         components: description.components.into_iter().map(component).collect(),

@@ -25,7 +25,7 @@ fn app() -> Value {
         }],
         "components": [{
             "id": "api",
-            "metadata": {"allowed_outbound_hosts": ["https://example.com"], "key_value_stores": ["default"],
+            "metadata": {"allowed_outbound_hosts": ["https://example.com"], "key_value_stores": ["default"], "databases": ["default"],
                          "description": "", "build": {"command": "make"}},
             "source": {"content_type": "application/wasm", "digest": Digest::of(b"api")},
             "env": {"A": "b"}
@@ -110,11 +110,6 @@ fn what_is_not_served_is_refused_by_its_name() {
             "/components/0/config",
             json!({"a": "{{ b }}"}),
             "`variables`",
-        ),
-        (
-            "/components/0/metadata/databases",
-            json!(["default"]),
-            "`sqlite_databases`",
         ),
         (
             "/components/0/metadata/ai_models",

@@ -50,6 +50,8 @@ pub(crate) const GUESTS: &[Guest] = &[
     guest("kv-draft"),
     guest("kv-spin"),
     guest("no-handler"),
+    guest("sqlite"),
+    guest("sqlite-v1"),
     guest("unknown-import"),
     Guest {
         source: Source::Example,

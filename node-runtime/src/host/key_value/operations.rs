@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use shoal_crds::Reason;
+use shoal_crds::{Interface, Reason};
 use shoal_stores::{
     Backend, KeyValueError, MAX_BYTES_PER_CALL, MAX_KEYS_PER_CALL, StoreId, StoreLimits,
     key_value::Swap,
@@ -12,6 +12,7 @@ use shoal_stores::{
 use super::{Bucket, Failure, OpenStores};
 use crate::{
     app::Component,
+    assignment::StoreBinding,
     engine::{MemoryLimiter, Refused},
     stores::{Class, Operation, Outcome, StoreClasses},
 };
@@ -60,7 +61,10 @@ impl Operations<'_> {
     /// The Store that a label is bound to.
     pub(super) fn open(&mut self, label: &str) -> Result<Bucket, Failure> {
         let bindings = &self.component.stores;
-        let target = bindings.iter().position(|binding| binding.label == label);
+        let is_it = |binding: &StoreBinding| {
+            binding.interface == Interface::KeyValue && binding.label == label
+        };
+        let target = bindings.iter().position(is_it);
         let target = Target(target.ok_or(Failure::NoSuchStore)?);
         let open = self.open.one_more()?;
         Ok(Bucket { target, open })

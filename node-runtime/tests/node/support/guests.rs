@@ -72,6 +72,8 @@ impl Guests {
             "kv",
             "kv-draft",
             "kv-spin",
+            "sqlite",
+            "sqlite-v1",
             "unknown-import",
             "no-handler",
         ];

@@ -38,6 +38,7 @@ pub(in crate::tests) fn component(name: &str, stores: &[&str]) -> ComponentDescr
         routes: vec!["/...".to_owned()],
         env: BTreeMap::from([("FROM".to_owned(), "image".to_owned())]),
         key_value_stores: stores.iter().map(|&store| store.to_owned()).collect(),
+        sqlite_databases: Vec::new(),
     }
 }
 
