@@ -41,7 +41,9 @@ pub fn handle<D: Database>(request: Request, out: ResponseOutparam) {
         ["values"] => values::<D>(label),
         ["twice"] => twice::<D>(label),
         ["connections", count] => connections::<D>(label, count.parse().unwrap_or(0)),
-        ["closed"] => D::open(label).and_then(D::closed).map(|()| "closed".to_owned()),
+        ["closed"] => D::open(label)
+            .and_then(D::closed)
+            .map(|()| "closed".to_owned()),
         ["large", bytes] => large::<D>(label, bytes),
         _ => Err("no such path".to_owned()),
     };
@@ -54,10 +56,12 @@ pub fn handle<D: Database>(request: Request, out: ResponseOutparam) {
 fn run<D: Database>(label: &str, request: &Request) -> Result<String> {
     let body = String::from_utf8(request.body(1 << 20)?).map_err(|error| error.to_string())?;
     let database = D::open(label)?;
-    let lines = body.lines().map(|statement| match database.execute(statement, &[]) {
-        Ok(rows) => rows.iter().map(|row| shown(row)).collect(),
-        Err(error) => format!("!{error}"),
-    });
+    let lines = body
+        .lines()
+        .map(|statement| match database.execute(statement, &[]) {
+            Ok(rows) => rows.iter().map(|row| shown(row)).collect(),
+            Err(error) => format!("!{error}"),
+        });
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
@@ -105,7 +109,9 @@ fn twice<D: Database>(label: &str) -> Result<String> {
 }
 
 fn connections<D: Database>(label: &str, count: usize) -> Result<String> {
-    let open = (0..count).map(|_| D::open(label)).collect::<Result<Vec<_>>>()?;
+    let open = (0..count)
+        .map(|_| D::open(label))
+        .collect::<Result<Vec<_>>>()?;
     for database in &open {
         database.execute("SELECT 1", &[])?;
     }

@@ -19,7 +19,9 @@ impl Database for Connection {
 
     fn execute(&self, statement: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>> {
         let parameters: Vec<_> = parameters.iter().map(given).collect();
-        sqlite::execute(self.0, statement, &parameters).map(rows).map_err(name)
+        sqlite::execute(self.0, statement, &parameters)
+            .map(rows)
+            .map_err(name)
     }
 
     fn closed(self) -> Result<()> {

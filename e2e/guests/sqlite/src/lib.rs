@@ -1,6 +1,6 @@
 //! The paths of `sqlite-routes` through `fermyon:spin/sqlite@2.0.0`.
 
-use fermyon::spin::sqlite::{self, Error};
+use fermyon::spin2_0_0::sqlite::{self, Error};
 use sqlite_routes::{Database, Result, Value};
 
 wit_bindgen::generate!({
@@ -14,12 +14,17 @@ struct Connection(sqlite::Connection);
 
 impl Database for Connection {
     fn open(label: &str) -> Result<Self> {
-        sqlite::Connection::open(label).map(Connection).map_err(name)
+        sqlite::Connection::open(label)
+            .map(Connection)
+            .map_err(name)
     }
 
     fn execute(&self, statement: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>> {
         let parameters: Vec<_> = parameters.iter().map(given).collect();
-        self.0.execute(statement, &parameters).map(rows).map_err(name)
+        self.0
+            .execute(statement, &parameters)
+            .map(rows)
+            .map_err(name)
     }
 
     fn closed(self) -> Result<()> {

@@ -3,7 +3,7 @@
 use shoal_stores::sql::{Answer, Statement, Value as StoreValue};
 use wasmtime::component::{Linker, Resource};
 
-use self::bindings::fermyon::spin::sqlite::{self, Error, QueryResult, RowResult, Value};
+use self::bindings::fermyon::spin2_0_0::sqlite::{self, Error, QueryResult, RowResult, Value};
 use super::{Connection, Failure, SqliteHost, SqliteView, view};
 use crate::host::InstanceState;
 
@@ -15,7 +15,7 @@ mod bindings {
         world: "spin-sqlite",
         imports: { default: async | trappable },
         with: {
-            "fermyon:spin/sqlite.connection": crate::host::sqlite::Connection,
+            "fermyon:spin/sqlite@2.0.0.connection": crate::host::sqlite::Connection,
         },
     });
 }
