@@ -39,7 +39,9 @@ async fn values_transactions_and_errors_are_the_same_over_the_wire() {
     let served = Served::start(&[("pod-a", &[store])]);
     let sql = served.sql("pod-a");
     let session = &mut Session::new(store);
-    run(&sql, session, "CREATE TABLE t(a, b, c, d, e)").await.unwrap();
+    run(&sql, session, "CREATE TABLE t(a, b, c, d, e)")
+        .await
+        .unwrap();
     let values = vec![
         Value::Integer(i64::MAX),
         Value::Real(1.5),
@@ -56,9 +58,15 @@ async fn values_transactions_and_errors_are_the_same_over_the_wire() {
     run(&sql, session, "BEGIN").await.unwrap();
     assert_eq!(session.state, SessionState::InTransaction);
     run(&sql, session, "DELETE FROM t").await.unwrap();
-    let error = run(&sql, session, "SELECT * FROM missing").await.unwrap_err();
+    let error = run(&sql, session, "SELECT * FROM missing")
+        .await
+        .unwrap_err();
     assert_eq!(error, SqlError::Statement("no such table: missing".into()));
-    assert_eq!(session.state, SessionState::InTransaction, "it is still open");
+    assert_eq!(
+        session.state,
+        SessionState::InTransaction,
+        "it is still open"
+    );
     run(&sql, session, "ROLLBACK").await.unwrap();
     assert_eq!(session.state, SessionState::Idle);
     let count = run(&sql, session, "SELECT count(*) FROM t").await.unwrap();
@@ -102,7 +110,9 @@ async fn only_what_was_granted_can_be_opened_and_only_by_runtimes_of_this_cluste
     let strangers = CertificateAuthority::generate().unwrap();
     let stranger = identity(&strangers, Role::Runtime, "pod-a");
     let stranger = RemoteSql::new(&served.target, &stranger).unwrap();
-    let error = run(&stranger, &mut Session::new(granted), "SELECT 1").await.unwrap_err();
+    let error = run(&stranger, &mut Session::new(granted), "SELECT 1")
+        .await
+        .unwrap_err();
     assert!(matches!(error, SqlError::Unavailable(_)), "{error:?}");
     assert!(!error.to_string().contains("127.0.0.1"), "{error}");
 }

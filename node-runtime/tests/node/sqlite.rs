@@ -117,8 +117,8 @@ async fn a_full_database_is_one_and_its_owner_is_told() {
         bytes: Some(100_000),
         ..StoreLimits::default()
     };
-    node.classes.replace(vec![class]);
-    let mut notices = node.classes.notices();
+    node.node.stores().replace(vec![class]);
+    let mut notices = node.node.stores().notices();
     let mut sqlite = sql_app("a", GUESTS[0]);
     sqlite.components[0].stores[0].class = "small".into();
     let [sqlite] = node.serve([sqlite]).await;
@@ -137,7 +137,7 @@ async fn a_full_database_is_one_and_its_owner_is_told() {
 async fn a_class_of_another_backend_has_no_databases_and_says_so() {
     let node = TestNode::start();
     let class = ClassDescription::new("quick", ClassBackend::Memory);
-    node.classes.replace(vec![class]);
+    node.node.stores().replace(vec![class]);
     let mut sqlite = sql_app("a", GUESTS[1]);
     sqlite.components[0].stores[0].class = "quick".into();
     let [sqlite] = node.serve([sqlite]).await;
