@@ -187,7 +187,7 @@ impl ComponentFacts {
     }
 
     fn no_handler(&self, subject: &str) -> Refusal {
-        let wanted = "`wasi:http/incoming-handler@0.2.x`";
+        let wanted = "`wasi:http/incoming-handler@0.2.x` and `wasi:http/handler@0.3.x`";
         let other = self
             .exports
             .iter()
@@ -196,7 +196,7 @@ impl ComponentFacts {
             Some(name) => format!(
                 "{subject} exports `{name}`, which this version does not serve; it serves {wanted}"
             ),
-            None => format!("{subject} exports no HTTP handler; {wanted} is needed"),
+            None => format!("{subject} exports no HTTP handler; served are {wanted}"),
         };
         Refusal::new(Reason::NoHandler, message)
     }
@@ -265,15 +265,17 @@ mod tests {
     }
 
     #[test]
-    fn a_component_without_the_handler_says_what_it_exports() {
+    fn a_component_without_a_handler_says_what_it_exports() {
         let none = component("(component)").check(SUBJECT).unwrap_err();
         assert_eq!(none.reason, Reason::NoHandler);
         let newer = component(
-            r#"(component (instance $i) (export "wasi:http/handler@0.3.0" (instance $i)))"#,
+            r#"(component (instance $i) (export "wasi:http/handler@0.3.0-rc-2026-01-06" (instance $i)))"#,
         );
         let refusal = newer.check(SUBJECT).unwrap_err();
         assert!(
-            refusal.message.contains("`wasi:http/handler@0.3.0`"),
+            refusal
+                .message
+                .contains("`wasi:http/handler@0.3.0-rc-2026-01-06`"),
             "{refusal}"
         );
     }

@@ -6,10 +6,12 @@
 enum Version {
     /// Any release of the 0.2 series (`0.2.0`, `0.2.7`): WASI adds to it and changes nothing.
     Wasi02,
-    /// This version and no other. Drafts are compatible with nothing else.
-    Exactly(&'static str),
+    /// Any release of the 0.3 series.
+    Wasi03,
     /// The name without a version: Spin's first interfaces have none.
     None,
+    /// This version and no other. Drafts are compatible with nothing else.
+    Exactly(&'static str),
 }
 
 struct Served {
@@ -20,8 +22,9 @@ struct Served {
 
 /// Every interface that the runtime links, by package.
 ///
-/// WASI 0.2: <https://github.com/WebAssembly/WASI/tree/main/wasip2>. Key-value: the drafts of
-/// `wasi:keyvalue` that toolchains use, and Spin's own second version.
+/// WASI: <https://github.com/WebAssembly/WASI>, `wasip2` for 0.2, `proposals` for 0.3. Key-value: the
+/// drafts of `wasi:keyvalue` that toolchains use, and Spin's own three versions. Configuration: Spin's
+/// own, the draft of `wasi:config` that Spin serves, and the one that Wasmtime does.
 const SUPPORTED: &[Served] = &[
     Served {
         package: "wasi:cli",
@@ -37,17 +40,32 @@ const SUPPORTED: &[Served] = &[
             "terminal-stdout",
             "terminal-stderr",
         ],
+        versions: &[Version::Wasi02, Version::Wasi03],
+    },
+    Served {
+        package: "wasi:cli",
+        interfaces: &["types"],
+        versions: &[Version::Wasi03],
+    },
+    Served {
+        package: "wasi:clocks",
+        interfaces: &["monotonic-clock"],
+        versions: &[Version::Wasi02, Version::Wasi03],
+    },
+    Served {
+        package: "wasi:clocks",
+        interfaces: &["wall-clock"],
         versions: &[Version::Wasi02],
     },
     Served {
         package: "wasi:clocks",
-        interfaces: &["monotonic-clock", "wall-clock"],
-        versions: &[Version::Wasi02],
+        interfaces: &["system-clock", "types"],
+        versions: &[Version::Wasi03],
     },
     Served {
         package: "wasi:random",
         interfaces: &["random", "insecure", "insecure-seed"],
-        versions: &[Version::Wasi02],
+        versions: &[Version::Wasi02, Version::Wasi03],
     },
     Served {
         package: "wasi:io",
@@ -56,15 +74,24 @@ const SUPPORTED: &[Served] = &[
     },
     Served {
         package: "wasi:http",
-        interfaces: &["types", "outgoing-handler"],
+        interfaces: &["types"],
+        versions: &[Version::Wasi02, Version::Wasi03],
+    },
+    Served {
+        package: "wasi:http",
+        interfaces: &["outgoing-handler"],
         versions: &[Version::Wasi02],
+    },
+    Served {
+        package: "wasi:http",
+        interfaces: &["client"],
+        versions: &[Version::Wasi03],
     },
     Served {
         package: "wasi:sockets",
         interfaces: &[
             "network",
             "instance-network",
-            "ip-name-lookup",
             "tcp",
             "tcp-create-socket",
             "udp",
@@ -73,9 +100,19 @@ const SUPPORTED: &[Served] = &[
         versions: &[Version::Wasi02],
     },
     Served {
+        package: "wasi:sockets",
+        interfaces: &["ip-name-lookup"],
+        versions: &[Version::Wasi02, Version::Wasi03],
+    },
+    Served {
+        package: "wasi:sockets",
+        interfaces: &["types"],
+        versions: &[Version::Wasi03],
+    },
+    Served {
         package: "wasi:filesystem",
         interfaces: &["types", "preopens"],
-        versions: &[Version::Wasi02],
+        versions: &[Version::Wasi02, Version::Wasi03],
     },
     Served {
         package: "wasi:keyvalue",
@@ -88,17 +125,49 @@ const SUPPORTED: &[Served] = &[
     Served {
         package: "fermyon:spin",
         interfaces: &["key-value"],
+        versions: &[Version::None, Version::Exactly("2.0.0")],
+    },
+    Served {
+        package: "fermyon:spin",
+        interfaces: &["variables"],
         versions: &[Version::Exactly("2.0.0")],
     },
     Served {
         package: "fermyon:spin",
         interfaces: &["sqlite"],
-        versions: &[Version::Exactly("2.0.0"), Version::None],
+        versions: &[Version::None, Version::Exactly("2.0.0")],
+    },
+    Served {
+        package: "spin:key-value",
+        interfaces: &["key-value"],
+        versions: &[Version::Exactly("3.0.0")],
+    },
+    Served {
+        package: "fermyon:spin",
+        interfaces: &["config"],
+        versions: &[Version::None],
+    },
+    Served {
+        package: "spin:variables",
+        interfaces: &["variables"],
+        versions: &[Version::Exactly("3.0.0")],
+    },
+    Served {
+        package: "wasi:config",
+        interfaces: &["store"],
+        versions: &[
+            Version::Exactly("0.2.0-draft-2024-09-27"),
+            Version::Exactly("0.2.0-rc.1"),
+        ],
     },
 ];
 
 /// Packages and interfaces that open key-value stores by label.
-const KEY_VALUE: &[(&str, &str)] = &[("wasi:keyvalue", "store"), ("fermyon:spin", "key-value")];
+const KEY_VALUE: &[(&str, &str)] = &[
+    ("wasi:keyvalue", "store"),
+    ("fermyon:spin", "key-value"),
+    ("spin:key-value", "key-value"),
+];
 
 /// Packages and interfaces that open SQL databases by label.
 const SQL: &[(&str, &str)] = &[("fermyon:spin", "sqlite")];
@@ -166,10 +235,12 @@ fn is_one_of(list: &[(&str, &str)], import: &str) -> bool {
     })
 }
 
-/// Whether this export is the HTTP handler that is served: `wasi:http/incoming-handler@0.2.x`.
+/// Whether this export is an HTTP handler that is served: `wasi:http/incoming-handler@0.2.x` or
+/// `wasi:http/handler@0.3.x`.
 pub fn is_handler(export: &str) -> bool {
     InterfaceName::parse(export).is_some_and(|name| {
         name.is("wasi:http", "incoming-handler") && Version::Wasi02.serves(name.version)
+            || name.is("wasi:http", "handler") && Version::Wasi03.serves(name.version)
     })
 }
 
@@ -186,20 +257,22 @@ pub(crate) fn is_other_entry_point(export: &str) -> bool {
 
 impl Version {
     fn serves(self, version: Option<&str>) -> bool {
-        let Some(version) = version else {
-            return self == Self::None;
-        };
-        match self {
-            Self::None => false,
-            Self::Exactly(own) => own == version,
-            Self::Wasi02 => {
-                let release = version.split('+').next().unwrap_or("");
-                release.strip_prefix("0.2.").is_some_and(|patch| {
-                    (1..=6).contains(&patch.len()) && patch.bytes().all(|b| b.is_ascii_digit())
-                })
-            }
+        match (self, version) {
+            (Self::None, version) => version.is_none(),
+            (_, None) => false,
+            (Self::Exactly(own), Some(version)) => own == version,
+            (Self::Wasi02, Some(version)) => is_release_of("0.2.", version),
+            (Self::Wasi03, Some(version)) => is_release_of("0.3.", version),
         }
     }
+}
+
+/// Whether a version is a release of this series; metadata of a build does not count.
+fn is_release_of(series: &str, version: &str) -> bool {
+    let release = version.split('+').next().unwrap_or("");
+    release.strip_prefix(series).is_some_and(|patch| {
+        (1..=6).contains(&patch.len()) && patch.bytes().all(|b| b.is_ascii_digit())
+    })
 }
 
 #[cfg(test)]
@@ -219,6 +292,17 @@ mod tests {
             "fermyon:spin/key-value@2.0.0",
             "fermyon:spin/sqlite@2.0.0",
             "fermyon:spin/sqlite",
+            "fermyon:spin/key-value",
+            "spin:key-value/key-value@3.0.0",
+            "wasi:cli/types@0.3.0",
+            "wasi:clocks/system-clock@0.3.0",
+            "wasi:http/client@0.3.1",
+            "wasi:sockets/types@0.3.0+rc-2026-03-15",
+            "fermyon:spin/config",
+            "fermyon:spin/variables@2.0.0",
+            "spin:variables/variables@3.0.0",
+            "wasi:config/store@0.2.0-draft-2024-09-27",
+            "wasi:config/store@0.2.0-rc.1",
         ] {
             assert!(is_supported(import), "{import}");
         }
@@ -228,7 +312,10 @@ mod tests {
     fn other_interfaces_versions_and_drafts_are_not() {
         for import in [
             "spin:mqtt/mqtt@3.0.0",
-            "wasi:http/types@0.3.0",
+            "wasi:http/types@0.3.0-rc-2026-03-15",
+            "wasi:http/outgoing-handler@0.3.0",
+            "wasi:http/client@0.2.0",
+            "wasi:http/handler@0.3.0",
             "wasi:http/types@0.2.0-rc-2023-11-10",
             "wasi:http/types@0.2",
             "wasi:http/types",
@@ -236,11 +323,14 @@ mod tests {
             "wasi:clocks/timezone@0.2.0",
             "wasi:keyvalue/watcher@0.2.0-draft2",
             "wasi:keyvalue/store@0.2.0",
-            "fermyon:spin/key-value",
             "fermyon:spin/key-value@2.0.1",
+            "spin:key-value/key-value",
+            "fermyon:spin/config@2.0.0",
+            "fermyon:spin/variables",
             "fermyon:spin/sqlite@3.0.0",
             "spin:sqlite/sqlite@3.0.0",
-            "wasi:http/types",
+            "wasi:config/runtime@0.2.0-draft-2024-09-27",
+            "wasi:config/store@0.2.0-draft",
             "log",
             "",
             "a/b",
@@ -251,13 +341,17 @@ mod tests {
     }
 
     #[test]
-    fn only_the_handler_of_wasi_0_2_is_one() {
+    fn only_the_handlers_of_releases_are_served() {
         assert!(is_handler("wasi:http/incoming-handler@0.2.0"));
         assert!(is_handler("wasi:http/incoming-handler@0.2.9"));
         assert!(!is_handler(
             "wasi:http/incoming-handler@0.2.0-rc-2023-11-10"
         ));
-        assert!(!is_handler("wasi:http/handler@0.3.0"));
+        assert!(is_handler("wasi:http/handler@0.3.0"));
+        assert!(is_handler("wasi:http/handler@0.3.0+rc-2026-03-15"));
+        assert!(!is_handler("wasi:http/handler@0.2.0"));
+        assert!(!is_handler("wasi:http/incoming-handler@0.3.0"));
+        assert!(!is_handler("wasi:http/handler@0.3.0-rc-2026-03-15"));
         assert!(is_other_entry_point(
             "wasi:http/handler@0.3.0-rc-2026-03-15"
         ));

@@ -4,6 +4,7 @@
 //! Pure: bytes in, descriptions or refusals out. Only [`local`] reads files, of a path that the
 //! caller names. Whatever is read here comes from outside and is bounded (see [`limits`]).
 
+pub mod candidate;
 pub mod container;
 pub mod digest;
 pub mod inspect;
@@ -16,6 +17,7 @@ pub mod plan;
 pub mod refusal;
 pub mod route;
 pub mod spin;
+pub mod variables;
 pub mod write;
 
 pub use digest::Digest;

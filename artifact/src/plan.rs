@@ -2,13 +2,18 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::{Digest, Reason, Refusal, Route, RouteTable, limits};
+use crate::{
+    Digest, Reason, Refusal, Route, RouteTable, limits,
+    variables::{self, Declared},
+};
 
 /// The components of an app, as its manifest declares them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AppPlan {
     /// Name that the manifest gives the app; empty for a single component.
     pub name: String,
+    /// Variables that the app declares.
+    pub variables: Declared,
     /// At least one, names all different.
     pub components: Vec<ComponentPlan>,
 }
@@ -22,6 +27,8 @@ pub struct ComponentPlan {
     pub routes: Vec<Route>,
     /// Environment that the guest sees.
     pub env: BTreeMap<String, String>,
+    /// Variables that the guest may read: templates that name the app's.
+    pub variables: BTreeMap<String, String>,
     /// Labels of key-value stores; `None` where the manifest says nothing about them.
     pub key_value_stores: Option<Vec<String>>,
     /// Labels of SQL databases; `None` where the manifest says nothing about them.
@@ -55,6 +62,7 @@ impl AppPlan {
             name: String::new(),
             routes: vec![Route::everything()],
             env: BTreeMap::new(),
+            variables: BTreeMap::new(),
             key_value_stores: None,
             sqlite_databases: None,
             allowed_outbound_hosts: Vec::new(),
@@ -62,6 +70,7 @@ impl AppPlan {
         };
         Self {
             name: String::new(),
+            variables: Declared::new(),
             components: vec![component],
         }
     }
@@ -81,12 +90,18 @@ impl AppPlan {
                 "the app has {count} components; at most {bound} are served"
             ));
         }
+        variables::check_declared(&self.variables)?;
         let mut names = HashSet::new();
         for component in &self.components {
             if !names.insert(component.name.as_str()) {
                 return unsupported(format!("two components are called `{}`", component.name));
             }
             component.check()?;
+            variables::check_templates(
+                &component.subject(),
+                &component.variables,
+                &self.variables,
+            )?;
         }
         self.check_routes()?;
         Ok(self)
@@ -232,8 +247,8 @@ mod tests {
 
     fn refused(components: Vec<ComponentPlan>) -> Refusal {
         AppPlan {
-            name: String::new(),
             components,
+            ..AppPlan::default()
         }
         .checked()
         .unwrap_err()
@@ -298,8 +313,10 @@ mod tests {
             let refusal = refused(components);
             assert!(refusal.message.contains(word), "{refusal}");
         }
-        let name = String::new();
-        let components = many(64);
-        AppPlan { name, components }.checked().unwrap();
+        let plan = AppPlan {
+            components: many(64),
+            ..AppPlan::default()
+        };
+        plan.checked().unwrap();
     }
 }

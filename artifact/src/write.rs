@@ -134,12 +134,20 @@ pub fn spin_app(plan: &AppPlan, wasm: Vec<Vec<u8>>) -> Result<Artifact, Refusal>
             layers.push(layer);
         }
     }
-    let locked = json!({
+    let variables: serde_json::Map<String, Value> = plan
+        .variables
+        .iter()
+        .map(|(name, default)| (name.clone(), locked_variable(default.as_deref())))
+        .collect();
+    let mut locked = json!({
         "spin_lock_version": 0,
         "metadata": {"name": plan.name, "trigger": {"base": "/", "type": "http"}},
         "triggers": triggers,
         "components": components,
     });
+    if !variables.is_empty() {
+        locked["variables"] = variables.into();
+    }
     let locked = Blob::new(SPIN_APPLICATION, locked.to_string().into_bytes());
     let config = json!({
         "architecture": "wasm",
@@ -162,6 +170,13 @@ fn locked_trigger(number: usize, component: &str, route: &str) -> Value {
     })
 }
 
+fn locked_variable(default: Option<&str>) -> Value {
+    match default {
+        Some(default) => json!({"default": default}),
+        None => json!({}),
+    }
+}
+
 fn locked_component(component: &ComponentPlan, digest: &Digest) -> Value {
     let mut metadata = serde_json::Map::new();
     if let Some(stores) = &component.key_value_stores {
@@ -174,12 +189,16 @@ fn locked_component(component: &ComponentPlan, digest: &Digest) -> Value {
         let hosts = json!(component.allowed_outbound_hosts);
         metadata.insert("allowed_outbound_hosts".into(), hosts);
     }
-    json!({
+    let mut locked = json!({
         "id": component.name,
         "metadata": metadata,
         "source": {"content_type": "application/wasm", "digest": digest},
         "env": component.env,
-    })
+    });
+    if !component.variables.is_empty() {
+        locked["config"] = json!(component.variables);
+    }
+    locked
 }
 
 /// Checks that what was written reads back: the manifest of an artifact, as a registry serves it.
@@ -225,6 +244,9 @@ mod tests {
         first.name = "api".into();
         first.routes = vec!["/api/...".parse().unwrap(), "/b/:c".parse().unwrap()];
         first.env.insert("A".into(), "b".into());
+        first.variables.insert("url".into(), "{{ host }}".into());
+        plan.variables.insert("host".into(), Some("h".into()));
+        plan.variables.insert("key".into(), None);
         first.key_value_stores = Some(vec!["default".into()]);
         first.sqlite_databases = Some(vec!["default".into()]);
         first.allowed_outbound_hosts = vec!["https://example.com".into()];

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shoal_artifact::{Digest, Route};
+use shoal_artifact::{Digest, Route, variables::Declared};
 
 /// The components of an artifact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
     /// At least one.
     pub components: Vec<ComponentDescription>,
+    /// Variables that the app declares.
+    pub variables: Declared,
 }
 
 /// One component.
@@ -30,4 +32,6 @@ pub struct ComponentDescription {
     pub sqlite_databases: Vec<String>,
     /// Imports as `namespace:package/interface@version`, sorted.
     pub imports: Vec<String>,
+    /// Variables that it reads: templates that name the app's.
+    pub variables: BTreeMap<String, String>,
 }

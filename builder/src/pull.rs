@@ -12,6 +12,7 @@ use shoal_artifact::{
     AppPlan, ComponentPlan, Digest, Reason, Refusal, WasmSource, inspect, limits,
     oci::{self, Format, ImageManifest, Manifest},
     plan, spin,
+    variables::Declared,
 };
 
 use crate::cache::{Cache, CacheError, Temporary};
@@ -22,6 +23,8 @@ const RETRY_SOON: Duration = Duration::from_secs(15);
 /// An image's components as its registry gave them.
 #[derive(Debug)]
 pub(crate) struct Fetched {
+    /// Variables that the app declares.
+    pub(crate) variables: Declared,
     components: Vec<(ComponentPlan, Temporary)>,
 }
 
@@ -44,7 +47,10 @@ pub(crate) async fn fetch(
         bytes += file.size().map_err(|error| storage(&error))?;
         components.push((component, file));
     }
-    Ok(Fetched { components })
+    Ok(Fetched {
+        variables: plan.variables,
+        components,
+    })
 }
 
 /// How messages name a component: by its name, else by the image whose only one it is.

@@ -6,7 +6,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AppStatus, AppStore, Limits, ServiceSpec, validation};
+use crate::{
+    AppStatus, AppStore, EnvFromSource, EnvVar, Limits, ServiceSpec, Variable, validation,
+};
 
 /// A WebAssembly app, served on some of the cluster's nodes behind a Service of its name.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -78,6 +80,18 @@ pub struct AppSpec {
     #[schemars(schema_with = "validation::env_schema")]
     pub env: Option<Vec<EnvVar>>,
 
+    /// Secrets and ConfigMaps whose keys the guests see as environment. Of two with the same key the
+    /// later counts; `env` comes before all of them, and what the image declares after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub env_from: Option<Vec<EnvFromSource>>,
+
+    /// Values that the guests read through the interfaces `fermyon:spin/variables`,
+    /// `fermyon:spin/config` and `wasi:config`. They give a Spin app the values of the variables that
+    /// it declares. A change reaches running apps without a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "validation::variables_schema")]
+    pub variables: Option<Vec<Variable>>,
     /// Labels of stores that are not where the default says, or that the image does not declare.
     /// Every component may open them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,20 +142,16 @@ pub struct Component {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "validation::env_schema")]
     pub env: Option<Vec<EnvVar>>,
-}
 
-/// One variable of a guest's environment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct EnvVar {
-    /// Name of the variable: any text without `=`.
-    #[schemars(length(min = 1, max = 256), pattern(r"^[^=\x00]+$"))]
-    pub name: String,
+    /// Secrets and ConfigMaps whose keys this component sees as environment, instead of the app's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub env_from: Option<Vec<EnvFromSource>>,
 
-    /// Its value.
-    #[serde(default)]
-    #[schemars(length(max = 32768))]
-    pub value: String,
+    /// Variables of this component, instead of the app's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "validation::variables_schema")]
+    pub variables: Option<Vec<Variable>>,
 }
 
 /// Names an object of the same namespace.

@@ -22,11 +22,11 @@ pub struct AppStore {
     /// Name of the StoreClass that the label's Store is made of. Data of a Store that exists does
     /// not move: its class stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(with = "String", length(min = 1, max = 253))]
     pub class: Option<String>,
 
     /// Name of a Store of this namespace, which may be another App's: both then see the same data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(with = "String", length(min = 1, max = 253))]
     pub store: Option<String>,
 }

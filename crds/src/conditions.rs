@@ -112,6 +112,9 @@ words! {
         Conflict,
         /// A StoreClass is to be deleted and waits for its last Store.
         InUse,
+        /// The data of a Store goes, or waits to: its App was deleted, or the Store is. See
+        /// `spec.reclaimPolicy` and `status.deleteAt`.
+        Deleting,
     }
 }
 
@@ -198,6 +201,16 @@ words! {
         Reachable,
         /// No node uses the StoreClass.
         Unused,
+        /// The backend of a StoreClass does not answer.
+        Unreachable,
+        /// The backend of a StoreClass refuses the credentials.
+        CredentialsRefused,
+        /// The backend of a StoreClass does not prove by its certificate that it is the one.
+        TlsFailed,
+        /// The backend of a StoreClass takes no writes.
+        ReadOnly,
+        /// The settings of a StoreClass are of no use, for instance an URL that is none.
+        InvalidConfiguration,
         /// A Secret that a StoreClass names does not exist in Shoal's namespace.
         SecretNotFound,
         /// A Secret that a StoreClass names does not have the key, or not as text.
@@ -206,6 +219,17 @@ words! {
         SecretUnreadable,
         /// Stores name the StoreClass that is to be deleted.
         StoresRemain,
+        /// A variable that the app declares has neither a default nor a value. See `variables`.
+        VariableMissing,
+        /// A Secret, a ConfigMap or a key of one that the App refers to is not there. Looked for again
+        /// by itself.
+        ValueNotFound,
+        /// A Secret or ConfigMap that the App refers to cannot be read. Tried again by itself.
+        ValueUnreadable,
+        /// A value of the environment or of a variable is none that guests can be given.
+        ValueInvalid,
+        /// Ready before; a value is not there any more, and the app serves on with those that it had.
+        LastValuesKept,
         /// A Service of the App's name exists and is not the App's. It was left as it is.
         ServiceNameTaken,
         /// The API server refused the App's Service; the message says why.
@@ -236,16 +260,15 @@ words! {
         StoreLimitReached,
         /// The app used a Store more often than `limits.opsPerSecond` of its class allows.
         StoreRateExceeded,
-        /// The backend of the class is not there, does not answer in time, or cannot serve now.
-        Unreachable,
-        /// The backend does not accept the credentials of the class, or they do not permit what stores need.
-        CredentialsRefused,
-        /// No TLS with the backend of the class, or nobody trusted vouches for it.
-        TlsFailed,
-        /// The backend of the class takes no writes: it is a replica, or has no room.
-        ReadOnly,
-        /// The class cannot be used as it is written; the message says what is wrong.
-        InvalidConfiguration,
+        /// The App was deleted. The Store's data goes at `status.deleteAt`, unless an App of that
+        /// name is made again before.
+        AppDeleted,
+        /// Apps still use the Store that is to be deleted.
+        StillUsed,
+        /// The data of the Store is being removed; then the Store goes.
+        Purging,
+        /// The data of the Store cannot be removed now; the message says why. Tried again by itself.
+        PurgeFailed,
     }
 }
 

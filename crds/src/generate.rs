@@ -188,4 +188,17 @@ mod tests {
             Some(&json!({"observedGeneration": -1}))
         );
     }
+
+    #[test]
+    fn a_backend_with_nothing_after_it_is_none() {
+        let value = finished(&StoreClass::crd());
+        let backend = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/backend";
+        let backend = value.pointer(backend).unwrap();
+        assert_eq!(backend.get("required"), None);
+        for kind in ["embedded", "memory", "postgres", "redis"] {
+            let schema = backend.pointer(&format!("/properties/{kind}")).unwrap();
+            // The API server takes away what is null, unless it may be.
+            assert_eq!(schema.get("nullable"), None, "{kind}");
+        }
+    }
 }

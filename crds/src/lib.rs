@@ -7,6 +7,7 @@ pub mod app;
 pub mod app_status;
 pub mod app_stores;
 pub mod conditions;
+pub mod configuration;
 mod generate;
 pub mod limits;
 pub mod quantity;
@@ -16,19 +17,23 @@ pub mod service;
 pub mod store;
 pub mod store_class;
 mod validation;
+pub mod values;
 pub mod yaml;
 
-pub use app::{App, AppSpec, Component, EnvVar, LocalObjectReference};
+pub use app::{App, AppSpec, Component, LocalObjectReference};
 pub use app_status::{AppStatus, NodeStatus, StoreStatusEntry, Summary};
 pub use app_stores::AppStore;
 pub use conditions::{Condition, ConditionStatus, ConditionType, Reason};
+pub use configuration::{
+    EnvFromSource, EnvVar, KeySelector, ObjectSelector, SourceKind, ValueSource, Variable,
+};
 pub use generate::manifest;
 pub use limits::{EffectiveLimits, Limits};
 pub use quantity::{ByteQuantity, Period};
 pub use reference::conditions_page;
 pub use runtime_pool::{Registries, RuntimePool, RuntimePoolSpec};
 pub use service::{IpFamilyPolicy, ServiceSpec, ServiceType};
-pub use store::{Interface, Store, StoreSpec, StoreStatus};
+pub use store::{Interface, ReclaimPolicy, Store, StoreSpec, StoreStatus};
 pub use store_class::{
     Backend, DefaultClass, StoreClass, StoreClassLimits, StoreClassSpec, StoreClassStatus,
     default_class,
@@ -50,3 +55,5 @@ pub const DEFAULT_POOL: &str = "default";
 pub const EMBEDDED_CLASS: &str = "embedded";
 /// Finalizer of a StoreClass that Stores name.
 pub const CLASS_FINALIZER: &str = "shoal.dev/in-use";
+/// Finalizer of a Store whose data goes with it.
+pub const DATA_FINALIZER: &str = "shoal.dev/data";

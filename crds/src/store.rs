@@ -28,12 +28,33 @@ use crate::Condition;
     printcolumn(name = "Interface", type_ = "string", json_path = ".spec.interface"),
     printcolumn(name = "Class", type_ = "string", json_path = ".spec.className"),
     printcolumn(name = "Backend", type_ = "string", json_path = ".status.backend"),
+    printcolumn(name = "Keys", type_ = "integer", json_path = ".status.keys"),
+    printcolumn(
+        name = "Bytes",
+        type_ = "integer",
+        json_path = ".status.bytes",
+        description = "Of keys and values"
+    ),
     printcolumn(name = "Bound", type_ = "boolean", json_path = ".status.bound"),
     printcolumn(
         name = "Used by",
         type_ = "string",
         json_path = ".status.usedBy[*]",
         description = "Apps that use it now"
+    ),
+    printcolumn(
+        name = "Reclaim",
+        type_ = "string",
+        json_path = ".spec.reclaimPolicy",
+        description = "What becomes of the data when the App is deleted",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Deleted at",
+        type_ = "string",
+        json_path = ".status.deleteAt",
+        description = "When the data goes, for its App was deleted",
+        priority = 1
     ),
     printcolumn(
         name = "Age",
@@ -68,6 +89,11 @@ pub struct StoreSpec {
     #[schemars(length(min = 1, max = 253))]
     pub class_name: String,
 
+    /// What becomes of the data once the App, or the Store itself, is deleted. A Store that an app
+    /// brings about has that of its StoreClass at the time.
+    #[serde(default)]
+    pub reclaim_policy: ReclaimPolicy,
+
     /// Where the data is: every key in every backend is under this id. The operator alone sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
@@ -75,6 +101,18 @@ pub struct StoreSpec {
         pattern(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
     )]
     pub id: Option<String>,
+}
+
+/// What becomes of data that nobody uses any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum ReclaimPolicy {
+    /// It stays: an App made again finds it. So does whoever deletes the Store, who has to remove
+    /// the data otherwise.
+    #[default]
+    Retain,
+    /// It goes when its App was deleted and not made again within the time that the operator's flag
+    /// `--store-delete-grace` says; and when the Store is deleted, at once.
+    Delete,
 }
 
 /// Interfaces of stores.
@@ -101,6 +139,9 @@ pub enum Interface {
 }
 
 impl Interface {
+    /// Every interface.
+    pub const ALL: [Self; 2] = [Self::KeyValue, Self::Sql];
+
     /// As manifests write it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -111,7 +152,7 @@ impl Interface {
 
     /// The interface of this name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::KeyValue, Self::Sql]
+        Self::ALL
             .into_iter()
             .find(|interface| interface.as_str() == name)
     }
@@ -129,6 +170,22 @@ pub struct StoreStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub backend: Option<String>,
+
+    /// Keys that it holds, as counted within the last minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub keys: Option<i64>,
+
+    /// Bytes of its keys and values, counted with them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub bytes: Option<i64>,
+
+    /// When its data is to be deleted (RFC 3339), since its App was: unless an App of that name is
+    /// made again, or `spec.reclaimPolicy` becomes `Retain`, before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    pub delete_at: Option<String>,
 
     /// Apps that use it now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

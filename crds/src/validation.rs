@@ -2,11 +2,21 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use crate::EnvVar;
+use crate::{EnvVar, Variable};
 
 /// Environment: at most 256 variables, each name once.
 pub(crate) fn env_schema(generator: &mut SchemaGenerator) -> Schema {
     let item = generator.subschema_for::<EnvVar>();
+    named(&item)
+}
+
+/// Variables: at most 256, each name once.
+pub(crate) fn variables_schema(generator: &mut SchemaGenerator) -> Schema {
+    let item = generator.subschema_for::<Variable>();
+    named(&item)
+}
+
+fn named(item: &Schema) -> Schema {
     json_schema!({
         "type": "array",
         "items": item,

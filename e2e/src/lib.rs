@@ -12,6 +12,8 @@
 
 mod app;
 mod audit;
+mod class;
+mod database;
 mod http;
 mod image;
 mod kubectl;
@@ -22,6 +24,8 @@ mod wait;
 
 pub use app::{App, condition};
 pub use audit::{Writes, settled};
+pub use class::Class;
+pub use database::{Postgres, Redis};
 pub use http::{Answer, get, request};
 pub use image::{image, push_bytes};
 pub use kubectl::{Outcome, apply, cluster, delete, json, kubectl, try_kubectl};

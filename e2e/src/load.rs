@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster;
+use crate::{App, cluster, json};
 
 /// What to ask.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -20,6 +20,38 @@ pub struct Target {
     pub host: String,
     /// The path.
     pub path: String,
+}
+
+impl Target {
+    /// An App's Service, by its ClusterIP.
+    ///
+    /// # Panics
+    /// It has none.
+    pub fn service(app: &App, path: &str) -> Self {
+        let service = json(&["-n", app.namespace(), "service", app.name()]).expect("a Service");
+        let address = service["spec"]["clusterIP"].as_str().expect("a ClusterIP");
+        Self::at(app, &format!("{address}:80"), path)
+    }
+
+    /// Each ready endpoint of an App, past its Service.
+    ///
+    /// # Panics
+    /// The App has no port.
+    pub fn replicas(app: &App, path: &str) -> Vec<Self> {
+        let endpoints = app.ready_endpoints().into_iter();
+        let at = |(_, address): (String, String)| {
+            Self::at(app, &format!("{address}:{}", app.port()), path)
+        };
+        endpoints.map(at).collect()
+    }
+
+    fn at(app: &App, address: &str, path: &str) -> Self {
+        Self {
+            address: address.parse().expect("an address"),
+            host: format!("{}.{}", app.name(), app.namespace()),
+            path: path.into(),
+        }
+    }
 }
 
 /// What came back from one target.

@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use shoal_artifact::{RouteTable, route::DuplicateRoute};
 
 use crate::{
-    assignment::{AppRef, Assignment, ComponentSpec, Limits, StoreBinding},
+    assignment::{AppRef, Assignment, ComponentSpec, Limits, StoreBinding, Variables},
     code::Prepared,
     engine::{AppMemory, GuestEngine, NodeMemory},
     host::output::{OutputBudget, OutputSink},
@@ -71,6 +71,7 @@ pub struct Component {
     pub(crate) name: String,
     pub(crate) prepared: Arc<Prepared>,
     pub(crate) env: Vec<(String, String)>,
+    pub(crate) variables: Variables,
     pub(crate) stores: Vec<StoreBinding>,
 }
 
@@ -175,6 +176,7 @@ impl Revision {
                 name,
                 routes,
                 env,
+                variables,
                 stores,
                 ..
             } = spec.clone();
@@ -184,6 +186,7 @@ impl Revision {
                 name,
                 prepared,
                 env,
+                variables,
                 stores,
             });
             entries.extend(routes.into_iter().map(|route| {

@@ -61,7 +61,7 @@ pub mod stores;
 
 pub use assignment::{
     AppRef, Assignment, Assignments, ComponentSpec, Digest, InvalidAssignment, Limits, Role,
-    StoreBinding,
+    StoreBinding, Variables,
 };
 pub use code::{Code, CodeSource, FetchError, RemoteCode};
 pub use engine::EngineError;

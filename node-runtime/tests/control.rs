@@ -137,6 +137,21 @@ impl Operator {
             .push_back(to_runtime::Message::Assignments(assignments));
     }
 
+    fn describe(&self, classes: Vec<v1::StoreClass>) {
+        let classes = to_runtime::Message::StoreClasses(v1::StoreClasses { classes });
+        self.say.lock().unwrap().push_back(classes);
+    }
+
+    /// All that was said of the classes.
+    fn health(&self) -> Vec<v1::StoreHealth> {
+        let heard = self.heard.lock().unwrap();
+        let health = heard.iter().filter_map(|message| match message {
+            from_runtime::Message::StoreHealth(health) => Some(health.clone()),
+            _ => None,
+        });
+        health.collect()
+    }
+
     fn reports(&self) -> Vec<v1::AppReport> {
         let heard = self.heard.lock().unwrap();
         let reports = heard.iter().filter_map(|message| match message {
@@ -336,4 +351,71 @@ async fn a_node_that_kept_nothing_is_ready_when_its_first_apps_are() {
             .iter()
             .all(|report| report.state() != v1::app_report::State::Ready)
     );
+}
+
+/// A class on a server that is not there, with a password.
+fn unreachable_class(word: &str) -> v1::StoreClass {
+    v1::StoreClass {
+        name: "away".into(),
+        backend: Some(v1::store_class::Backend::Redis(v1::RedisBackend {
+            url: format!("redis://user:{word}@127.0.0.1:1"),
+            ..v1::RedisBackend::default()
+        })),
+        ..v1::StoreClass::default()
+    }
+}
+
+/// Whether any file below `folder` but those of `but` holds `text`.
+fn holds(folder: &Path, but: &Path, text: &str) -> bool {
+    std::fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path == but {
+            return false;
+        }
+        match path.is_dir() {
+            true => holds(&path, but, text),
+            false => String::from_utf8_lossy(&std::fs::read(path).unwrap()).contains(text),
+        }
+    })
+}
+
+#[tokio::test]
+async fn classes_of_stores_are_kept_in_memory_alone_and_told_of() {
+    let (folder, ca) = (
+        tempfile::tempdir().unwrap(),
+        CertificateAuthority::generate().unwrap(),
+    );
+    let (operator, address) = Operator::serve(&ca, 3).await;
+    let (node, _control) = start(folder.path(), &ca, address);
+    let word = "s3cret-word";
+    operator.describe(vec![unreachable_class(word)]);
+    operator.assign(true, vec![assignment("a", 10_000)]);
+    eventually("it is told how each does", || {
+        operator.health().last().is_some_and(|health| {
+            let find = |name: &str| health.classes.iter().find(|class| class.class == name);
+            let fails = |class: &v1::ClassHealth| !class.reachable && class.reason == "Unreachable";
+            find("embedded").is_some_and(|class| class.reachable) && find("away").is_some_and(fails)
+        })
+    })
+    .await;
+    let health = operator.health();
+    assert!(health.windows(2).all(|two| two[0] != two[1]), "{health:?}");
+    assert!(!format!("{health:?}").contains(word), "{health:?}");
+    let secrets = folder.path().join("secrets");
+    let kept = secrets.join("store-classes");
+    eventually("they are kept", || kept.exists()).await;
+    let assignments = folder.path().join("assignments");
+    eventually("so are the assignments", || assignments.exists()).await;
+    assert!(!holds(folder.path(), &secrets, word));
+    node.shutdown(Duration::from_secs(5)).await;
+
+    let next = tempfile::tempdir().unwrap();
+    std::fs::create_dir(next.path().join("secrets")).unwrap();
+    std::fs::copy(&kept, next.path().join("secrets/store-classes")).unwrap();
+    let (node, _control) = start(next.path(), &ca, "127.0.0.1:1".parse().unwrap());
+    let health = node.stores().health();
+    eventually("the next process knows them without an operator", || {
+        health.borrow().contains_key("away")
+    })
+    .await;
 }

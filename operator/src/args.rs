@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
+use jiff::SignedDuration;
 use shoal_crds::ByteQuantity;
 use shoal_protocol::flags::LogFlags;
 
@@ -38,7 +39,19 @@ pub struct Args {
     #[arg(long, default_value = "shoal-builder.shoal-system.svc:9443")]
     pub builder: String,
 
+    /// How long the data of a deleted App is kept where its Store's `reclaimPolicy` is `Delete`, as `24h` or `30m`.
+    #[arg(long, default_value = "24h", value_parser = grace)]
+    pub store_delete_grace: SignedDuration,
+
     /// How the log is written.
     #[command(flatten)]
     pub log: LogFlags,
+}
+
+fn grace(text: &str) -> Result<SignedDuration, String> {
+    let duration: SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
+    if duration.is_negative() {
+        return Err("it is less than nothing".to_owned());
+    }
+    Ok(duration)
 }

@@ -209,7 +209,7 @@ fn pod(settings: &RuntimeSettings) -> Value {
                 "audience": "shoal", "expirationSeconds": 3600, "path": "token",
             }}]}},
             {"name": "ca", "configMap": {"name": crate::ca::BUNDLE, "optional": true}},
-            {"name": "identity", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+            {"name": "identity", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}},
             {"name": "state", "emptyDir": {}},
         ],
     })

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //!  watch ──▶ world (index) ◀── streams::control (runtimes' reports)
+//!  values ─────▲
 //!               │   ▲
 //!            planner│ answers
 //!   ┌───────────┼───┴────────┬─────────────────┐
@@ -22,6 +23,7 @@ pub mod daemonset;
 pub mod dispatch;
 pub mod events;
 pub mod health;
+pub mod housekeeping;
 pub mod lease;
 pub mod metrics;
 pub mod notices;
@@ -31,6 +33,7 @@ pub mod ports;
 pub mod run;
 pub mod streams;
 pub mod timers;
+pub mod values;
 pub mod watch;
 pub mod world;
 pub mod write;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -15,6 +15,7 @@ use crate::classes::ClassBook;
 use crate::dispatch::Dispatch;
 use crate::events::{Events, Notice};
 use crate::health::Health;
+use crate::housekeeping::Housekeeping;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::ports::Ports;
@@ -27,6 +28,8 @@ use crate::write::execute::{ApiServer, TIMEOUT};
 
 /// Apps that are planned before what was planned is handed out.
 const CHUNK: usize = 32;
+/// Stores of whose counts is written in a second, at most.
+const USAGES_AT_ONCE: usize = 10;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -40,6 +43,8 @@ pub struct Planner {
     pub grants: Arc<GrantBook>,
     /// What runtimes are told of StoreClasses.
     pub classes: Arc<ClassBook>,
+    /// What the store pod is told.
+    pub housekeeping: Arc<Housekeeping>,
     /// What is written.
     pub writer: Arc<Writer<ApiServer>>,
     /// Who answers questions.
@@ -63,6 +68,7 @@ struct Term {
     epoch: u64,
     timers: Timers,
     granted: bool,
+    usages_told: Instant,
 }
 
 impl Planner {
@@ -118,6 +124,7 @@ impl Planner {
         self.world
             .with(|index| index.lead(&record, Timestamp::now()));
         self.hub.lead(epoch);
+        self.housekeeping.lead(epoch);
         self.metrics.leader.set(1);
         info!(
             epoch,
@@ -129,6 +136,7 @@ impl Planner {
             epoch,
             timers: Timers::default(),
             granted: false,
+            usages_told: Instant::now(),
         })
     }
 
@@ -136,6 +144,7 @@ impl Planner {
         self.world.with(shoal_plan::Index::resign);
         self.hub.resign();
         self.grants.resign();
+        self.housekeeping.resign();
         self.writer.clear();
         self.builder.clear();
         self.metrics.leader.set(0);
@@ -144,6 +153,7 @@ impl Planner {
     /// Plans everything that changed; returns how long nothing is to be done if nothing happens.
     async fn pass(&self, term: &mut Term) -> Duration {
         let due = term.timers.due(Timestamp::now());
+        let more_usages = self.tell_usages(term);
         let keys = self.world.with(|index| {
             due.iter().for_each(|app| index.touch(app));
             index.take_dirty()
@@ -162,15 +172,27 @@ impl Planner {
                 .lead(term.epoch, self.world.with(|index| index.grants()));
         }
         let _ = self.dispatch.send(Dispatch::Settled).await;
+        let changed = self.world.with(Index::take_changed_duties);
+        self.housekeeping.changed(&changed);
         self.metrics
             .apps
             .set(i64::try_from(self.world.app_count()).unwrap_or(i64::MAX));
         let until_next = term.timers.next().map_or(LOOK_AGAIN, until);
-        if reserved {
+        if reserved && !more_usages {
             until_next.min(LOOK_AGAIN * 10)
         } else {
             LOOK_AGAIN
         }
+    }
+
+    /// Has Stores say what they hold, a few in a second. Returns whether others wait.
+    fn tell_usages(&self, term: &mut Term) -> bool {
+        if term.usages_told.elapsed() < LOOK_AGAIN {
+            return true;
+        }
+        term.usages_told = Instant::now();
+        self.world
+            .with(|index| index.tell_usages(USAGES_AT_ONCE, Timestamp::now()))
     }
 
     fn plan_chunk(&self, keys: &[AppKey], term: &mut Term) -> Dispatch {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use shoal_protocol::v1::certificates_server::CertificatesServer;
 use shoal_protocol::v1::control_server::ControlServer;
 use shoal_protocol::v1::grants_server::GrantsServer;
+use shoal_protocol::v1::housekeeping_server::HousekeepingServer;
 use shoal_protocol::{ClientAuth, server, shutdown};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
@@ -21,6 +22,7 @@ use crate::daemonset::{self, RuntimeSettings};
 use crate::dispatch;
 use crate::events::{self, Events};
 use crate::health::{self, Health};
+use crate::housekeeping::{Housekeeping, HousekeepingService};
 use crate::lease::Elector;
 use crate::metrics::Metrics;
 use crate::notices::Notices;
@@ -30,6 +32,7 @@ use crate::ports::Ports;
 use crate::streams::control::ControlService;
 use crate::streams::grants::{GrantBook, GrantsService};
 use crate::streams::hub::Hub;
+use crate::values;
 use crate::watch as watches;
 use crate::world::World;
 use crate::write::Writer;
@@ -37,6 +40,8 @@ use crate::write::execute::ApiServer;
 
 /// Largest report: every port of a pool in use.
 const REPORT_BYTES: usize = 16 * 1024 * 1024;
+/// Largest list of what Stores hold, or of how classes fare.
+const HOUSEKEEPING_BYTES: usize = 4 * 1024 * 1024;
 const SIGN_BYTES: usize = 64 * 1024;
 /// Writes that were begun have this long to end when the process is asked to.
 const FLUSH: Duration = Duration::from_secs(4);
@@ -71,6 +76,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Arc::new(GrantBook::default()),
         Arc::new(ClassBook::default()),
     );
+    world.with(|index| index.set_store_delete_grace(args.store_delete_grace));
+    let housekeeping = Housekeeping::new(world.clone(), classes.clone());
     let (events, told) = Events::new();
     let listener = server::Listener::bind(args.grpc_address)?;
     let incoming = listener.incoming(&authority.identity, ClientAuth::Optional)?;
@@ -85,6 +92,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         .add_service(certificates.max_decoding_message_size(SIGN_BYTES))
         .add_service(control.max_decoding_message_size(REPORT_BYTES))
         .add_service(GrantsServer::new(GrantsService(grants.clone())))
+        .add_service(
+            HousekeepingServer::new(HousekeepingService(housekeeping.clone()))
+                .max_decoding_message_size(HOUSEKEEPING_BYTES),
+        )
         .serve_with_incoming_shutdown(incoming, stopped(stopping.clone()));
     let grpc = tokio::spawn(grpc);
 
@@ -104,6 +115,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         hub: hub.clone(),
         grants: grants.clone(),
         classes: classes.clone(),
+        housekeeping,
         writer: writer.clone(),
         builder: builder.clone(),
         events,
@@ -143,6 +155,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (one, beat_one) = (builder.clone(), beat(&health, "builder", 60));
     background.spawn(async move { one.watch(beat_one).await });
     tokio::spawn(health::follow_reports(health.clone(), world.clone()));
+    let reader = values::Reader::new(client.clone(), world.clone(), leadership.clone());
+    background.spawn(reader.run(beat(&health, "values", 60)));
     let one = authority.clone();
     background.spawn(async move { one.keep_certificate().await });
     let (one, c, n) = (authority.clone(), client.clone(), args.namespace.clone());

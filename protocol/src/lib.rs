@@ -8,6 +8,7 @@
 //!   configurations made from it follow every renewal without a restart.
 //! - [`server`] and [`client`]: gRPC over mutual TLS, with bounds and deadlines.
 //! - [`Grants`]: which pod may open which Store and fetch which code.
+//! - [`Precedence`]: which of the operator's replicas is obeyed.
 
 mod ca;
 pub mod client;
@@ -19,6 +20,7 @@ mod identity_file;
 mod leaf;
 mod live_identity;
 pub mod log;
+mod precedence;
 mod redacted;
 mod replicas;
 pub mod server;
@@ -42,7 +44,8 @@ pub use ca::{CERTIFICATE_LIFE, CertificateAuthority, IssueError, Issued};
 pub use grants::{GrantTable, Grants};
 pub use identity::{Identity, InvalidIdentity, Role};
 pub use live_identity::{ClientAuth, LiveIdentity, TlsError};
-pub use replicas::{Replicas, ReplicasChange};
+pub use precedence::Precedence;
+pub use replicas::{Replicas, ReplicasChange, with_each};
 pub use trust::Trust;
 
 /// Version of the protocol that this build speaks; see `Hello` and `Welcome`.

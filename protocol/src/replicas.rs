@@ -1,8 +1,16 @@
 //! The replicas behind a name, as they come and go.
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    future::Future,
+    net::SocketAddr,
+    time::Duration,
+};
 
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::{
+    task::{AbortHandle, JoinSet},
+    time::{Interval, MissedTickBehavior, interval},
+};
 
 use crate::client::resolve;
 
@@ -71,6 +79,29 @@ impl Replicas {
                     self.failing = true;
                 }
             }
+        }
+    }
+}
+
+/// Runs `work` for every replica behind `target` (`host:port`) while it is there, each in a task of its
+/// own; tells `gone` of those that are not there any more. Goes on for as long as it is polled, and ends
+/// the tasks with itself.
+pub async fn with_each<F>(target: &str, work: impl Fn(SocketAddr) -> F, gone: impl Fn(SocketAddr))
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut replicas = Replicas::new(target);
+    let mut tasks = JoinSet::new();
+    let mut running: HashMap<SocketAddr, AbortHandle> = HashMap::new();
+    loop {
+        let change = replicas.changed().await;
+        while tasks.try_join_next().is_some() {}
+        for address in change.removed {
+            running.remove(&address).inspect(AbortHandle::abort);
+            gone(address);
+        }
+        for address in change.added {
+            running.insert(address, tasks.spawn(work(address)));
         }
     }
 }

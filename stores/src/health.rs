@@ -1,6 +1,6 @@
 //! Whether a class serves, as its administrator sees it.
 
-use std::fmt;
+use std::{fmt, ops::Add};
 
 use async_trait::async_trait;
 
@@ -14,6 +14,34 @@ pub trait Backend: KeyValue {
     ///
     /// [unavailable]: crate::KeyValueError::Unavailable
     async fn health(&self) -> Health;
+
+    /// How the backend's connections are used now; `None`: it has none of its own.
+    fn connections(&self) -> Option<Connections> {
+        None
+    }
+}
+
+/// Connections of a backend to its servers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Open now, or being opened.
+    pub open: usize,
+    /// Of these, with a call on them.
+    pub busy: usize,
+    /// Most that may be open, but for a moment when options change.
+    pub most: usize,
+}
+
+impl Add for Connections {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            open: self.open + other.open,
+            busy: self.busy + other.busy,
+            most: self.most + other.most,
+        }
+    }
 }
 
 /// See the module.

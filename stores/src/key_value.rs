@@ -81,9 +81,9 @@ pub struct StoreLimits {
     pub key_bytes: u64,
     /// Longest value, in bytes.
     pub value_bytes: u64,
-    /// Most keys; `None`: as many as there is room for.
+    /// Most keys, at least 1; `None`: as many as there is room for.
     pub keys: Option<u64>,
-    /// Most bytes of keys and values together; `None`: as many as there is room for.
+    /// Most bytes of keys and values together, at least 1; `None`: as many as there is room for.
     pub bytes: Option<u64>,
 }
 

@@ -5,10 +5,12 @@
 mod counter;
 pub mod embedded;
 mod health;
+pub mod housekeeping;
 pub mod key_value;
 mod limits;
 pub mod memory;
 pub mod postgres;
+mod quota;
 pub mod redis;
 pub mod remote;
 pub mod server;
@@ -18,7 +20,7 @@ mod wire;
 
 pub use self::redis::{Redis, RedisOptions};
 pub use embedded::Embedded;
-pub use health::{Backend, Health, Reason};
+pub use health::{Backend, Connections, Health, Reason};
 pub use key_value::{KeyValue, KeyValueError, StoreLimits, Usage};
 pub use limits::{MAX_BYTES_PER_CALL, MAX_KEYS_PER_CALL, MAX_PAGE_BYTES, MAX_PAGE_KEYS};
 pub use memory::Memory;

@@ -45,29 +45,30 @@ pub(crate) fn check_key(key: &str, limits: StoreLimits) -> Result<(), KeyValueEr
             "a key has at least one byte".to_owned(),
         ));
     }
-    at_most("bytes in a key", key.len(), limits.key_bytes)
+    at_most("bytes in a key", key.len() as u64, limits.key_bytes)
 }
 
 /// Refuses a value of `bytes` bytes that may not be written under `limits`.
 pub(crate) fn check_value(bytes: usize, limits: StoreLimits) -> Result<(), KeyValueError> {
-    at_most("bytes in a value", bytes, limits.value_bytes)
+    at_most("bytes in a value", bytes as u64, limits.value_bytes)
 }
 
 /// Refuses what is more than one call may carry.
 pub(crate) fn check_call_bytes(bytes: usize) -> Result<(), KeyValueError> {
     at_most(
         "bytes of keys and values in one call",
-        bytes,
+        bytes as u64,
         MAX_BYTES_PER_CALL as u64,
     )
 }
 
 fn check_count(keys: usize) -> Result<(), KeyValueError> {
-    at_most("keys in one call", keys, MAX_KEYS_PER_CALL as u64)
+    at_most("keys in one call", keys as u64, MAX_KEYS_PER_CALL as u64)
 }
 
-fn at_most(what: &str, count: usize, limit: u64) -> Result<(), KeyValueError> {
-    if count as u64 > limit {
+/// Refuses `count` of something that has a limit.
+pub(crate) fn at_most(what: &str, count: u64, limit: u64) -> Result<(), KeyValueError> {
+    if count > limit {
         return Err(KeyValueError::LimitExceeded(format!(
             "{count} {what} are more than the limit of {limit}"
         )));

@@ -23,6 +23,11 @@ impl StoreId {
         Self(uuid::Uuid::new_v4())
     }
 
+    /// The id of these 16 bytes, as [`Self::as_bytes`] gives them.
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(uuid::Uuid::from_bytes(bytes))
+    }
+
     /// The 16 bytes that backends use as the key's first part.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()

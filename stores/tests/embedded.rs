@@ -6,12 +6,15 @@
     reason = "a test fails by panicking"
 )]
 
+mod counts;
+
 use std::{fs, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use futures::future::join_all;
 use shoal_stores::{
     Embedded, KeyValue, KeyValueError, MAX_BYTES_PER_CALL, MAX_PAGE_KEYS, StoreId, StoreLimits,
+    Usage,
     embedded::{EmbeddedOptions, OpenError},
 };
 
@@ -263,4 +266,42 @@ async fn closing_finishes_what_was_accepted() {
             .len(),
         300
     );
+}
+
+#[tokio::test]
+async fn files_of_before_there_were_counts_are_counted_when_they_are_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(&folder));
+    // Each file as version 1 made it.
+    let stores: Vec<StoreId> = (0..8).map(|_| StoreId::random()).collect();
+    for file in 0..4 {
+        let file = folder.path().join(format!("kv-{file}.db"));
+        let connection = rusqlite::Connection::open(file).unwrap();
+        connection
+            .execute_batch("DROP TABLE usage; PRAGMA user_version = 1;")
+            .unwrap();
+        for store in &stores {
+            for key in ["key", "k\u{e9}y"] {
+                connection
+                    .execute(
+                        "INSERT INTO kv(store, key, value) VALUES (?1, ?2, ?3)",
+                        rusqlite::params![store.as_bytes(), key.as_bytes(), vec![7_u8; 100_000]],
+                    )
+                    .unwrap();
+            }
+        }
+    }
+    let expected = Usage {
+        keys: 2,
+        bytes: 200_007,
+    };
+    for _ in 0..2 {
+        let opened = open(&folder);
+        for store in &stores {
+            assert_eq!(opened.usage(*store).await, Ok(expected));
+        }
+    }
+    let opened = open(&folder);
+    opened.delete(stores[0], vec!["key".into()]).await.unwrap();
+    counts::assert_exact(&*opened, stores[0]).await;
 }

@@ -10,10 +10,10 @@ mod backend;
 
 use std::collections::BTreeMap;
 
-use backend::Backend;
+use backend::{Backend, Opened};
 use bytes::Bytes;
 use proptest::{prelude::*, test_runner::TestRunner};
-use shoal_stores::{KeyValue, KeyValueError, StoreId, StoreLimits, key_value::Swap};
+use shoal_stores::{KeyValue, KeyValueError, StoreId, StoreLimits, Usage, key_value::Swap};
 use tokio::runtime::Runtime;
 
 const LIMITS: StoreLimits = StoreLimits {
@@ -22,6 +22,41 @@ const LIMITS: StoreLimits = StoreLimits {
     keys: None,
     bytes: None,
 };
+
+/// A Store as it should be, and the limits that its class has now.
+struct Model {
+    held: Held,
+    limits: StoreLimits,
+}
+
+type Held = BTreeMap<String, Vec<u8>>;
+
+impl Model {
+    fn new() -> Self {
+        Self {
+            held: Held::new(),
+            limits: LIMITS,
+        }
+    }
+
+    /// Whether the Store may become `after`: it grows only within its limits.
+    fn may_become(&self, after: &Held) -> bool {
+        let grows = |now: u64, then: u64, limit: Option<u64>| {
+            then > now && limit.is_some_and(|limit| then > limit)
+        };
+        let (now, then) = (usage(&self.held), usage(after));
+        !grows(now.keys, then.keys, self.limits.keys)
+            && !grows(now.bytes, then.bytes, self.limits.bytes)
+    }
+}
+
+fn usage(held: &Held) -> Usage {
+    let sizes = held.iter().map(|(key, value)| key.len() + value.len());
+    Usage {
+        keys: held.len() as u64,
+        bytes: sizes.sum::<usize>() as u64,
+    }
+}
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -38,6 +73,9 @@ enum Step {
         expect_current: bool,
         value: Vec<u8>,
     },
+    /// The class has other limits from now on.
+    Limit(Option<u64>, Option<u64>),
+    Purge,
     Reopen,
 }
 
@@ -88,11 +126,12 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(key, delta)| Step::Increment(key, delta)),
         3 => (key(), any::<bool>(), value())
             .prop_map(|(key, expect_current, value)| Step::Swap { key, expect_current, value }),
+        2 => (prop::option::of(1u64..6), prop::option::of(1u64..60))
+            .prop_map(|(keys, bytes)| Step::Limit(keys, bytes)),
+        1 => Just(Step::Purge),
         1 => Just(Step::Reopen),
     ]
 }
-
-type Model = BTreeMap<String, Vec<u8>>;
 
 fn may_write(key: &str, value: &[u8]) -> bool {
     (1..=12).contains(&key.len()) && value.len() <= 20
@@ -113,54 +152,81 @@ async fn all_keys(stores: &dyn KeyValue, store: StoreId, page: u32) -> Vec<Strin
     }
 }
 
-async fn take(stores: &dyn KeyValue, store: StoreId, model: &mut Model, step: Step) {
+async fn take(opened: &dyn Opened, store: StoreId, model: &mut Model, step: Step) {
+    let stores = &*opened.of(store);
+    let limits = model.limits;
     match step {
+        Step::Limit(keys, bytes) => {
+            model.limits = StoreLimits {
+                keys,
+                bytes,
+                ..LIMITS
+            };
+        }
+        Step::Purge => {
+            opened.for_operator(store).purge(store).await.unwrap();
+            model.held.clear();
+        }
         Step::Set(pairs) => {
-            let allowed = pairs.iter().all(|(key, value)| may_write(key, value));
+            let mut after = model.held.clone();
+            after.extend(pairs.iter().cloned());
+            let allowed =
+                pairs.iter().all(|(key, value)| may_write(key, value)) && model.may_become(&after);
             let sent = pairs
                 .iter()
                 .map(|(k, v)| (k.clone(), Bytes::from(v.clone())))
                 .collect();
-            let result = stores.set(store, sent, LIMITS).await;
-            assert_eq!(result.is_ok(), allowed, "{result:?}");
+            let result = stores.set(store, sent, limits).await;
             if allowed {
-                model.extend(pairs);
+                assert_eq!(result, Ok(()));
+                model.held = after;
+            } else {
+                assert!(
+                    matches!(result, Err(KeyValueError::LimitExceeded(_))),
+                    "{result:?}"
+                );
             }
         }
         Step::Delete(keys) => {
-            keys.iter().for_each(|key| drop(model.remove(key)));
+            keys.iter().for_each(|key| drop(model.held.remove(key)));
             stores.delete(store, keys).await.unwrap();
         }
         Step::Get(keys) => {
             let expected: Vec<_> = keys
                 .iter()
-                .map(|key| model.get(key).cloned().map(Bytes::from))
+                .map(|key| model.held.get(key).cloned().map(Bytes::from))
                 .collect();
             assert_eq!(stores.get(store, keys).await.unwrap(), expected);
         }
         Step::Exists(key) => {
-            let expected = model.contains_key(&key);
+            let expected = model.held.contains_key(&key);
             assert_eq!(stores.exists(store, key).await.unwrap(), expected);
         }
         Step::List { page } => {
-            let expected: Vec<_> = model.keys().cloned().collect();
+            let expected: Vec<_> = model.held.keys().cloned().collect();
             assert_eq!(all_keys(stores, store, page).await, expected);
         }
         Step::Increment(key, delta) => {
-            let old = match model.get(&key) {
+            let old = match model.held.get(&key) {
                 None => Some(0),
                 Some(value) => std::str::from_utf8(value).ok().and_then(|v| v.parse().ok()),
             };
             let new = old.and_then(|old: i64| old.checked_add(delta));
-            let result = stores.increment(store, key.clone(), delta, LIMITS).await;
+            let result = stores.increment(store, key.clone(), delta, limits).await;
             match new {
                 _ if key.is_empty() || key.len() > 12 => {
                     assert!(matches!(result, Err(KeyValueError::LimitExceeded(_))));
                 }
                 None => assert_eq!(result, Err(KeyValueError::NotAnInteger)),
                 Some(new) => {
-                    assert_eq!(result, Ok(new));
-                    model.insert(key, new.to_string().into_bytes());
+                    let mut after = model.held.clone();
+                    after.insert(key, new.to_string().into_bytes());
+                    if model.may_become(&after) {
+                        assert_eq!(result, Ok(new));
+                        model.held = after;
+                    } else {
+                        assert!(matches!(result, Err(KeyValueError::LimitExceeded(_))));
+                    }
                 }
             }
         }
@@ -169,7 +235,7 @@ async fn take(stores: &dyn KeyValue, store: StoreId, model: &mut Model, step: St
             expect_current,
             value,
         } => {
-            let current = model.get(&key).cloned().map(Bytes::from);
+            let current = model.held.get(&key).cloned().map(Bytes::from);
             let expected = if expect_current {
                 current.clone()
             } else {
@@ -177,15 +243,19 @@ async fn take(stores: &dyn KeyValue, store: StoreId, model: &mut Model, step: St
             };
             let sent = Bytes::from(value.clone());
             let result = stores
-                .compare_and_swap(store, key.clone(), expected.clone(), sent, LIMITS)
+                .compare_and_swap(store, key.clone(), expected.clone(), sent, limits)
                 .await;
+            let mut after = model.held.clone();
+            after.insert(key.clone(), value.clone());
             if !may_write(&key, &value) {
                 assert!(matches!(result, Err(KeyValueError::LimitExceeded(_))));
-            } else if expected == current {
-                assert_eq!(result, Ok(Swap::Done));
-                model.insert(key, value);
-            } else {
+            } else if expected != current {
                 assert_eq!(result, Ok(Swap::Lost { current }));
+            } else if model.may_become(&after) {
+                assert_eq!(result, Ok(Swap::Done));
+                model.held = after;
+            } else {
+                assert!(matches!(result, Err(KeyValueError::LimitExceeded(_))));
             }
         }
         Step::Reopen => {}
@@ -219,16 +289,12 @@ async fn take_all(backend: &dyn Backend, steps: Vec<(bool, Step)>) {
             opened.reopen().await;
         }
         let index = usize::from(second);
-        take(
-            &*opened.of(ids[index]),
-            ids[index],
-            &mut models[index],
-            step,
-        )
-        .await;
+        take(&*opened, ids[index], &mut models[index], step).await;
     }
     for (id, model) in ids.into_iter().zip(&models) {
-        let expected: Vec<_> = model.keys().cloned().collect();
+        let expected: Vec<_> = model.held.keys().cloned().collect();
         assert_eq!(all_keys(&*opened.of(id), id, 1000).await, expected);
+        let counted = opened.for_operator(id).usage(id).await;
+        assert_eq!(counted, Ok(usage(&model.held)));
     }
 }

@@ -24,7 +24,7 @@ use shoal_protocol::{
     Identity, Role,
     v1::{GrantSet, PodGrants},
 };
-use shoal_stores::{KeyValue, KeyValueError, Remote, StoreId, StoreLimits};
+use shoal_stores::{Backend, Health, KeyValue, KeyValueError, Remote, StoreId, StoreLimits};
 
 /// A running `shoal-store`. Dropping it kills it.
 struct Process {
@@ -47,6 +47,7 @@ impl Process {
             .args(["--operator", &operator.to_string()])
             .args(["--listen-address", &grpc.to_string()])
             .args(["--metrics-address", &metrics.to_string()])
+            .args(["--memory-bytes", "1000"])
             .args(["--log", "json"])
             .spawn()
             .unwrap();
@@ -149,6 +150,21 @@ async fn values_outlive_a_killed_process_even_while_the_operator_is_away() {
         remote.set(other, pair(), limits).await,
         Err(KeyValueError::AccessDenied)
     );
+    // The same Store of backend `memory` is another: it has its own keys, and a bound for all.
+    let memory = remote.in_memory();
+    assert_eq!(
+        memory.get(store, vec!["key".to_owned()]).await,
+        Ok(vec![None])
+    );
+    memory
+        .increment(store, "sum".into(), 1, limits)
+        .await
+        .unwrap();
+    let large = vec![("large".to_owned(), Bytes::from(vec![7; 1000]))];
+    let full = memory.set(store, large, limits).await.unwrap_err();
+    assert!(full.to_string().contains("share 1000 bytes"), "{full}");
+    assert_eq!(memory.health().await, Health::Reachable);
+    assert_eq!(remote.health().await, Health::Reachable);
     let (_, text) = process.get("/metrics").unwrap();
     assert!(
         text.contains("shoal_store_operations_total{op=\"set\",code=\"OK\"} 1\n"),
@@ -161,6 +177,7 @@ async fn values_outlive_a_killed_process_even_while_the_operator_is_away() {
     // Asked while it starts: the call waits for it.
     let value = remote.get(store, vec!["key".to_owned()]).await.unwrap();
     assert_eq!(value, [Some(Bytes::from_static(b"value"))]);
+    assert_eq!(memory.exists(store, "sum".into()).await, Ok(false));
     assert_eq!(
         remote.set(other, pair(), limits).await,
         Err(KeyValueError::AccessDenied)

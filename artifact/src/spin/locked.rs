@@ -25,9 +25,16 @@ struct LockedApp {
     #[serde(default)]
     host_requirements: BTreeMap<String, Value>,
     #[serde(default)]
-    variables: BTreeMap<String, Value>,
+    variables: BTreeMap<String, Variable>,
     triggers: Vec<Trigger>,
     components: Vec<Component>,
+}
+
+/// That a value is secret changes nothing: all of them are treated so.
+#[derive(Deserialize)]
+struct Variable {
+    #[serde(default)]
+    default: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -73,7 +80,7 @@ struct Component {
     #[serde(default)]
     files: Vec<Value>,
     #[serde(default)]
-    config: BTreeMap<String, Value>,
+    config: BTreeMap<String, String>,
     #[serde(default)]
     dependencies: BTreeMap<String, Value>,
     #[serde(default)]
@@ -133,8 +140,10 @@ pub fn read(json: &[u8], layers: &[Descriptor]) -> Result<AppPlan, Refusal> {
             "the app has a trigger for component `{name}`, which it does not have"
         )));
     }
+    let variable = |(name, variable): (String, Variable)| (name, variable.default);
     AppPlan {
         name: app.metadata.name.unwrap_or_default(),
+        variables: app.variables.into_iter().map(variable).collect(),
         components,
     }
     .checked()
@@ -153,7 +162,6 @@ fn check_app(app: &LockedApp) -> Result<(), Refusal> {
         return Err(refuse("the app", other));
     }
     check_host_requirements("the app", &app.host_requirements)?;
-    absent("the app", "variables", !app.variables.is_empty())?;
     let settings = app
         .metadata
         .triggers
@@ -228,7 +236,6 @@ fn read_component(
     let subject = plan::subject(&component.id);
     let metadata = component.metadata;
     absent(&subject, "files", !component.files.is_empty())?;
-    absent(&subject, "variables", !component.config.is_empty())?;
     absent(&subject, "ai_models", !metadata.ai_models.is_empty())?;
     if !component.dependencies.is_empty() {
         let message = format!(
@@ -251,6 +258,7 @@ fn read_component(
         name: component.id,
         routes,
         env: component.env,
+        variables: component.config,
         key_value_stores: metadata.key_value_stores,
         sqlite_databases: metadata.databases,
         allowed_outbound_hosts: hosts,

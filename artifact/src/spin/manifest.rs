@@ -8,7 +8,9 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::require::{absent, base_path, executor, http_trigger, invalid, refuse, route};
-use crate::{AppPlan, ComponentPlan, Refusal, Route, WasmSource, limits, outbound, plan};
+use crate::{
+    AppPlan, ComponentPlan, Refusal, Route, WasmSource, limits, outbound, plan, variables::Declared,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,11 +19,25 @@ struct Manifest {
     _version: Value,
     application: Application,
     #[serde(default)]
-    variables: Table,
+    variables: BTreeMap<String, Variable>,
     #[serde(default)]
     trigger: BTreeMap<String, Vec<Value>>,
     #[serde(default)]
     component: BTreeMap<String, Component>,
+}
+
+/// That a value is secret changes nothing: all of them are treated so.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Variable {
+    #[serde(default)]
+    default: Option<String>,
+    #[serde(default)]
+    required: Option<bool>,
+    #[serde(default, rename = "secret")]
+    _secret: bool,
+    #[serde(default, rename = "description")]
+    _description: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -73,7 +89,7 @@ struct Component {
     #[serde(default)]
     environment: BTreeMap<String, String>,
     #[serde(default)]
-    variables: Table,
+    variables: BTreeMap<String, String>,
     #[serde(default)]
     files: Vec<Value>,
     #[serde(default)]
@@ -123,7 +139,7 @@ pub fn read(text: &str) -> Result<AppPlan, Refusal> {
     };
     check_version(&toml::from_str(text).map_err(not_valid)?)?;
     let manifest: Manifest = toml::from_str(text).map_err(not_valid)?;
-    absent("the app", "variables", !manifest.variables.is_empty())?;
+    let variables = read_variables(&manifest.variables)?;
     check_trigger_settings(&manifest.application)?;
     let mut routes = read_triggers(&manifest)?;
     let components = manifest.component.into_iter().map(|(name, component)| {
@@ -138,9 +154,22 @@ pub fn read(text: &str) -> Result<AppPlan, Refusal> {
     }
     AppPlan {
         name: manifest.application.name,
+        variables,
         components,
     }
     .checked()
+}
+
+fn read_variables(variables: &BTreeMap<String, Variable>) -> Result<Declared, Refusal> {
+    let one = |(name, variable): (&String, &Variable)| match (&variable.default, variable.required)
+    {
+        (Some(default), None | Some(false)) => Ok((name.clone(), Some(default.clone()))),
+        (None, Some(true)) => Ok((name.clone(), None)),
+        _ => Err(invalid(format!(
+            "spin.toml has variable `{name}`: exactly one of `default` and `required = true` is needed"
+        ))),
+    };
+    variables.iter().map(one).collect()
 }
 
 fn check_version(table: &Table) -> Result<(), Refusal> {
@@ -241,7 +270,6 @@ fn read_component(
 ) -> Result<ComponentPlan, Refusal> {
     let subject = plan::subject(&name);
     absent(&subject, "files", !component.files.is_empty())?;
-    absent(&subject, "variables", !component.variables.is_empty())?;
     absent(&subject, "ai_models", !component.ai_models.is_empty())?;
     absent(&subject, "dependencies", !component.dependencies.is_empty())?;
     let mut hosts = component.allowed_outbound_hosts;
@@ -258,6 +286,7 @@ fn read_component(
         name,
         routes,
         env: component.environment,
+        variables: component.variables,
         key_value_stores: component.key_value_stores,
         sqlite_databases: component.sqlite_databases,
         allowed_outbound_hosts: hosts,

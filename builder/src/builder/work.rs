@@ -117,6 +117,7 @@ impl Inner {
     ) -> Result<Described, Refusal> {
         let started = tokio::time::Instant::now();
         let fetched = self.fetch(source, digest).await?;
+        let variables = fetched.variables.clone();
         let pulled = pull::look(fetched, &source.image, &self.cache, &self.compiler).await?;
         let (mut components, mut pins) = (Vec::new(), Vec::new());
         for component in pulled {
@@ -125,7 +126,10 @@ impl Inner {
             pins.push(pin.map_err(|error| no_room(&error))?);
             components.push(component.description);
         }
-        let description = Description { components };
+        let description = Description {
+            components,
+            variables,
+        };
         pins.push(self.keep_description(key, &description)?);
         let seconds = started.elapsed().as_secs_f64();
         tracing::info!(image = source.image, %digest, seconds, "pulled");

@@ -3,7 +3,9 @@
 use std::{fs::File, io::Read as _};
 
 use sha2::{Digest as _, Sha256};
-use shoal_artifact::{ComponentFacts, ComponentPlan, Digest, Reason, Refusal, inspect, limits};
+use shoal_artifact::{
+    ComponentFacts, ComponentPlan, Digest, Reason, Refusal, candidate, inspect, limits,
+};
 use tokio::sync::Semaphore;
 
 use super::{Fetched, storage, subject, temporary};
@@ -47,7 +49,7 @@ async fn look_into(
     cache: &Cache,
     compiler: &Compiler,
 ) -> Result<Pulled, Refusal> {
-    let (mut facts, mut file, mut sha256) = inspect_file(subject.clone(), file).await?;
+    let (mut facts, mut file, mut sha256) = inspect_file(subject.clone(), file, cache).await?;
     if facts.is_core_module {
         let output = temporary(cache, &[])?;
         let reopen = |file: &Temporary| {
@@ -59,7 +61,7 @@ async fn look_into(
             .run(&Job::Componentise, reopen(&file)?, reopen(&output)?)
             .await
             .map_err(|failure| failure.refusal(&subject, compiler.limits()))?;
-        (facts, file, sha256) = inspect_file(subject.clone(), output).await?;
+        (facts, file, sha256) = inspect_file(subject.clone(), output, cache).await?;
     }
     facts.check(&subject)?;
     // What the manifest says nothing about is what Spin and Shoal call the first store.
@@ -76,6 +78,7 @@ async fn look_into(
         digest: Digest::from_sha256(&sha256),
         routes: plan.routes,
         env: plan.env,
+        variables: plan.variables,
         key_value_stores: stores,
         sqlite_databases: databases,
         imports: facts.imports,
@@ -87,16 +90,17 @@ async fn look_into(
     })
 }
 
-/// Reads a file whole, off the asynchronous threads.
+/// Reads a file whole, off the asynchronous threads. A component of the release candidate that is
+/// served comes out as one of the release, in a file of its own.
 async fn inspect_file(
     subject: String,
     file: Temporary,
+    cache: &Cache,
 ) -> Result<(ComponentFacts, Temporary, [u8; 32]), Refusal> {
     let unread = format!("{subject} could not be read: the reader gave up on it");
     // The semaphore is never closed.
     let looking = LOOKING.acquire().await.ok();
     let work = move || {
-        let _looking = looking;
         let mut bytes = Vec::new();
         let read = file.reopen().and_then(|reader: File| {
             reader
@@ -104,10 +108,18 @@ async fn inspect_file(
                 .read_to_end(&mut bytes)
         });
         read.map_err(|error| storage(&error))?;
-        let facts = inspect(&subject, &bytes)?;
-        Ok((facts, file, Sha256::digest(&bytes).into()))
+        let released = candidate::released(&bytes);
+        let wasm = released.as_ref().unwrap_or(&bytes);
+        let facts = inspect(&subject, wasm)?;
+        let sha256 = Sha256::digest(wasm).into();
+        Ok((facts, file, sha256, released, looking))
     };
-    tokio::task::spawn_blocking(work)
+    let (facts, file, sha256, released, _looking) = tokio::task::spawn_blocking(work)
         .await
-        .unwrap_or_else(|_| Err(Refusal::new(Reason::InvalidWasm, unread)))
+        .unwrap_or_else(|_| Err(Refusal::new(Reason::InvalidWasm, unread)))?;
+    let file = match released {
+        Some(wasm) => temporary(cache, &wasm)?,
+        None => file,
+    };
+    Ok((facts, file, sha256))
 }

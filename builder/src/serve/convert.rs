@@ -27,9 +27,12 @@ pub fn description_message(description: Description) -> v1::Description {
         key_value_stores: component.key_value_stores,
         sqlite_databases: component.sqlite_databases,
         imports: component.imports,
+        variables: component.variables.into_iter().collect(),
     };
+    let variable = |(name, default_value)| (name, v1::VariableDeclaration { default_value });
     v1::Description {
         components: description.components.into_iter().map(component).collect(),
+        variables: description.variables.into_iter().map(variable).collect(),
     }
 }
 

@@ -162,3 +162,28 @@ async fn what_left_the_cache_is_pulled_and_compiled_again() {
     }
     assert!(builder.metrics().compiles() > 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_of_the_release_candidate_is_compiled_as_one_of_the_release() {
+    let folder = tempfile::tempdir().unwrap();
+    let builder = open(folder.path());
+    let of = |version: &str| {
+        let text = format!(
+            r#"(component
+                (import "wasi:clocks/types@{version}" (instance))
+                (instance $i)
+                (export "wasi:http/handler@{version}" (instance $i)))"#
+        );
+        wat::parse_str(text).unwrap()
+    };
+    let source = file(folder.path(), &of("0.3.0-rc-2026-03-15"));
+    let digest = builder.resolve(&source).await.unwrap();
+    let description = builder.build(&source, &digest, &[host()]).await.unwrap();
+    let made = &description.components[0];
+    assert_eq!(made.imports, ["wasi:clocks/types@0.3.0+rc-2026-03-15"]);
+    assert_eq!(made.digest, Digest::of(&of("0.3.0+rc-2026-03-15")));
+    let (code, signature) = fetch(&builder, &made.digest).await;
+    Verifier::new(builder.code_keys(), host())
+        .verify(made.digest.as_str(), &code, &signature)
+        .unwrap();
+}

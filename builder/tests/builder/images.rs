@@ -71,6 +71,7 @@ pub fn spin_app(components: &[(&str, &str, &[u8])]) -> Artifact {
     let plan = AppPlan {
         name: "app".into(),
         components: components.iter().map(plan).collect(),
+        ..AppPlan::default()
     };
     let wasm = components
         .iter()

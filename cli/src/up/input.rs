@@ -3,10 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use shoal_crds::{App, AppSpec, yaml};
+use shoal_crds::{App, AppSpec, SourceKind, yaml};
 use shoal_runtime::local::Entry;
 
-use super::fields;
+use super::{
+    declared::Declared,
+    fields,
+    objects::{self, Object},
+};
 
 /// Bytes of a manifest that are read at most.
 const MANIFEST_BYTES: u64 = 4 << 20;
@@ -21,6 +25,10 @@ pub struct Input {
     /// In the order of the manifest, without ports; at least one, no two with the same namespace and
     /// name. Images are `file:` with an absolute path, or OCI references.
     pub apps: Vec<Entry>,
+    /// What the manifest says of stores.
+    pub declared: Declared,
+    /// Secrets and ConfigMaps of the manifest.
+    pub objects: Vec<Object>,
     /// Objects of the manifest that are not run, as `Kind name`.
     pub ignored: Vec<String>,
 }
@@ -49,6 +57,8 @@ pub fn read(argument: &str) -> Result<Input> {
             &file_name(Path::new(reference.repository())),
             argument.to_owned(),
         )],
+        declared: Declared::default(),
+        objects: Vec::new(),
         ignored: Vec::new(),
     })
 }
@@ -86,6 +96,8 @@ fn read_path(path: &Path) -> Result<Input> {
     Ok(Input {
         folder,
         apps,
+        declared: Declared::default(),
+        objects: Vec::new(),
         ignored: Vec::new(),
     })
 }
@@ -113,17 +125,15 @@ fn read_manifest(path: &Path, folder: PathBuf) -> Result<Input> {
     );
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let (apps, ignored) =
-        parse(&text, &folder).with_context(|| format!("in {}", path.display()))?;
-    Ok(Input {
-        folder,
-        apps,
-        ignored,
-    })
+    let parsed = parse(&text, &folder).with_context(|| format!("in {}", path.display()))?;
+    Ok(Input { folder, ..parsed })
 }
 
-fn parse(text: &str, folder: &Path) -> Result<(Vec<Entry>, Vec<String>)> {
+/// All but the folder.
+fn parse(text: &str, folder: &Path) -> Result<Input> {
     let (mut apps, mut ignored) = (Vec::<Entry>::new(), Vec::new());
+    let mut declared = Declared::default();
+    let mut objects = Vec::new();
     for document in yaml::documents::<serde_json::Value>(text)? {
         let kind = document
             .get("kind")
@@ -133,6 +143,16 @@ fn parse(text: &str, folder: &Path) -> Result<(Vec<Entry>, Vec<String>)> {
             .pointer("/metadata/name")
             .and_then(serde_json::Value::as_str);
         let name = name.unwrap_or("?").to_owned();
+        if let Some(object) = objects::read(kind, &document)? {
+            if object.kind == SourceKind::Secret {
+                declared.add_secret(&object.name, object.data.clone());
+            }
+            objects.push(object);
+            continue;
+        }
+        if declared.add(kind, &name, &document)? {
+            continue;
+        }
         if kind != "App" {
             ignored.push(format!("{kind} {name}"));
             continue;
@@ -167,7 +187,13 @@ fn parse(text: &str, folder: &Path) -> Result<(Vec<Entry>, Vec<String>)> {
         ensure!(apps.len() <= APPS, "more than {APPS} Apps");
     }
     ensure!(!apps.is_empty(), "there is no App to run (kind: App) in it");
-    Ok((apps, ignored))
+    Ok(Input {
+        folder: PathBuf::new(),
+        apps,
+        declared,
+        objects,
+        ignored,
+    })
 }
 
 fn local(app: App, folder: &Path) -> Result<Entry> {
@@ -253,18 +279,18 @@ mod tests {
     #[test]
     fn a_manifest_gives_its_apps_in_order_with_paths_beside_it() {
         let text = format!(
-            "{APP}---\nkind: Namespace\nmetadata: {{name: shop}}\n---\n{}",
+            "{APP}---\nkind: Service\nmetadata: {{name: shop}}\n---\n{}",
             APP.replace("hello", "other")
                 .replace("file:a.wasm", "registry.example/a:1")
         );
-        let (apps, ignored) = parse(&text, Path::new("/here")).unwrap();
+        let Input { apps, ignored, .. } = parse(&text, Path::new("/here")).unwrap();
         assert_eq!(
             apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>(),
             ["hello", "other"]
         );
         assert_eq!(apps[0].spec.image.as_deref(), Some("file:/here/a.wasm"));
         assert_eq!(apps[1].spec.image.as_deref(), Some("registry.example/a:1"));
-        assert_eq!(ignored, ["Namespace shop"]);
+        assert_eq!(ignored, ["Service shop"]);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! `shoal up`: serves an app on this machine, with the same stores as in a cluster.
 
 mod code;
+mod declared;
 mod fields;
 mod input;
+mod objects;
 mod output;
 mod prepare;
 mod progress;
@@ -48,6 +50,9 @@ pub struct Arguments {
     /// redis://..., rediss://..., postgres://..., sqlite:FOLDER or memory:
     #[arg(long, value_name = "LABEL=URL")]
     store: Vec<stores::StoreFlag>,
+    /// Value of a variable of the apps, whatever the manifest says of it.
+    #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = variable)]
+    variables: Vec<(String, String)>,
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
@@ -102,16 +107,16 @@ async fn serve(arguments: &Arguments, input: &Input) -> Result<()> {
 
     let mut ended = std::pin::pin!(ended()?);
     let mut ids = state.store_ids()?;
-    let opening = progress::shown("Opening stores", stores::open(&classes, &arguments.store));
-    tokio::select! {
-        opened = opening => opened?,
-        () = &mut ended => return Ok(()),
-    }
-    let prepared = prepare::all(&builder, &mut ids, input, arguments, node.engine_key());
+    let mut stores = stores::Stores::new(&arguments.store, &input.declared, &mut ids);
+    let prepared = prepare::all(&builder, &mut stores, input, arguments, node.engine_key());
     let assignments = tokio::select! {
         assignments = prepared => assignments?,
         () = &mut ended => return Ok(()),
     };
+    tokio::select! {
+        opened = progress::shown("Opening stores", stores.open(&classes)) => opened?,
+        () = &mut ended => return Ok(()),
+    }
     let set = assignments.iter().cloned();
     node.apply(Assignments {
         code_keys: builder.code_keys(),

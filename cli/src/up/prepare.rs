@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, Result, anyhow};
 use shoal_builder::serve::description_message;
 use shoal_builder::{BuilderHandle, Source};
-use shoal_crds::Interface;
 use shoal_engine::EngineKey;
 use shoal_protocol::v1;
-use shoal_runtime::local::{self, Entry, StoreIds};
-use shoal_runtime::{AppRef, Assignment};
+use shoal_runtime::Assignment;
+use shoal_runtime::local::{self, Configuration, Entry};
 
 use super::input::Input;
-use super::{Arguments, progress, stores};
+use super::stores::Stores;
+use super::{Arguments, progress};
 use crate::docker_config;
 
 /// Builds every App and gives each its port and its stores.
@@ -22,11 +22,12 @@ use crate::docker_config;
 /// The first App that does not run, and why.
 pub async fn all(
     builder: &BuilderHandle,
-    ids: &mut StoreIds,
+    stores: &mut Stores<'_>,
     input: &Input,
     arguments: &Arguments,
     engine: &EngineKey,
 ) -> Result<Vec<Assignment>> {
+    let configuration = configuration(input, arguments);
     let mut assignments = Vec::new();
     for (index, app) in input.apps.iter().enumerate() {
         let named = || format!("app {}", app.name);
@@ -40,32 +41,30 @@ pub async fn all(
             port: address.port(),
             ..app.clone()
         };
-        let bind = |label: &str, interface| {
-            stores::bind(
-                &arguments.store,
-                ids,
-                &entry.namespace,
-                &entry.name,
-                label,
-                interface,
-            )
-        };
-        let mut assignment = local::assignment(&entry, descriptions, Some(address.ip()), bind)
-            .map_err(anyhow::Error::msg)
-            .with_context(named)?;
+        let bind = |label: &str, interface| stores.bind(&entry, label, interface);
+        let ip = Some(address.ip());
+        let assignment = local::assignment(&entry, descriptions, ip, &configuration, bind);
+        let mut assignment = assignment.map_err(anyhow::Error::msg).with_context(named)?;
         for component in &mut assignment.components {
             component.env = with(std::mem::take(&mut component.env), &arguments.env);
         }
         assignments.push(assignment);
     }
-    stores::bind_unlisted(&arguments.store, &mut assignments, |app, label| {
-        let AppRef {
-            namespace, name, ..
-        } = &app.app;
-        let interface = Interface::KeyValue;
-        stores::bind(&arguments.store, ids, namespace, name, label, interface)
-    })?;
+    stores.bind_unlisted(&input.apps, &mut assignments)?;
     Ok(assignments)
+}
+
+/// Secrets and ConfigMaps of the manifest, and what was given on the command line.
+fn configuration(input: &Input, arguments: &Arguments) -> Configuration {
+    let mut configuration = Configuration::default();
+    for object in &input.objects {
+        let data = object.data.clone();
+        configuration.add_object(object.kind, &object.namespace, &object.name, data);
+    }
+    for (name, value) in &arguments.variables {
+        configuration.set_variable(name, value);
+    }
+    configuration
 }
 
 /// `env` and, over it, what was asked for on the command line.

@@ -1,21 +1,21 @@
 //! Which stores the labels of apps open: those of the state folder, or what `--store` says.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use shoal_crds::Interface;
-use shoal_runtime::local::StoreIds;
+use shoal_crds::{EMBEDDED_CLASS, Interface};
+use shoal_runtime::local::{Entry, StoreIds};
 use shoal_runtime::stores::{ClassBackend, ClassDescription};
 use shoal_runtime::{Assignment, ComponentSpec, StoreBinding, StoreClasses};
 use shoal_stores::embedded::EmbeddedOptions;
 use shoal_stores::postgres::{PostgresOptions, Secret};
 use shoal_stores::{Backend, Embedded, Postgres, Redis, RedisOptions};
 
-/// The label that has a store without being asked for.
-const DEFAULT_LABEL: &str = "default";
+use super::declared::{Declared, Place};
+
 /// What a place may look like, for messages.
 const PLACES: &str = "redis://..., rediss://..., postgres://..., sqlite:FOLDER or memory:";
 
@@ -23,12 +23,12 @@ const PLACES: &str = "redis://..., rediss://..., postgres://..., sqlite:FOLDER o
 #[derive(Clone)]
 pub struct StoreFlag {
     label: String,
-    place: Place,
+    url: Url,
 }
 
 /// Where the data of a label is.
 #[derive(Clone)]
-enum Place {
+enum Url {
     Redis(String),
     Postgres(String),
     Sqlite(PathBuf),
@@ -44,15 +44,15 @@ impl FromStr for StoreFlag {
             .filter(|(label, _)| !label.is_empty())
             .ok_or("it is to be LABEL=URL")?;
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-        let place = match scheme {
-            "redis" | "rediss" => Place::Redis(url.to_owned()),
-            "postgres" | "postgresql" => Place::Postgres(url.to_owned()),
-            "memory" if url == "memory:" => Place::Memory,
-            "sqlite" => Place::Sqlite(folder(url)?),
+        let url = match scheme {
+            "redis" | "rediss" => Url::Redis(url.to_owned()),
+            "postgres" | "postgresql" => Url::Postgres(url.to_owned()),
+            "memory" if url == "memory:" => Url::Memory,
+            "sqlite" => Url::Sqlite(folder(url)?),
             _ => return Err(format!("the URL is to be one of {PLACES}")),
         };
         let label = label.to_owned();
-        Ok(Self { label, place })
+        Ok(Self { label, url })
     }
 }
 
@@ -73,8 +73,8 @@ impl StoreFlag {
     }
 
     fn backend(&self, folders: &mut Folders) -> Result<ClassBackend> {
-        Ok(match &self.place {
-            Place::Redis(url) => {
+        Ok(match &self.url {
+            Url::Redis(url) => {
                 let options = RedisOptions {
                     url: url.clone(),
                     ..RedisOptions::default()
@@ -82,13 +82,13 @@ impl StoreFlag {
                 Redis::new(&options)?;
                 ClassBackend::Redis(options)
             }
-            Place::Postgres(url) => {
+            Url::Postgres(url) => {
                 let options = PostgresOptions::new(Secret::new(url.clone()));
                 Postgres::new(&options)?;
                 ClassBackend::Postgres(options)
             }
-            Place::Sqlite(path) => ClassBackend::Own(folders.open(path)?),
-            Place::Memory => ClassBackend::Memory,
+            Url::Sqlite(path) => ClassBackend::Own(folders.open(path)?),
+            Url::Memory => ClassBackend::Memory,
         })
     }
 }
@@ -115,114 +115,152 @@ impl Folders {
     }
 }
 
-/// Sets up the classes of `flags`, and waits until each can be used.
-///
-/// # Errors
-/// A URL cannot be used, or its server does not let us in; the message names the flag.
-pub async fn open(classes: &Arc<StoreClasses>, flags: &[StoreFlag]) -> Result<()> {
-    let mut folders = Folders::default();
-    let mut described: Vec<ClassDescription> = Vec::new();
-    for flag in flags {
-        let class = flag.class();
-        ensure!(
-            described.iter().all(|other| other.name != class),
-            "{class} is there twice"
-        );
-        let backend = flag.backend(&mut folders).with_context(|| class.clone())?;
-        described.push(ClassDescription::new(class, backend));
-    }
-    let names: Vec<String> = described.iter().map(|class| class.name.clone()).collect();
-    let mut health = classes.health();
-    classes.replace(described);
-    let known = health.wait_for(|health| names.iter().all(|name| health.contains_key(name)));
-    let known = known.await.context("the stores are gone")?;
-    for name in names {
-        if let Some(Err(fault)) = known.get(&name) {
-            bail!("{name}: {}: {}", fault.reason, fault.message);
-        }
-    }
-    Ok(())
+/// Where labels lead: to what `--store` says, else to what the manifest says.
+pub struct Stores<'a> {
+    flags: &'a [StoreFlag],
+    declared: &'a Declared,
+    ids: &'a mut StoreIds,
+    /// Classes of the manifest that some label leads to.
+    used: BTreeSet<String>,
 }
 
-/// Which Store a label of an app opens.
-///
-/// # Errors
-/// Nothing was said about this label.
-pub fn bind(
-    flags: &[StoreFlag],
-    ids: &mut StoreIds,
-    namespace: &str,
-    app: &str,
-    label: &str,
-    interface: Interface,
-) -> Result<StoreBinding, String> {
-    let flag = match interface {
-        Interface::KeyValue => flags.iter().find(|flag| flag.label == label),
-        // They have one place.
-        Interface::Sql if label != DEFAULT_LABEL => {
-            return Err(format!(
-                "of SQL databases there is `{DEFAULT_LABEL}` alone here"
-            ));
+impl<'a> Stores<'a> {
+    /// Of these flags and this manifest; ids are kept in `ids`.
+    pub fn new(flags: &'a [StoreFlag], declared: &'a Declared, ids: &'a mut StoreIds) -> Self {
+        Self {
+            flags,
+            declared,
+            ids,
+            used: BTreeSet::new(),
         }
-        Interface::Sql => None,
-    };
-    let class = match flag {
-        Some(flag) => flag.class(),
-        None if label == DEFAULT_LABEL => shoal_crds::EMBEDDED_CLASS.to_owned(),
-        None => {
-            return Err(format!(
-                "say where that is with --store {label}=URL ({PLACES})"
-            ));
-        }
-    };
-    let id = ids
-        .get(namespace, app, label, interface)
-        .map_err(|error| format!("its id cannot be had: {error}"))?;
-    Ok(StoreBinding {
-        label: label.to_owned(),
-        interface,
-        id,
-        class,
-        nodes: 1,
-    })
-}
+    }
 
-/// Gives labels that no component lists to every component that opens stores: which labels code opens,
-/// only its manifest could tell.
-///
-/// # Errors
-/// No component opens a store at all.
-pub fn bind_unlisted(
-    flags: &[StoreFlag],
-    assignments: &mut [Assignment],
-    mut bind: impl FnMut(&Assignment, &str) -> Result<StoreBinding, String>,
-) -> Result<()> {
-    for flag in flags {
-        let components = || assignments.iter().flat_map(|app| &app.components);
-        let stores = || {
-            let stores = components().flat_map(|component| &component.stores);
-            stores.filter(|store| store.interface == Interface::KeyValue)
+    /// Which Store a label of an App opens.
+    ///
+    /// # Errors
+    /// Nothing was said about this label, or the wrong thing.
+    pub fn bind(
+        &mut self,
+        app: &Entry,
+        label: &str,
+        interface: Interface,
+    ) -> Result<StoreBinding, String> {
+        let flag = self.flags.iter().find(|flag| flag.label == label);
+        // What flags name are key-value stores.
+        let flag = flag.filter(|_| interface == Interface::KeyValue);
+        let Place {
+            app: owner,
+            label: name,
+            class,
+        } = match flag {
+            Some(flag) => Place {
+                app: app.name.clone(),
+                label: label.to_owned(),
+                class: flag.class(),
+            },
+            None => self.declared_place(app, label, interface)?,
         };
-        if stores().any(|store| store.label == flag.label) {
-            continue;
+        let id = self
+            .ids
+            .get(&app.namespace, &owner, &name, interface)
+            .map_err(|error| format!("its id cannot be had: {error}"))?;
+        if flag.is_none() {
+            self.used.insert(class.clone());
         }
-        ensure!(
-            stores().next().is_some(),
-            "{}: no component of these apps opens a store",
-            flag.class()
-        );
-        for app in &mut *assignments {
-            if !app.components.iter().any(opens_key_value) {
+        Ok(StoreBinding {
+            label: label.to_owned(),
+            interface,
+            id,
+            class,
+            nodes: 1,
+        })
+    }
+
+    fn declared_place(
+        &self,
+        app: &Entry,
+        label: &str,
+        interface: Interface,
+    ) -> Result<Place, String> {
+        let mut asked = app.spec.stores.iter().flatten();
+        let asked = asked.find(|asked| asked.label == label && asked.interface == interface);
+        let place = self
+            .declared
+            .resolve(&app.namespace, &app.name, label, interface, asked)?;
+        place.ok_or_else(|| match interface {
+            Interface::KeyValue => {
+                format!("say where that is with --store {label}=URL ({PLACES})")
+            }
+            Interface::Sql => format!(
+                "no class answers it; give its class in `stores` of the App: `{{label: {label}, interface: Sql, \
+                 class: {EMBEDDED_CLASS}}}`"
+            ),
+        })
+    }
+
+    /// Gives labels of `--store` that no component lists to every component that opens stores: which
+    /// labels code opens, only its manifest could tell. `apps` are those of `assignments`, in order.
+    ///
+    /// # Errors
+    /// No component opens a store at all.
+    pub fn bind_unlisted(&mut self, apps: &[Entry], assignments: &mut [Assignment]) -> Result<()> {
+        for flag in self.flags {
+            let components = || assignments.iter().flat_map(|app| &app.components);
+            let stores = || {
+                let stores = components().flat_map(|component| &component.stores);
+                stores.filter(|store| store.interface == Interface::KeyValue)
+            };
+            if stores().any(|store| store.label == flag.label) {
                 continue;
             }
-            let binding = bind(app, &flag.label).map_err(anyhow::Error::msg)?;
-            let opening = app.components.iter_mut();
-            for component in opening.filter(|component| opens_key_value(component)) {
-                component.stores.push(binding.clone());
+            ensure!(
+                stores().next().is_some(),
+                "{}: no component of these apps opens a key-value store",
+                flag.class()
+            );
+            for (app, assignment) in apps.iter().zip(&mut *assignments) {
+                let components = assignment.components.iter_mut();
+                for component in components.filter(|component| opens_key_value(component)) {
+                    let binding = self.bind(app, &flag.label, Interface::KeyValue);
+                    let binding = binding.map_err(anyhow::Error::msg)?;
+                    component.stores.push(binding);
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Sets up the classes that labels lead to, and waits until each can be used.
+    ///
+    /// # Errors
+    /// A URL cannot be used, or its server does not let us in; the message names the flag or the class.
+    pub async fn open(&self, classes: &Arc<StoreClasses>) -> Result<()> {
+        let mut folders = Folders::default();
+        let mut described: Vec<ClassDescription> = Vec::new();
+        for flag in self.flags {
+            let class = flag.class();
+            ensure!(
+                described.iter().all(|other| other.name != class),
+                "{class} is there twice"
+            );
+            let backend = flag.backend(&mut folders).with_context(|| class.clone())?;
+            described.push(ClassDescription::new(class, backend));
+        }
+        for name in &self.used {
+            described.push(self.declared.class(name)?);
+        }
+        let names: Vec<String> = described.iter().map(|class| class.name.clone()).collect();
+        let mut health = classes.health();
+        classes.replace(described);
+        let known = health.wait_for(|health| names.iter().all(|name| health.contains_key(name)));
+        let known = known.await.context("the stores are gone")?;
+        for name in names {
+            if let Some(Err(fault)) = known.get(&name) {
+                bail!("{name}: {}: {}", fault.reason, fault.message);
+            }
+        }
+        Ok(())
+    }
 }
 
 fn opens_key_value(component: &ComponentSpec) -> bool {
@@ -272,15 +310,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut ids = StoreIds::open(folder.path()).unwrap();
         let flags = ["cache=memory:".parse().unwrap()];
-        let mut class = |label, interface| {
-            bind(&flags, &mut ids, "a", "b", label, interface).map(|binding| binding.class)
+        let declared = Declared::default();
+        let mut stores = Stores::new(&flags, &declared, &mut ids);
+        let app = Entry {
+            namespace: "a".into(),
+            name: "b".into(),
+            port: 0,
+            spec: shoal_crds::AppSpec::default(),
         };
         let (kv, sql) = (Interface::KeyValue, Interface::Sql);
+        let mut class = |label, interface| {
+            stores
+                .bind(&app, label, interface)
+                .map(|binding| binding.class)
+        };
         assert_eq!(class("default", kv).unwrap(), "embedded");
         assert_eq!(class("cache", kv).unwrap(), "--store cache");
         let error = class("other", kv).unwrap_err();
         assert!(error.contains("--store other=URL"), "{error}");
         assert_eq!(class("default", sql).unwrap(), "embedded");
-        assert!(class("cache", sql).is_err());
+        let error = class("cache", sql).unwrap_err();
+        assert!(error.contains("interface: Sql"), "{error}");
     }
 }

@@ -11,6 +11,7 @@ mod plugin;
 mod push;
 mod registry;
 mod served;
+mod stores;
 mod up;
 
 use std::path::{Path, PathBuf};

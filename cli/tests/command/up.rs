@@ -139,3 +139,99 @@ fn a_port_in_use_is_named() {
         stderr(&output)
     );
 }
+
+#[test]
+fn variables_come_from_the_manifest_from_objects_in_it_and_from_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(guest("variables"), folder.path().join("app.wasm")).unwrap();
+    let manifest = folder.path().join("app.yaml");
+    let text = "\
+apiVersion: v1
+kind: Secret
+metadata: {name: db}
+stringData: {password: from-secret}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {LEVEL: from-map}
+---
+apiVersion: shoal.dev/v1alpha1
+kind: App
+metadata: {name: app}
+spec:
+  image: file:app.wasm
+  envFrom: [{configMapRef: {name: settings}}]
+  variables:
+  - {name: token, valueFrom: {secretKeyRef: {name: db, key: password}}}
+  - {name: mode, value: manifest}
+";
+    fs::write(&manifest, text).unwrap();
+    let mut command = shoal();
+    command.arg("up").arg(&manifest).args(ANY).args([
+        "--variable",
+        "mode=line",
+        "--variable",
+        "more=a=b",
+    ]);
+    let served = Served::start(&mut command, 1);
+    for (path, value) in [
+        ("/variables/token", "from-secret"),
+        ("/config/mode", "line"),
+        ("/rc/more", "a=b"),
+        ("/env/LEVEL", "from-map"),
+    ] {
+        assert_eq!(served.get(0, path), (200, value.to_owned()), "{path}");
+    }
+
+    fs::write(&manifest, text.replace("key: password", "key: user")).unwrap();
+    drop(served);
+    let output = shoal().arg("up").arg(&manifest).args(ANY).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = stderr(&output);
+    assert!(
+        error.contains("key `user` of Secret `db`") && !error.contains("from-secret"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_spin_app_starts_with_the_variable_that_it_requires_and_not_without() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(guest("variables"), folder.path().join("app.wasm")).unwrap();
+    let manifest = "\
+spin_manifest_version = 2
+[application]
+name = \"app\"
+[variables]
+host = { default = \"db.example\" }
+token = { required = true }
+[[trigger.http]]
+route = \"/...\"
+component = \"app\"
+[component.app]
+source = \"app.wasm\"
+variables = { url = \"db://{{ token }}@{{ host }}\" }
+";
+    fs::write(folder.path().join("spin.toml"), manifest).unwrap();
+    let output = shoal()
+        .arg("up")
+        .arg(folder.path())
+        .args(ANY)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = stderr(&output);
+    assert!(
+        error.contains("`token`") && error.contains("component `app`"),
+        "{error}"
+    );
+
+    let mut command = shoal();
+    command.arg("up").arg(folder.path()).args(ANY);
+    let served = Served::start(command.args(["--variable", "token=t"]), 1);
+    assert_eq!(
+        served.get(0, "/variables/url"),
+        (200, "db://t@db.example".to_owned())
+    );
+}

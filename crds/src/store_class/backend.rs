@@ -21,18 +21,22 @@ use serde::{Deserialize, Serialize};
 pub struct Backend {
     /// The store pod's volume. Durable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "EmbeddedBackend")]
     pub embedded: Option<EmbeddedBackend>,
 
     /// The store pod's memory: every node sees the same, and it is lost with that pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "MemoryBackend")]
     pub memory: Option<MemoryBackend>,
 
     /// A Postgres database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PostgresBackend")]
     pub postgres: Option<PostgresBackend>,
 
     /// A Redis server or cluster, or one that speaks its protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "RedisBackend")]
     pub redis: Option<RedisBackend>,
 }
 

@@ -9,7 +9,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, Interface};
+use crate::{Condition, Interface, ReclaimPolicy};
 
 pub use backend::{
     Backend, CaSource, ConnectionTls, EmbeddedBackend, MemoryBackend, PostgresBackend,
@@ -53,6 +53,8 @@ pub use resolution::{DefaultClass, default_class};
         description = "Why it is ready or not"),
     printcolumn(name = "Labels", type_ = "string", json_path = ".spec.labels",
         description = "Labels that it answers as a default", priority = 1),
+    printcolumn(name = "Reclaim", type_ = "string", json_path = ".spec.reclaimPolicy",
+        description = "What becomes of the data of apps that are deleted", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -86,6 +88,11 @@ pub struct StoreClassSpec {
     /// the label before one that answers any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<NamespaceSelector>,
+
+    /// What becomes of the data of apps that are deleted. Each Store keeps what this said when it was
+    /// made; change it there.
+    #[serde(default)]
+    pub reclaim_policy: ReclaimPolicy,
 
     /// Bounds of each Store of the class. They change live.
     #[serde(default, skip_serializing_if = "Option::is_none")]

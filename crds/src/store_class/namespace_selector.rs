@@ -88,9 +88,12 @@ mod tests {
         pairs.iter().map(pair).collect()
     }
 
+    /// Selector, labels of a namespace, and whether they match.
+    type Row = (&'static str, &'static [(&'static str, &'static str)], bool);
+
     #[test]
     fn a_selector_means_what_it_means_everywhere_in_kubernetes() {
-        let table: &[(&str, &[(&str, &str)], bool)] = &[
+        let table: &[Row] = &[
             ("{}", &[], true),
             (
                 "{matchLabels: {team: a}}",

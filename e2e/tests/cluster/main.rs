@@ -3,8 +3,18 @@
 //!
 //! One test runs at a time: some take parts of the cluster away. Each brings back what it took.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
 mod bad_guests;
+mod classes;
 mod coexistence;
+mod databases;
+mod housekeeping;
 mod kubernetes_manners;
 mod outage;
 mod ownership;
@@ -13,5 +23,7 @@ mod quiet;
 mod refusal;
 mod rollout;
 mod serving;
+mod store_classes;
 mod stores;
 mod trust;
+mod variables;

@@ -69,6 +69,23 @@ pub(crate) fn replace_all(part: &str) {
     assert!(survivors.is_empty(), "not replaced: {survivors:?}");
 }
 
+/// A node that takes no new pods until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Cordoned(String);
+
+impl Cordoned {
+    pub(crate) fn new(node: &str) -> Self {
+        kubectl(&["cordon", node]);
+        Self(node.to_owned())
+    }
+}
+
+impl Drop for Cordoned {
+    fn drop(&mut self) {
+        kubectl(&["uncordon", &self.0]);
+    }
+}
+
 /// Scales operator and builder to zero, and brings them back when dropped.
 #[derive(Debug)]
 pub(crate) struct ControlPlaneAway;

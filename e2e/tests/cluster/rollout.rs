@@ -1,31 +1,13 @@
 //! A new image, without one failed request.
 
-use std::net::SocketAddr;
-
 use serde_json::json;
-use shoal_e2e::{App, LONG, Load, Namespace, Target, image, json, until};
-
-fn service_address(app: &App) -> SocketAddr {
-    let service = json(&["-n", app.namespace(), "service", app.name()]).expect("a Service");
-    let address = service["spec"]["clusterIP"].as_str().expect("a ClusterIP");
-    format!("{address}:80").parse().expect("an address")
-}
+use shoal_e2e::{App, LONG, Load, Namespace, Target, image, until};
 
 fn targets(app: &App) -> Vec<Target> {
-    let host = format!("{}.{}", app.name(), app.namespace());
-    let replicas = app.ready_endpoints().into_iter().map(|(_, address)| {
-        format!("{address}:{}", app.port())
-            .parse()
-            .expect("an address")
-    });
-    [service_address(app)]
+    let replicas = Target::replicas(app, "/");
+    [Target::service(app, "/")]
         .into_iter()
         .chain(replicas)
-        .map(|address| Target {
-            address,
-            host: host.clone(),
-            path: "/".into(),
-        })
         .collect()
 }
 

@@ -40,9 +40,23 @@ fn a_value_outlives_every_pod_and_the_app_itself() {
 }
 
 #[test]
+fn the_store_moves_to_another_node_with_its_data() {
+    let namespace = Namespace::new("moving");
+    let app = namespace.app("keeper", &image("kv"));
+    app.apply().ready();
+    assert_eq!(app.get(1, "/set/kept/precious").status, 200);
+    let before = parts::pods("shoal-store").remove(0).node;
+    let cordoned = parts::Cordoned::new(&before);
+    parts::replace_all("shoal-store");
+    assert_ne!(parts::pods("shoal-store").remove(0).node, before);
+    drop(cordoned);
+    every_replica_has(&app, "precious");
+}
+
+#[test]
 fn every_key_value_interface_reaches_the_same_default_store_semantics() {
     let namespace = Namespace::new("interfaces");
-    for guest in ["kv", "kv-draft", "kv-spin"] {
+    for guest in ["kv", "kv-draft", "kv-spin", "kv-spin-v1", "kv-spin-v3"] {
         let app = namespace.app(guest, &image(guest));
         app.apply().ready();
         assert_eq!(app.get(1, "/set/a/1").status, 200, "{guest}");
@@ -50,6 +64,17 @@ fn every_key_value_interface_reaches_the_same_default_store_semantics() {
         assert_eq!(app.get(3, "/keys").body.trim(), "a", "{guest}");
         assert_eq!(app.get(1, "/delete/a").status, 200, "{guest}");
         assert_eq!(app.get(2, "/keys").body.trim(), "", "{guest}");
+    }
+}
+
+#[test]
+fn apps_of_every_generation_of_spins_toolchain_count_their_requests() {
+    let namespace = Namespace::new("generations");
+    for guest in ["spin-sdk-5", "spin-sdk-6", "spin-sdk-7"] {
+        let app = namespace.app(guest, &image(guest));
+        app.apply().ready();
+        assert_eq!(app.get(1, "/count").body, "1", "{guest}");
+        assert_eq!(app.get(2, "/count").body, "2", "{guest}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod parse;
+mod variables;
 
 use std::{fmt, net::IpAddr, time::Duration};
 
@@ -12,6 +13,7 @@ pub use bounds::PortRange;
 pub(crate) use parse::app_ref;
 pub use parse::{InvalidAssignment, parse};
 pub use shoal_artifact::Digest;
+pub use variables::Variables;
 
 /// Names an App. `uid` tells an App from a later one of the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,7 +65,7 @@ pub struct Assignment {
 }
 
 /// One component of an app.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ComponentSpec {
     /// Unique within the app.
     pub name: String,
@@ -73,8 +75,25 @@ pub struct ComponentSpec {
     pub routes: Vec<shoal_artifact::Route>,
     /// Environment, in order.
     pub env: Vec<(String, String)>,
+    /// What it reads as configuration.
+    pub variables: Variables,
     /// Stores that it may open.
     pub stores: Vec<StoreBinding>,
+}
+
+/// Names of the environment and of variables, never a value.
+impl fmt::Debug for ComponentSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let env: Vec<&str> = self.env.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("ComponentSpec")
+            .field("name", &self.name)
+            .field("digest", &self.digest)
+            .field("routes", &self.routes)
+            .field("env", &env)
+            .field("variables", &self.variables)
+            .field("stores", &self.stores)
+            .finish()
+    }
 }
 
 /// Which Store a label of a component opens.

@@ -1,11 +1,16 @@
 //! From a message of the control stream to an [`Assignment`], or the reason why not.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use shoal_crds::Interface;
 use shoal_protocol::v1;
 
-use super::{AppRef, Assignment, ComponentSpec, Limits, PortRange, Role, StoreBinding, bounds};
+use super::{
+    AppRef, Assignment, ComponentSpec, Limits, PortRange, Role, StoreBinding, Variables, bounds,
+};
 
 /// An assignment that cannot be served as it is; its app is reported as failed with `message`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,6 +136,7 @@ fn component(message: v1::Component) -> Result<ComponentSpec, String> {
         .map(|route| route.parse().map_err(|error| of(format!("{error}"))))
         .collect::<Result<_, _>>()?;
     let env = environment(message.env.into_iter().collect()).map_err(of)?;
+    let variables = variables(message.variables).map_err(of)?;
     check_count("stores", message.stores.len(), 0, bounds::STORES).map_err(of)?;
     let stores: Vec<StoreBinding> = message
         .stores
@@ -143,6 +149,7 @@ fn component(message: v1::Component) -> Result<ComponentSpec, String> {
         digest,
         routes,
         env,
+        variables,
         stores,
     })
 }
@@ -165,6 +172,17 @@ fn environment(mut env: Vec<(String, String)>) -> Result<Vec<(String, String)>, 
         }
     }
     Ok(env)
+}
+
+/// As many, and as large, as an environment may be.
+fn variables(variables: HashMap<String, String>) -> Result<Variables, String> {
+    let bytes = variables.iter().map(|(n, v)| n.len() + v.len()).sum();
+    check_count("variables", variables.len(), 0, bounds::ENV_ENTRIES)?;
+    check_count("bytes of variables", bytes, 0, bounds::ENV_BYTES)?;
+    for name in variables.keys() {
+        check_length("variable name", name, 1, bounds::NAME_BYTES)?;
+    }
+    Ok(variables.into_iter().collect())
 }
 
 fn store(message: v1::StoreBinding) -> Result<StoreBinding, String> {

@@ -13,17 +13,14 @@ use futures::StreamExt as _;
 use parking_lot::Mutex;
 use shoal_artifact::Digest;
 use shoal_engine::Verifier;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use super::{
     Code, CodeSource, FetchError, MAX_CODE_BYTES,
     file::{self, FileError, Paths, Unfinished, VerifiedFile},
+    handler::Handler,
     load,
 };
-use crate::{
-    engine::{GuestEngine, weight},
-    host::InstanceState,
-};
+use crate::engine::{GuestEngine, weight};
 
 /// Longest time without a byte while code is fetched.
 const FETCH_IDLE: Duration = Duration::from_secs(30);
@@ -31,7 +28,7 @@ const FETCH_IDLE: Duration = Duration::from_secs(30);
 /// Code that is loaded and linked: everything but the instance.
 pub struct Prepared {
     /// Makes instances.
-    pub pre: ProxyPre<InstanceState>,
+    pub handler: Handler,
     /// Slots that an instance takes.
     pub weight: u32,
 }
@@ -238,11 +235,8 @@ fn prepare(engine: &GuestEngine, file: &VerifiedFile) -> Result<Prepared, CodeEr
         .linker()
         .instantiate_pre(&component)
         .map_err(|error| CodeError::Link(format!("{error:#}")))?;
-    let pre = ProxyPre::new(pre).map_err(|error| {
-        let what = "it does not export `wasi:http/incoming-handler@0.2`";
-        CodeError::Link(format!("{what}: {error:#}"))
-    })?;
-    Ok(Prepared { pre, weight })
+    let handler = Handler::of(pre).map_err(CodeError::Link)?;
+    Ok(Prepared { handler, weight })
 }
 
 fn remove_others(folder: &Path, keep: &HashSet<PathBuf>) {

@@ -2,6 +2,7 @@
 
 mod cache;
 mod file;
+mod handler;
 mod load;
 mod remote;
 
@@ -12,6 +13,7 @@ use shoal_artifact::Digest;
 use shoal_engine::EngineKey;
 
 pub use cache::{CodeCache, CodeError, Prepared};
+pub use handler::Handler;
 pub use remote::RemoteCode;
 
 /// Largest code of one component, in bytes: several times what the largest component compiles to.

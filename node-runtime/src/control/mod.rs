@@ -34,7 +34,7 @@ pub struct ControlConfig {
     pub operator: String,
     /// The pod's addresses, at most one of each family.
     pub pod_ips: Vec<IpAddr>,
-    /// Folder of the last assignments that were obeyed.
+    /// Folder of the last assignments that were obeyed; in memory, because values of Secrets are in them.
     pub state_dir: PathBuf,
     /// Folder in memory of the last classes of stores that were obeyed, with their credentials.
     pub secrets_dir: PathBuf,

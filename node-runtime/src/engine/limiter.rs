@@ -112,6 +112,17 @@ impl MemoryLimiter {
         }
     }
 
+    /// For a call that runs beside others of the same instance: it charges the same app and node, and
+    /// gives back when it is dropped what it kept. The instance's own bound holds for each such call.
+    pub fn beside(&self) -> Self {
+        Self::new(
+            Arc::clone(&self.node),
+            Arc::clone(&self.app),
+            self.app_limit,
+            self.instance_limit,
+        )
+    }
+
     /// What kept the instance from growing, the last time that something did.
     pub fn refused(&self) -> Option<Refused> {
         self.refused

@@ -16,7 +16,8 @@ const BODY_CHUNK: usize = 64 << 10;
 pub(super) struct DenyAll;
 
 pub(super) fn link(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(linker)
 }
 
 impl WasiHttpView for InstanceState {
@@ -48,6 +49,10 @@ impl WasiHttpHooks for DenyAll {
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
         BODY_CHUNK
     }
 }

@@ -1,6 +1,7 @@
 //! What guests may call: one module per capability, all linked for everybody. Policy is applied at
 //! the call, with the interface's own error, because toolchains import what they never use.
 
+mod configuration;
 mod http;
 mod key_value;
 pub mod output;
@@ -72,5 +73,6 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceState>>
     http::link(&mut linker)?;
     key_value::link(&mut linker)?;
     sqlite::link(&mut linker)?;
+    configuration::link(&mut linker)?;
     Ok(linker)
 }

@@ -1,4 +1,4 @@
-//! WASI 0.2 but for HTTP: environment, output, clocks, random numbers, streams. No files: guests
+//! WASI 0.2 and 0.3 but for HTTP: environment, output, clocks, random numbers, streams. No files: guests
 //! get no directory. No network: sockets are denied when they are made, names when they are looked
 //! up.
 
@@ -16,7 +16,8 @@ use super::{
 const RANDOM_BYTES: u64 = 1 << 20;
 
 pub(super) fn link(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p2::add_to_linker_async(linker)
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi::p3::add_to_linker(linker)
 }
 
 impl WasiView for InstanceState {

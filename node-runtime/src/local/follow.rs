@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     builder::{BuilderError, LocalBuilder},
+    configuration::Configuration,
     file::{self, Entry},
     plan,
     store_ids::StoreIds,
@@ -140,10 +141,14 @@ impl Follower {
             })?);
         }
         let bind = |label: &str, interface| bind(&mut self.ids, entry, label, interface);
-        let assignment = plan::assignment(entry, descriptions, self.config.listen_address, bind)
-            .map_err(|message| Problem {
-                message,
-                passing: false,
+        let address = self.config.listen_address;
+        let none = Configuration::default();
+        let assignment =
+            plan::assignment(entry, descriptions, address, &none, bind).map_err(|message| {
+                Problem {
+                    message,
+                    passing: false,
+                }
             })?;
         self.built.insert(app, (entry.clone(), assignment.clone()));
         Ok(assignment)
@@ -155,20 +160,33 @@ struct Problem {
     passing: bool,
 }
 
-/// The one label that has a Store in a file of assignments.
+/// The one label that has a Store without being asked for.
 const DEFAULT_LABEL: &str = "default";
 
+/// All Stores are embedded: a file of assignments knows no other class.
 fn bind(
     ids: &mut StoreIds,
     entry: &Entry,
     label: &str,
     interface: Interface,
 ) -> Result<StoreBinding, String> {
-    if label != DEFAULT_LABEL {
-        return Err(format!(
-            "with --assignments only `{DEFAULT_LABEL}` can be opened; `shoal up` serves other labels with \
-             --store {label}=URL"
-        ));
+    let embedded = shoal_crds::EMBEDDED_CLASS;
+    let mut asked = entry.spec.stores.iter().flatten();
+    match asked.find(|asked| asked.label == label && asked.interface == interface) {
+        Some(asked) if asked.store.is_none() && asked.class.as_deref() == Some(embedded) => {}
+        Some(_) => {
+            return Err(format!(
+                "with --assignments `stores` may name `class: {embedded}` alone; `shoal up` serves other \
+                 classes and Stores"
+            ));
+        }
+        None if label == DEFAULT_LABEL => {}
+        None => {
+            return Err(format!(
+                "with --assignments only `{DEFAULT_LABEL}` has a store by itself; name the label in `stores` \
+                 with `class: {embedded}`, or use `shoal up` with --store {label}=URL"
+            ));
+        }
     }
     let id = ids
         .get(&entry.namespace, &entry.name, label, interface)
@@ -177,7 +195,7 @@ fn bind(
         label: label.to_owned(),
         interface,
         id,
-        class: shoal_crds::EMBEDDED_CLASS.to_owned(),
+        class: embedded.to_owned(),
         nodes: 1,
     })
 }

@@ -5,6 +5,7 @@
 
 mod builder;
 mod child;
+mod configuration;
 mod file;
 mod follow;
 mod plan;
@@ -12,6 +13,7 @@ mod store_ids;
 
 pub use builder::{BuilderError, LocalBuilder};
 pub use child::ChildError;
+pub use configuration::Configuration;
 pub use file::{Entry, FileError};
 pub use follow::{LocalConfig, follow};
 pub use plan::assignment;

@@ -1,16 +1,20 @@
 //! From an entry of the file and what its images hold to an assignment. No I/O but the ids of Stores.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
-use shoal_crds::{EnvVar, Interface, Limits};
+use shoal_artifact::variables::Declared;
+use shoal_crds::{Interface, Limits};
 use shoal_protocol::v1;
 
-use super::file::Entry;
-use crate::assignment::{AppRef, Assignment, ComponentSpec, Role, StoreBinding};
+use super::{
+    configuration::{self, Configuration},
+    file::Entry,
+};
+use crate::assignment::{AppRef, Assignment, ComponentSpec, Role, StoreBinding, Variables};
 
 /// The assignment of one app. `descriptions` are of its images, in order; `bind` says which Store a label
-/// opens, or why there is none.
+/// opens, or why there is none, `configuration` what Secrets and ConfigMaps hold.
 ///
 /// # Errors
 /// The entry and its images do not fit, or a label has no Store; the message names the component.
@@ -18,11 +22,13 @@ pub fn assignment(
     entry: &Entry,
     descriptions: Vec<v1::Description>,
     listen_address: Option<IpAddr>,
+    configuration: &Configuration,
     mut bind: impl FnMut(&str, Interface) -> Result<StoreBinding, String>,
 ) -> Result<Assignment, String> {
     let mut components = Vec::new();
-    for described in described(entry, descriptions)? {
-        components.push(component(entry, described, &mut bind)?);
+    for (described, declared) in described(entry, descriptions)? {
+        let given = configuration::of_component(entry, &described, &declared, configuration)?;
+        components.push(component(entry, described, given, &mut bind)?);
     }
     if components.is_empty() {
         return Err("its image holds no component".into());
@@ -45,7 +51,13 @@ pub fn assignment(
         limits: Limits::effective(entry.spec.limits.as_ref()).into(),
         role: Role::Serve,
     };
-    assignment.generation = hash(&assignment);
+    // What is printed of an assignment has no values in it.
+    let values: Vec<_> = assignment
+        .components
+        .iter()
+        .map(|c| (&c.env, c.variables.iter().collect::<Vec<_>>()))
+        .collect();
+    assignment.generation = hash(&(&assignment, values));
     Ok(assignment)
 }
 
@@ -54,29 +66,35 @@ fn hash(value: &impl std::fmt::Debug) -> String {
     hash.get(..16).unwrap_or_default().to_owned()
 }
 
+/// A component, and the variables that its image declares.
+type Described = (v1::ComponentDescription, Arc<Declared>);
+
 /// Components with the names and routes that the entry gives them.
-fn described(
-    entry: &Entry,
-    descriptions: Vec<v1::Description>,
-) -> Result<Vec<v1::ComponentDescription>, String> {
+fn described(entry: &Entry, descriptions: Vec<v1::Description>) -> Result<Vec<Described>, String> {
     let Some(listed) = &entry.spec.components else {
-        let mut all: Vec<_> = descriptions
-            .into_iter()
-            .flat_map(|d| d.components)
-            .collect();
-        for component in all.iter_mut().filter(|component| component.name.is_empty()) {
-            component.name.clone_from(&entry.name);
+        let mut all = Vec::new();
+        for description in descriptions {
+            let declared = declared(description.variables);
+            for mut component in description.components {
+                if component.name.is_empty() {
+                    component.name.clone_from(&entry.name);
+                }
+                all.push((component, Arc::clone(&declared)));
+            }
         }
         return Ok(all);
     };
     let one = |(listed, description): (&shoal_crds::Component, v1::Description)| {
         let count = description.components.len();
         match <[_; 1]>::try_from(description.components) {
-            Ok([only]) => Ok(v1::ComponentDescription {
-                name: listed.name.clone(),
-                routes: listed.routes.clone(),
-                ..only
-            }),
+            Ok([only]) => Ok((
+                v1::ComponentDescription {
+                    name: listed.name.clone(),
+                    routes: listed.routes.clone(),
+                    ..only
+                },
+                declared(description.variables),
+            )),
             Err(_) => Err(format!(
                 "component `{}`: `{}` holds {count} components; an image named in `components` must \
                  hold one",
@@ -87,9 +105,27 @@ fn described(
     listed.iter().zip(descriptions).map(one).collect()
 }
 
+fn declared(variables: HashMap<String, v1::VariableDeclaration>) -> Arc<Declared> {
+    let one = |(name, variable): (String, v1::VariableDeclaration)| (name, variable.default_value);
+    Arc::new(variables.into_iter().map(one).collect())
+}
+
+/// Labels that the image says the component opens.
+fn labels_of_image(described: &v1::ComponentDescription) -> Vec<(Interface, &str)> {
+    let of_interfaces = [
+        (Interface::KeyValue, &described.key_value_stores),
+        (Interface::Sql, &described.sqlite_databases),
+    ];
+    of_interfaces
+        .into_iter()
+        .flat_map(|(interface, labels)| labels.iter().map(move |label| (interface, label.as_str())))
+        .collect()
+}
+
 fn component(
     entry: &Entry,
     described: v1::ComponentDescription,
+    (env, variables): (Vec<(String, String)>, Variables),
     bind: &mut impl FnMut(&str, Interface) -> Result<StoreBinding, String>,
 ) -> Result<ComponentSpec, String> {
     let name = described.name.clone();
@@ -105,45 +141,35 @@ fn component(
     let routes = routes
         .collect::<Result<_, _>>()
         .map_err(|error| of(error.to_string()))?;
-    let labels = [
-        (Interface::KeyValue, &described.key_value_stores),
-        (Interface::Sql, &described.sqlite_databases),
-    ];
-    let labels = labels
-        .into_iter()
-        .flat_map(|(interface, labels)| labels.iter().map(move |label| (interface, label)));
+    let mut labels = labels_of_image(&described);
+    // Labels that the App names are open to all of its components.
+    for named in entry.spec.stores.iter().flatten() {
+        let label = (named.interface, named.label.as_str());
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
     let stores = labels
+        .into_iter()
         .map(|(interface, label)| {
             bind(label, interface)
                 .map_err(|problem| of(format!("it opens the store `{label}`: {problem}")))
         })
         .collect::<Result<_, _>>()?;
-    let env = environment(entry, &described);
     Ok(ComponentSpec {
         name: described.name,
         digest,
         routes,
         env,
+        variables,
         stores,
     })
 }
 
-/// The component's own environment, else the app's, else the image's.
-fn environment(entry: &Entry, described: &v1::ComponentDescription) -> Vec<(String, String)> {
-    let listed = entry.spec.components.iter().flatten();
-    let own = listed
-        .filter(|own| own.name == described.name)
-        .find_map(|own| own.env.as_ref());
-    let pair = |variable: &EnvVar| (variable.name.clone(), variable.value.clone());
-    let env: BTreeMap<String, String> = match own.or(entry.spec.env.as_ref()) {
-        Some(declared) => declared.iter().map(pair).collect(),
-        None => described.env.clone().into_iter().collect(),
-    };
-    env.into_iter().collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use shoal_crds::SourceKind;
+
     use super::*;
 
     fn entry(spec: &str) -> Entry {
@@ -159,10 +185,18 @@ mod tests {
                 routes: vec!["/...".into()],
                 env: [("FROM".to_owned(), "image".to_owned())].into(),
                 key_value_stores: vec!["default".into()],
-                sqlite_databases: vec!["default".into()],
-                imports: Vec::new(),
+                ..v1::ComponentDescription::default()
             }],
+            ..v1::Description::default()
         }
+    }
+
+    fn configuration() -> Configuration {
+        let mut configuration = Configuration::default();
+        let data = [("password".to_owned(), b"pw".to_vec())];
+        configuration.add_object(SourceKind::Secret, "a", "db", data.into());
+        configuration.set_variable("line", "over all");
+        configuration
     }
 
     fn plan(spec: &str, descriptions: Vec<v1::Description>) -> Result<Assignment, String> {
@@ -177,7 +211,7 @@ mod tests {
             }),
             _ => Err("there is none".into()),
         };
-        assignment(&entry(spec), descriptions, None, bind)
+        assignment(&entry(spec), descriptions, None, &configuration(), bind)
     }
 
     #[test]
@@ -207,6 +241,39 @@ mod tests {
         .unwrap();
         assert_eq!(before.revision, after.revision);
         assert_ne!(before.generation, after.generation);
+    }
+
+    #[test]
+    fn variables_come_from_the_app_from_objects_beside_it_and_from_the_command_line() {
+        let from = "valueFrom: {secretKeyRef: {name: db, key: password}}";
+        let spec = format!(
+            "{{image: x, variables: [{{name: key, {from}}}, {{name: line, value: app}}], \
+             env: [{{name: KEY, {from}}}]}}"
+        );
+        let mut image = description("c");
+        let template = ("url".to_owned(), "db://{{ key }}/{{ host }}".to_owned());
+        image.components[0].variables = [template].into();
+        let host = v1::VariableDeclaration {
+            default_value: Some("h".into()),
+        };
+        image.variables = [
+            ("key".to_owned(), v1::VariableDeclaration::default()),
+            ("host".to_owned(), host),
+        ]
+        .into();
+        let planned = plan(&spec, vec![image.clone()]).unwrap();
+        let component = &planned.components[0];
+        let variables: Vec<_> = component.variables.iter().collect();
+        assert_eq!(variables, [("line", "over all"), ("url", "db://pw/h")]);
+        assert_eq!(component.env, [("KEY".to_owned(), "pw".to_owned())]);
+
+        let other = plan(&spec.replace("KEY", "YEK"), vec![image.clone()]).unwrap();
+        assert_eq!(other.revision, planned.revision);
+        assert_ne!(other.generation, planned.generation);
+        let error = plan("{image: x}", vec![image.clone()]).unwrap_err();
+        assert!(error.contains("`c`") && error.contains("`key`"), "{error}");
+        let error = plan(&spec.replace("db,", "no,"), vec![image]).unwrap_err();
+        assert!(error.contains("Secret `no`"), "{error}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::WasiBody;
 
 use super::{RequestId, exchange::Exchange, failure::Failure, guest::Guest, idle::LazyTimer};
 use crate::{
@@ -44,7 +44,7 @@ pub(crate) enum BrokenBody {
 /// connection: so it ends with it.
 pub(crate) struct GuestBody {
     pub(super) ready: VecDeque<Frame<Bytes>>,
-    pub(super) inner: Option<HyperOutgoingBody>,
+    pub(super) inner: Option<WasiBody>,
     pub(super) running: Option<Running>,
     pub(super) exchange: Arc<Exchange>,
     pub(super) idle: Duration,

@@ -10,9 +10,10 @@ use std::{
 
 use http::Response;
 use parking_lot::Mutex;
-use wasmtime_wasi_http::p2::{bindings::http::types::ErrorCode, body::HyperOutgoingBody};
+use wasmtime_wasi_http::WasiBody;
 
-pub(super) type GuestResponse = Result<Response<HyperOutgoingBody>, ErrorCode>;
+/// A response that begins, or the WIT name of the error that the guest gave instead.
+pub(super) type GuestResponse = Result<Response<WasiBody>, String>;
 
 /// State of one request.
 #[derive(Default)]

@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::WasiBody;
 
 use super::{
     Refusal, RequestId,
@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     app::{App, Permit, Revision, Target},
+    code::Handler,
     engine::{MemoryLimiter, Slot},
     host::InstanceState,
 };
@@ -59,13 +60,13 @@ impl Start<'_> {
         let response = self.response(&mut running, &exchange).await?;
         another_turn(&mut running).await;
         self.check_body(&exchange)?;
-        let (parts, body) = response
-            .map_err(|code| Refusal::GuestError(name(&code)))?
-            .into_parts();
+        let (parts, body) = response.map_err(Refusal::GuestError)?.into_parts();
         if parts.status.is_informational() {
             return Err(Refusal::NoResponse);
         }
-        let body = self.body(body, running, exchange, head, parts.status)?;
+        let body = self
+            .body(body, running, exchange, head, parts.status)
+            .await?;
         Ok(Response::from_parts(parts, body))
     }
 
@@ -135,9 +136,9 @@ impl Start<'_> {
         }
     }
 
-    fn body(
+    async fn body(
         &self,
-        inner: HyperOutgoingBody,
+        mut inner: WasiBody,
         mut running: Option<Running>,
         exchange: Arc<Exchange>,
         head: bool,
@@ -156,25 +157,47 @@ impl Start<'_> {
             running.run_on(idle);
             return Ok(ResponseBody::Whole(None));
         }
-        let (ready, inner) = match running {
-            Some(_) => (VecDeque::new(), Some(inner)),
-            // The guest is gone: whatever it wrote is here.
-            None => match collect(inner, &exchange).ok_or(Refusal::NoResponse)? {
-                Collected::Whole(bytes) => return Ok(ResponseBody::whole(bytes)),
-                Collected::Frames(frames) => (frames, None),
-            },
-        };
-        let timer = LazyTimer::default();
+        let mut ready = VecDeque::new();
+        if self.is_all_there(&running) {
+            match collect(&mut inner, &exchange).ok_or(Refusal::NoResponse)? {
+                Collected::Part(frames) if running.is_some() => ready = frames,
+                Collected::Part(_) => return Err(Refusal::NoResponse),
+                Collected::Whole(frames) => {
+                    // It may have waited for nothing but that its body is taken.
+                    another_turn(&mut running).await;
+                    if let Some(running) = running {
+                        running.run_on(idle);
+                    }
+                    return Ok(whole(frames, |ready| GuestBody {
+                        ready,
+                        inner: None,
+                        running: None,
+                        exchange,
+                        idle,
+                        timer: LazyTimer::default(),
+                        record,
+                    }));
+                }
+            }
+        }
+        // Patience with the body begins with its head.
+        exchange.moved();
         let body = GuestBody {
             ready,
-            inner,
+            inner: Some(inner),
             running,
             exchange,
             idle,
-            timer,
+            timer: LazyTimer::default(),
             record,
         };
         Ok(ResponseBody::Guest(Box::new(body)))
+    }
+
+    /// Whether all of the body may be there to be sent as one: of a guest that is gone; or that need
+    /// not be for it, as of WASI 0.3, where writing does not wait for a reader.
+    fn is_all_there(&self, running: &Option<Running>) -> bool {
+        running.is_none() || matches!(self.target.component.prepared.handler, Handler::Wasi03(_))
     }
 }
 
@@ -198,44 +221,45 @@ fn has_no_body(status: StatusCode) -> bool {
 }
 
 enum Collected {
-    Whole(Bytes),
-    /// With trailers at the end.
-    Frames(VecDeque<Frame<Bytes>>),
+    /// With trailers at the end, perhaps.
+    Whole(VecDeque<Frame<Bytes>>),
+    /// The guest has to write more.
+    Part(VecDeque<Frame<Bytes>>),
 }
 
-/// All of a body whose guest is gone: a few chunks, as many as the guest could write unread. `None`:
-/// it is not whole.
-fn collect(mut inner: HyperOutgoingBody, exchange: &Exchange) -> Option<Collected> {
+/// What is there of a body: a few chunks, as many as the guest could write unread. `None`: it broke
+/// off.
+fn collect(inner: &mut WasiBody, exchange: &Exchange) -> Option<Collected> {
     let mut cx = Context::from_waker(Waker::noop());
     let mut frames = VecDeque::new();
     loop {
-        match Pin::new(&mut inner).poll_frame(&mut cx) {
+        match Pin::new(&mut *inner).poll_frame(&mut cx) {
             Poll::Ready(Some(Ok(frame))) => frames.push_back(frame),
-            Poll::Ready(None) if !exchange.is_unfinished() => break,
-            Poll::Ready(_) | Poll::Pending => return None,
+            Poll::Ready(Some(Err(_))) => return None,
+            Poll::Ready(None) if exchange.is_unfinished() => return None,
+            Poll::Ready(None) => return Some(Collected::Whole(frames)),
+            Poll::Pending => return Some(Collected::Part(frames)),
         }
     }
+}
+
+/// One buffer of all frames; trailers make it a body of its own.
+fn whole(
+    frames: VecDeque<Frame<Bytes>>,
+    with_trailers: impl FnOnce(VecDeque<Frame<Bytes>>) -> GuestBody,
+) -> ResponseBody {
     if frames.iter().any(Frame::is_trailers) {
-        return Some(Collected::Frames(frames));
+        return ResponseBody::Guest(Box::new(with_trailers(frames)));
     }
     let mut chunks = frames
         .into_iter()
         .filter_map(|frame| frame.into_data().ok());
     let first = chunks.next().unwrap_or_default();
     let Some(second) = chunks.next() else {
-        return Some(Collected::Whole(first));
+        return ResponseBody::whole(first);
     };
     let mut whole = BytesMut::from(first);
     whole.extend_from_slice(&second);
     chunks.for_each(|chunk| whole.extend_from_slice(&chunk));
-    Some(Collected::Whole(whole.freeze()))
-}
-
-/// The WIT name of an error, without what it carries.
-fn name(code: &wasmtime_wasi_http::p2::bindings::http::types::ErrorCode) -> String {
-    let debug = format!("{code:?}");
-    let end = debug
-        .find(|c: char| !c.is_ascii_alphanumeric())
-        .unwrap_or(debug.len());
-    debug.get(..end).unwrap_or_default().to_owned()
+    ResponseBody::whole(whole.freeze())
 }

@@ -1,11 +1,10 @@
 //! Where a class has its data, at work.
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 use shoal_crds::Reason;
 use shoal_stores::{
     Backend, Health, Postgres, Reason as Failing, Redis, postgres::ReconfigureError,
-    redis::InvalidRedisOptions,
 };
 
 use super::{description::ClassBackend, health::ClassFault};
@@ -55,10 +54,12 @@ impl Way {
         }
     }
 
-    /// Reaches the same data as `described` says from the next call on. Where it fails all stays as it was.
+    /// Reaches the same data as `described` says from the next call on. Where that does not work (yet) all
+    /// stays as it was.
     pub(super) async fn change(&self, described: &ClassBackend) -> Result<(), ClassFault> {
         match (self, described) {
             (Self::Postgres(postgres), ClassBackend::Postgres(options)) => {
+                try_out(Postgres::new(options)).await?;
                 let changed = postgres.reconfigure(options).await;
                 changed.map_err(|error| match error {
                     ReconfigureError::Options(error) => invalid(&error.to_string()),
@@ -68,11 +69,9 @@ impl Way {
                 })
             }
             (Self::Redis(redis), ClassBackend::Redis(options)) => {
-                let invalid = |error: InvalidRedisOptions| invalid(&error.to_string());
-                // It changes whatever the server says: that is asked first.
-                let new = Self::Redis(Arc::new(Redis::new(options).map_err(invalid)?));
-                new.look().await.map_err(not_yet)?;
-                redis.reconfigure(options).map_err(invalid)
+                try_out(Redis::new(options)).await?;
+                let changed = redis.reconfigure(options);
+                changed.map_err(|error| invalid(&error.to_string()))
             }
             // Nothing else can change.
             _ => Ok(()),
@@ -81,12 +80,21 @@ impl Way {
 
     /// Asks the backend how it does.
     pub(super) async fn look(&self) -> Result<(), ClassFault> {
-        let backend = self.backend().map_err(invalid)?;
-        match backend.health().await {
-            Health::Reachable => Ok(()),
-            Health::Failing { reason, message } => Err(fault(word(reason), message)),
-        }
+        look(&*self.backend().map_err(invalid)?).await
     }
+}
+
+async fn look(backend: &dyn Backend) -> Result<(), ClassFault> {
+    match backend.health().await {
+        Health::Reachable => Ok(()),
+        Health::Failing { reason, message } => Err(fault(word(reason), message)),
+    }
+}
+
+/// Whether other settings would do; says in the backend's own words why not.
+async fn try_out<B: Backend>(opened: Result<B, impl Display>) -> Result<(), ClassFault> {
+    let backend = opened.map_err(|error| invalid(&error.to_string()))?;
+    look(&backend).await.map_err(not_yet)
 }
 
 fn word(reason: Failing) -> Reason {

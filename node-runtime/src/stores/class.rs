@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use shoal_stores::{Backend, KeyValueError, StoreId, StoreLimits};
+use shoal_stores::{Backend, Connections, KeyValueError, StoreId, StoreLimits};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep, timeout},
@@ -112,6 +112,11 @@ impl Class {
     /// What was done with it.
     pub(crate) fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// How its own connections are used, if it has any.
+    pub(crate) fn connections(&self) -> Option<Connections> {
+        self.way.backend().ok()?.connections()
     }
 
     /// Bounds of each of its Stores, as they are now.

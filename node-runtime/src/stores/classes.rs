@@ -186,3 +186,84 @@ async fn close_unneeded(classes: Weak<StoreClasses>) {
         classes.close(Instant::now());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use shoal_stores::{EmbeddedSql, Memory, embedded::Durability, memory::MemoryOptions};
+
+    use super::*;
+
+    fn classes() -> Arc<StoreClasses> {
+        let memory = || Arc::new(Memory::new(MemoryOptions::default()));
+        // No database of it is opened.
+        let folder = tempfile::tempdir().unwrap();
+        let sql = EmbeddedSql::open(folder.path(), Durability::Full).unwrap();
+        StoreClasses::new(memory(), memory(), Arc::new(sql))
+    }
+
+    fn described(name: &str) -> ClassDescription {
+        ClassDescription::new(name, ClassBackend::Memory)
+    }
+
+    fn names(classes: &StoreClasses) -> Vec<String> {
+        let all = classes.all();
+        all.iter().map(|class| class.name().to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_class_that_is_needed_no_more_is_closed_after_a_while_and_embedded_never() {
+        let classes = classes();
+        classes.replace(vec![described("a"), described("b")]);
+        classes.replace(vec![described("b")]);
+        let now = Instant::now();
+        classes.close(now);
+        assert_eq!(names(&classes), ["a", "b", "embedded"], "apps come back");
+        classes.close(now + KEEP);
+        assert_eq!(names(&classes), ["b", "embedded"]);
+        classes.replace(Vec::new());
+        classes.close(now + KEEP + KEEP);
+        assert_eq!(names(&classes), ["embedded"]);
+        assert!(
+            classes
+                .health()
+                .borrow()
+                .keys()
+                .all(|name| name == "embedded")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_class_that_came_back_in_time_was_never_closed() {
+        let classes = classes();
+        classes.replace(vec![described("a")]);
+        let before = classes.find("a").await.unwrap();
+        classes.replace(Vec::new());
+        classes.replace(vec![described("a")]);
+        classes.close(Instant::now() + KEEP);
+        assert!(Arc::ptr_eq(&before, &classes.find("a").await.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn other_bounds_leave_a_class_as_it_is_and_another_place_makes_another() {
+        let classes = classes();
+        classes.replace(vec![described("a")]);
+        let before = classes.find("a").await.unwrap();
+        let mut bounded = described("a");
+        bounded.limits.keys = Some(1);
+        classes.replace(vec![bounded]);
+        assert_eq!(before.limits().keys, Some(1));
+        assert!(Arc::ptr_eq(&before, &classes.find("a").await.unwrap()));
+        let moved = ClassDescription::new("a", ClassBackend::Embedded);
+        classes.replace(vec![moved]);
+        assert!(!Arc::ptr_eq(&before, &classes.find("a").await.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn of_two_descriptions_of_one_class_the_last_counts() {
+        let classes = classes();
+        let mut last = described("a");
+        last.limits.keys = Some(7);
+        classes.replace(vec![described("a"), last]);
+        assert_eq!(classes.find("a").await.unwrap().limits().keys, Some(7));
+    }
+}

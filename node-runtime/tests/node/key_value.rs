@@ -1,8 +1,11 @@
 //! Key-value stores as guests see them, through each interface.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
-use crate::support::{TestNode, app, binding, client::*};
+use crate::support::{TestNode, app, binding, client::*, limited};
 
 async fn text(address: SocketAddr, path: &str) -> String {
     let answer = get(address, path).await;
@@ -13,7 +16,13 @@ async fn text(address: SocketAddr, path: &str) -> String {
 async fn every_interface_reads_what_it_wrote() {
     let node = TestNode::start();
     let all = node
-        .serve([app("a", "kv"), app("b", "kv-draft"), app("c", "kv-spin")])
+        .serve([
+            app("a", "kv"),
+            app("b", "kv-draft"),
+            app("c", "kv-spin"),
+            app("d", "kv-spin-v1"),
+            app("e", "kv-spin-v3"),
+        ])
         .await;
     for kv in all {
         assert_eq!(text(kv, "/get/x").await, "404 no such key");
@@ -52,21 +61,36 @@ async fn stores_of_two_apps_are_two_and_one_store_is_one() {
 #[tokio::test]
 async fn an_unknown_label_has_the_interfaces_own_error() {
     let node = TestNode::start();
-    let [kv, draft, spin] = node
-        .serve([app("a", "kv"), app("b", "kv-draft"), app("c", "kv-spin")])
+    let [kv, draft, spin, v1, v3] = node
+        .serve([
+            app("a", "kv"),
+            app("b", "kv-draft"),
+            app("c", "kv-spin"),
+            app("d", "kv-spin-v1"),
+            app("e", "kv-spin-v3"),
+        ])
         .await;
     assert_eq!(text(kv, "/open?label=other").await, "500 no-such-store");
     assert_eq!(text(draft, "/open?label=other").await, "500 no-such-store");
-    assert_eq!(text(spin, "/open?label=other").await, "500 access-denied");
+    for spin in [spin, v1, v3] {
+        assert_eq!(text(spin, "/open?label=other").await, "500 access-denied");
+    }
 }
 
 #[tokio::test]
 async fn all_keys_are_listed_in_pages_or_at_once() {
     let node = TestNode::start();
     let all = node
-        .serve([app("a", "kv"), app("b", "kv-draft"), app("c", "kv-spin")])
+        .serve([
+            app("a", "kv"),
+            app("b", "kv-draft"),
+            app("c", "kv-spin"),
+            app("d", "kv-spin-v1"),
+            app("e", "kv-spin-v3"),
+        ])
         .await;
-    for (kv, pages) in all.into_iter().zip(["200 3", "200 3", "200 1"]) {
+    let pages = ["200 3", "200 3", "200 1", "200 1", "200 3"];
+    for (kv, pages) in all.into_iter().zip(pages) {
         assert_eq!(text(kv, "/keys").await, "200 ");
         assert_eq!(text(kv, "/fill/k/25").await, "200 filled");
         let keys: Vec<String> = (0..25).map(|n| format!("k{n:06}")).collect();
@@ -150,4 +174,87 @@ async fn a_slow_store_blocks_no_other_guest() {
         answered += 1;
     }
     assert!(answered > 10, "{answered}");
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_version_is_a_number_and_a_wrong_one_an_error() {
+    let node = TestNode::start();
+    let [v1] = node.serve([app("a", "kv-spin-v1")]).await;
+    let invalid = "200 Err(Error::InvalidStore)";
+    for number in ["0", "1", "7", "4294967295"] {
+        assert_eq!(text(v1, &format!("/bad-handle/{number}")).await, invalid);
+    }
+    assert_eq!(text(v1, "/closed").await, invalid);
+}
+
+#[tokio::test]
+async fn too_many_open_stores_are_an_error_that_a_guest_can_handle() {
+    let node = TestNode::start();
+    let [v1, v3] = node
+        .serve([app("a", "kv-spin-v1"), app("b", "kv-spin-v3")])
+        .await;
+    assert_eq!(text(v1, "/opened/50").await, "200 50");
+    assert_eq!(text(v3, "/opened/50").await, "200 50");
+    let many = text(v1, "/opened/5000").await;
+    assert!(many.ends_with(": Error::StoreTableFull"), "{many}");
+    let many = text(v3, "/opened/5000").await;
+    assert!(many.ends_with(": store-table-full"), "{many}");
+}
+
+#[tokio::test]
+async fn calls_of_the_third_version_run_beside_each_other_and_can_be_left() {
+    let node = TestNode::start();
+    let [v3] = node.serve([app("a", "kv-spin-v3")]).await;
+    assert_eq!(text(v3, "/fill/k/30").await, "200 filled");
+    assert_eq!(text(v3, "/at-once/100").await, "200 30");
+    assert_eq!(
+        text(v3, "/first/3").await,
+        "200 k000000\nk000001\nk000002",
+        "a listing that is left has not failed"
+    );
+    node.store.delay(Duration::from_millis(1000));
+    let began = Instant::now();
+    assert_eq!(text(v3, "/at-once/8").await, "200 8");
+    assert!(
+        began.elapsed() < Duration::from_secs(8),
+        "one after the other"
+    );
+    assert_eq!(text(v3, "/give-up/k000000").await, "200 given up");
+    node.until_running(0).await;
+    let nothing = "shoal_runtime_budget{resource=\"memory_bytes\",what=\"used\"} 0\n";
+    assert!(node.node.metrics().contains(nothing), "all is given back");
+}
+
+#[tokio::test]
+async fn what_calls_beside_each_other_take_is_paid_for_together() {
+    let node = TestNode::start();
+    // A guest has its copy of a value no longer once its call has begun: room for that, not for what
+    // 16 calls under way hold outside of it.
+    let kv = limited("a", "kv-spin-v3", |l| l.memory = 12 << 20);
+    let [kv] = node.serve([kv]).await;
+    node.store.delay(Duration::from_millis(500));
+    assert_eq!(text(kv, "/set-at-once/4/1000000").await, "200 set");
+    // Whoever comes last, a call or the guest itself.
+    let many = text(kv, "/set-at-once/16/1000000").await;
+    assert!(many.starts_with("500 "), "{many}");
+    node.until_running(0).await;
+    let nothing = "shoal_runtime_budget{resource=\"memory_bytes\",what=\"used\"} 0\n";
+    assert!(node.node.metrics().contains(nothing), "all is given back");
+}
+
+#[tokio::test]
+async fn apps_of_spins_toolchains_count_their_requests() {
+    let node = TestNode::start();
+    let both = node
+        .serve([app("six", "spin-sdk-6"), app("seven", "spin-sdk-7")])
+        .await;
+    for spin in both {
+        assert_eq!(text(spin, "/count").await, "200 1");
+        assert_eq!(text(spin, "/count").await, "200 2");
+        let echo = post(spin, "/", "all of it").await;
+        assert_eq!(
+            (echo.status.as_u16(), echo.text().as_str()),
+            (200, "all of it")
+        );
+    }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod code;
+mod configuration;
 mod connections;
 mod hostile;
 mod interfaces;
@@ -20,3 +21,4 @@ mod sqlite;
 mod store_classes;
 mod store_servers;
 mod support;
+mod wasi03;

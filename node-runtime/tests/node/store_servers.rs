@@ -9,7 +9,7 @@ use std::{
 };
 
 use shoal_crds::Reason;
-use shoal_runtime::stores::{ClassBackend, ClassDescription};
+use shoal_runtime::stores::{ClassBackend, ClassDescription, ClassFault};
 use shoal_stores::{
     RedisOptions,
     postgres::{PostgresOptions, Secret},
@@ -50,12 +50,8 @@ async fn postgres_server(test: &str) -> Option<Server> {
 /// Waits until a class is told to fail for a reason, or to do well.
 async fn until_health(node: &TestNode, class: &str, wanted: Result<(), Reason>) {
     let mut health = node.node.stores().health();
-    let is = |reported: &Result<(), _>| {
-        reported
-            .as_ref()
-            .map(|()| ())
-            .map_err(|fault: &shoal_runtime::stores::ClassFault| fault.reason)
-            == wanted
+    let is = |reported: &Result<(), ClassFault>| {
+        reported.as_ref().err().map(|fault| fault.reason) == wanted.err()
     };
     let told = health.wait_for(|health| health.get(class).is_some_and(is));
     let waited = tokio::time::timeout(crate::support::LONG, async { told.await.map(drop) }).await;
@@ -137,6 +133,8 @@ async fn a_redis_that_goes_and_comes_back_takes_nobody_along() {
     assert!(!failed.contains("127.0.0.1"), "{failed}");
     until_health(&node, "redis", Err(Reason::Unreachable)).await;
     assert_eq!(text(well, "/set/x/one").await, "200 set");
+    let limit = "shoal_store_connections{class=\"redis\",state=\"limit\"} 4\n";
+    assert!(node.node.metrics().contains(limit));
     let unavailable = "class=\"redis\",op=\"get\",result=\"unavailable\"} 1\n";
     assert!(node.node.metrics().contains(unavailable));
 
@@ -240,4 +238,9 @@ async fn many_apps_of_a_class_share_its_connections() {
         .unwrap()
         .get(0);
     assert!((1..=4).contains(&sessions), "{sessions}");
+    let metrics = node.node.metrics();
+    for (state, count) in [("open", sessions), ("busy", 0), ("limit", 4)] {
+        let line = format!("shoal_store_connections{{class=\"pg\",state=\"{state}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
 }

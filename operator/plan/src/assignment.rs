@@ -1,6 +1,6 @@
 //! What a runtime is told about one app: the same as `shoal.v1.Assignment`, without the wire.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
@@ -35,7 +35,7 @@ pub enum Role {
 }
 
 /// One component of an app.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Component {
     /// Unique in the app.
     pub name: String,
@@ -45,8 +45,24 @@ pub struct Component {
     pub routes: Vec<String>,
     /// Environment of its guests.
     pub env: BTreeMap<String, String>,
+    /// What its guests read as configuration.
+    pub variables: BTreeMap<String, String>,
     /// Stores that it opens.
     pub stores: Vec<StoreBinding>,
+}
+
+/// Names of the environment and of variables, never a value.
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Component")
+            .field("name", &self.name)
+            .field("digest", &self.digest)
+            .field("routes", &self.routes)
+            .field("env", &self.env.keys())
+            .field("variables", &self.variables.keys())
+            .field("stores", &self.stores)
+            .finish()
+    }
 }
 
 /// Which Store a label opens.

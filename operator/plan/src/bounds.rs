@@ -9,7 +9,10 @@ use shoal_artifact::{
 };
 use shoal_crds::Reason;
 
-use crate::revision::{ContentComponent, Fault, Label};
+use crate::{
+    Label,
+    revision::{ContentComponent, Fault},
+};
 
 /// Whether the runtimes take an app of these components.
 ///

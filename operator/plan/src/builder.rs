@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use shoal_artifact::variables::Declared;
+use shoal_crds::Interface;
+
 use crate::AppKey;
 
 /// What the builder is to be asked. Stays in every plan of the App until it is answered; the caller asks equal
@@ -37,7 +40,12 @@ pub enum Question {
 pub struct Description {
     /// Its components.
     pub components: Vec<ComponentDescription>,
+    /// Variables that the app declares.
+    pub variables: Declared,
 }
+
+/// What a guest opens: a name within an interface.
+pub type Label = (Interface, String);
 
 /// One component of an artifact.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,10 +58,10 @@ pub struct ComponentDescription {
     pub routes: Vec<String>,
     /// Environment that the artifact declares.
     pub env: BTreeMap<String, String>,
-    /// Labels of the key-value stores that it opens.
-    pub key_value_stores: Vec<String>,
-    /// Labels of the SQL databases that it opens.
-    pub sqlite_databases: Vec<String>,
+    /// Stores that it opens.
+    pub labels: Vec<Label>,
+    /// Variables that it reads: templates that name those that the app declares.
+    pub variables: BTreeMap<String, String>,
 }
 
 /// Why an image is not resolved or not built.

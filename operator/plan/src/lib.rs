@@ -19,9 +19,11 @@
 //! 1. Feed the complete initial lists of every watch before the first [`plan()`].
 //! 2. Call [`Index::lead`] when this replica becomes the leader, then plan every key that
 //!    [`Index::take_dirty`] gives, again and again. Standbys feed their index all the same, and do not plan.
-//! 3. After a round of plans write [`Index::ports_to_reserve`], if any, and report it with
+//! 3. While leading, read every object of [`Index::value_sources`] again and again, and bring what came of
+//!    it back with [`Index::value_source_read`].
+//! 4. After a round of plans write [`Index::ports_to_reserve`], if any, and report it with
 //!    [`Index::ports_reserved`].
-//! 4. Feed what the API server answered to a write back through `apply_*` (an older version of an object
+//! 5. Feed what the API server answered to a write back through `apply_*` (an older version of an object
 //!    never replaces a newer one), so that the next plan does not repeat it.
 //!
 //! StoreClasses are planned as Apps are, by keys without a namespace.
@@ -32,6 +34,7 @@ mod assignment;
 mod bounds;
 mod builder;
 mod class;
+mod configuration;
 mod endpoint;
 mod event;
 mod hash;
@@ -52,10 +55,11 @@ mod tests;
 mod write;
 
 pub use assignment::{Assignment, Component, Limits, Role, StoreBinding};
-pub use builder::{ComponentDescription, Description, Question, Refusal};
+pub use builder::{ComponentDescription, Description, Label, Question, Refusal};
 pub use event::{AppEvent, EventType};
 pub use index::{
-    AppReport, Built, ClassHealth, CredentialFault, Hello, Index, ReportState, RuntimePod, Watched,
+    AppReport, Built, ClassHealth, CredentialFault, Hello, Index, ReportState, RuntimePod,
+    SourceRead, SourceRef, StoreDuty, StoreUsage, Watched,
 };
 pub use key::{AppKey, AppRef, ObjectKey};
 pub use output::{Instruction, NodeAssignments, Plan, PodGrants, PodInstruction};

@@ -16,12 +16,13 @@ use jiff::Timestamp;
 use shoal_crds::App;
 
 use crate::{
-    AppKey, Index, class,
+    AppKey, Index, Label, class,
+    configuration::{self, Configured},
     endpoint::decide,
     image::{self, Images},
     index::{AppEntry, Memory, Refusable},
     output::Plan,
-    revision::{Content, Label, images_of, to_record},
+    revision::{Content, images_of, to_record},
     slice,
     status::{self, Facts},
     store::{self, Binding, BoundStore},
@@ -38,6 +39,9 @@ pub fn plan(index: &mut Index, key: &AppKey, now: Timestamp) -> Plan {
     if index.unreadable.contains(key) {
         return plan;
     }
+    let referred = index.apps.get(key).and_then(|entry| entry.app.as_deref());
+    let referred = referred.map(|app| configuration::referred(key, &app.spec));
+    index.values.refer(key, referred.unwrap_or_default());
     let Some(mut entry) = index.apps.remove(key) else {
         gone::plan(index, key, None, now, &mut plan);
         return plan;
@@ -91,7 +95,11 @@ impl Planner<'_> {
         if bound.is_some_and(|verdict| !verdict.failed()) {
             entry.rejections.forget(Refusable::Store);
         }
-        let content = self.content_to_run(entry, &images, binding.as_ref());
+        let configured = images
+            .wanted
+            .as_deref()
+            .map(|content| self.configure(content));
+        let content = self.content_to_run(entry, &images, binding.as_ref(), configured.as_ref());
         let mut running = content
             .as_deref()
             .map(|content| self.stores_of(content, &images, binding.as_ref()))
@@ -118,7 +126,17 @@ impl Planner<'_> {
             self.index.use_stores(self.key, Some(used.keys(self.key)));
         }
         self.share_out(&mut running, &placed);
-        let assignment = self.assignment(content.as_deref(), &running, known_port);
+        let settings = content.as_deref().and_then(|running| {
+            let configured = match &configured {
+                Some(known) if images.wanted.as_deref() == Some(running) => known,
+                _ => &self.configure(running),
+            };
+            configuration::to_run_with(configured, running, memory)
+        });
+        let made_of = content.as_deref().zip(settings.as_deref());
+        let assignment = made_of.and_then(|(content, settings)| {
+            self.assignment(content, &running, settings, known_port)
+        });
         self.tell(
             assignment.as_ref(),
             content.as_deref(),
@@ -127,7 +145,7 @@ impl Planner<'_> {
             plan,
         );
 
-        store::report(self.index, self.key, used.is_some(), self.now, plan);
+        store::report(self.index, self.key, true, used.is_some(), self.now, plan);
         let wanted = images.wanted.as_deref();
         let is_wanted = wanted.is_some() && wanted == content.as_deref();
         let facts = Facts {
@@ -137,6 +155,7 @@ impl Planner<'_> {
             resolved: images.resolved.clone(),
             built: images.built.clone(),
             bound: binding.as_ref().and_then(|binding| binding.verdict.clone()),
+            configured: configured.as_ref().and_then(Configured::fault),
             service_fault: service.fault().cloned().or(slice_fault),
             port_fault: port.err().flatten(),
             image: wanted
@@ -193,6 +212,10 @@ impl Planner<'_> {
             }
             store.nodes = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
         }
+    }
+
+    fn configure(&self, content: &Content) -> Configured {
+        configuration::configure(self.index, self.key, &self.app.spec, content)
     }
 
     /// Answers about images that the spec does not name any more.

@@ -1,12 +1,17 @@
 //! What an App is made of, once its images are built.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::Serialize;
-use shoal_crds::{AppSpec, EnvVar, Interface, Reason};
+use shoal_artifact::variables::Declared;
+use shoal_crds::{AppSpec, Reason};
 
 use crate::{
-    Component, Description, StoreBinding, bounds, hash, index::BuildKey, store::BoundStore,
+    Component, Description, Label, StoreBinding, bounds, configuration::Settings, hash,
+    index::BuildKey, store::BoundStore,
 };
 
 /// An image of an App.
@@ -38,9 +43,6 @@ pub(crate) struct Content {
     pub(crate) engine_keys: BTreeSet<String>,
 }
 
-/// What a guest opens: a name within an interface.
-pub(crate) type Label = (Interface, String);
-
 /// One component, as its image and the App's `components` describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ContentComponent {
@@ -51,6 +53,10 @@ pub(crate) struct ContentComponent {
     pub(crate) env: BTreeMap<String, String>,
     /// Of the image and of `spec.stores`.
     pub(crate) labels: Vec<Label>,
+    /// Variables that the image declares.
+    pub(crate) declared: Arc<Declared>,
+    /// Variables of the component: templates that name the declared ones.
+    pub(crate) variables: BTreeMap<String, String>,
 }
 
 /// A condition's reason and message.
@@ -98,11 +104,9 @@ struct Revised<'a> {
 struct RevisedComponent<'a> {
     name: &'a str,
     routes: &'a [String],
-    env: Option<BTreeMap<String, String>>,
 }
 
 fn revision(spec: &AppSpec, images: &[ResolvedImage]) -> String {
-    let component = |component: &'_ shoal_crds::Component| component.env.as_deref().map(env_map);
     let components = spec.components.iter().flatten();
     hash::of_json(&Revised {
         digests: images.iter().map(|image| image.digest.as_str()).collect(),
@@ -110,7 +114,6 @@ fn revision(spec: &AppSpec, images: &[ResolvedImage]) -> String {
             .map(|c| RevisedComponent {
                 name: &c.name,
                 routes: &c.routes,
-                env: component(c),
             })
             .collect(),
     })
@@ -130,8 +133,11 @@ pub(crate) fn compose(
     let components = match &spec.components {
         None => descriptions
             .iter()
-            .flat_map(|d| &d.components)
-            .map(|c| from_image(app, c))
+            .flat_map(|d| {
+                let declared = Arc::new(d.variables.clone());
+                let component = move |c| from_image(app, c, &declared);
+                d.components.iter().map(component)
+            })
             .collect(),
         Some(components) => components
             .iter()
@@ -148,7 +154,7 @@ pub(crate) fn compose(
     let components = with_labels_of(spec, components);
     bounds::check(&components)?;
     for component in &components {
-        bounds::check_env(&component.name, &env_of(component, spec))?;
+        bounds::check_env(&component.name, &component.env)?;
     }
     Ok(Content {
         revision: revision(spec, &images),
@@ -158,7 +164,11 @@ pub(crate) fn compose(
     })
 }
 
-fn from_image(app: &str, component: &crate::ComponentDescription) -> ContentComponent {
+fn from_image(
+    app: &str,
+    component: &crate::ComponentDescription,
+    declared: &Arc<Declared>,
+) -> ContentComponent {
     let name = if component.name.is_empty() {
         app
     } else {
@@ -169,13 +179,9 @@ fn from_image(app: &str, component: &crate::ComponentDescription) -> ContentComp
         digest: component.digest.clone(),
         routes: component.routes.clone(),
         env: component.env.clone(),
-        labels: [
-            (Interface::KeyValue, &component.key_value_stores),
-            (Interface::Sql, &component.sqlite_databases),
-        ]
-        .into_iter()
-        .flat_map(|(interface, labels)| labels.iter().map(move |label| (interface, label.clone())))
-        .collect(),
+        labels: component.labels.clone(),
+        declared: Arc::clone(declared),
+        variables: component.variables.clone(),
     }
 }
 
@@ -196,7 +202,7 @@ fn from_component(
     Ok(ContentComponent {
         name: component.name.clone(),
         routes: component.routes.clone(),
-        ..from_image("", only)
+        ..from_image("", only, &Arc::new(description.variables.clone()))
     })
 }
 
@@ -213,22 +219,16 @@ fn with_labels_of(spec: &AppSpec, mut components: Vec<ContentComponent>) -> Vec<
     components
 }
 
-fn env_map(vars: &[EnvVar]) -> BTreeMap<String, String> {
-    vars.iter()
-        .map(|var| (var.name.clone(), var.value.clone()))
-        .collect()
-}
-
 impl Content {
-    /// The components as runtimes get them. `None`: a label has no Store, or there is more than runtimes take.
+    /// The components as runtimes get them. `None`: a label has no Store, or a component no settings.
     pub(crate) fn bind(
         &self,
-        spec: &AppSpec,
+        settings: &Settings,
         stores: &BTreeMap<Label, BoundStore>,
     ) -> Option<Vec<Component>> {
         self.components
             .iter()
-            .map(|component| bind_component(component, spec, stores))
+            .map(|component| bind_component(component, settings, stores))
             .collect()
     }
 
@@ -244,22 +244,12 @@ impl Content {
     }
 }
 
-/// Environment of a component: the App's own for it, else for all, else the image's.
-fn env_of(component: &ContentComponent, spec: &AppSpec) -> BTreeMap<String, String> {
-    let mut components = spec.components.iter().flatten();
-    let own = components.find(|c| c.name == component.name);
-    let env = own.and_then(|c| c.env.as_ref()).or(spec.env.as_ref());
-    env.map_or_else(|| component.env.clone(), |vars| env_map(vars))
-}
-
 fn bind_component(
     component: &ContentComponent,
-    spec: &AppSpec,
+    settings: &Settings,
     stores: &BTreeMap<Label, BoundStore>,
 ) -> Option<Component> {
-    let env = env_of(component, spec);
-    // The environment changes live: what no runtime takes changes nothing.
-    bounds::check_env(&component.name, &env).ok()?;
+    let settings = settings.of(&component.name)?;
     let mut labels = component.labels.clone();
     labels.sort();
     labels.dedup();
@@ -278,7 +268,8 @@ fn bind_component(
         name: component.name.clone(),
         digest: component.digest.clone(),
         routes: component.routes.clone(),
-        env,
+        env: settings.env.clone(),
+        variables: settings.variables.clone(),
         stores: labels
             .into_iter()
             .map(binding)

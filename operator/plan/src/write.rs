@@ -47,6 +47,24 @@ pub enum WriteAction {
         /// The whole status.
         status: StoreStatus,
     },
+    /// Server-side apply of the finalizer [`shoal_crds::DATA_FINALIZER`]; with `holds: false` of none.
+    HoldStore {
+        /// The Store.
+        key: ObjectKey,
+        /// Its uid.
+        uid: String,
+        /// Whether it is to have the finalizer.
+        holds: bool,
+    },
+    /// DELETE. Its finalizer holds it until its data is gone.
+    DeleteStore {
+        /// The Store.
+        key: ObjectKey,
+        /// Precondition.
+        uid: String,
+        /// Precondition: nobody may have asked for the data to stay since.
+        resource_version: String,
+    },
     /// Server-side apply of the finalizer [`shoal_crds::CLASS_FINALIZER`]; with `holds: false` of none, which takes
     /// ours away and nobody else's.
     HoldClass {
@@ -113,9 +131,11 @@ impl WriteAction {
     /// Kind that it writes, for metrics.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::CreateStore(_) | Self::SetStoreId { .. } | Self::PatchStoreStatus { .. } => {
-                "Store"
-            }
+            Self::CreateStore(_)
+            | Self::SetStoreId { .. }
+            | Self::PatchStoreStatus { .. }
+            | Self::HoldStore { .. }
+            | Self::DeleteStore { .. } => "Store",
             Self::HoldClass { .. } | Self::PatchClassStatus { .. } => "StoreClass",
             Self::CreateService(_) | Self::PatchService { .. } => "Service",
             Self::CreateSlice(_) | Self::UpdateSlice(_) | Self::DeleteSlice { .. } => {

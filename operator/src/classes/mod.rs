@@ -76,6 +76,18 @@ impl ClassBook {
         Some(picked)
     }
 
+    /// All that have their credentials; `None`: nothing was looked at yet.
+    pub fn all(&self) -> Option<Vec<Known>> {
+        let state = self.state.lock();
+        // What is built in is always among them.
+        (!state.classes.is_empty()).then(|| state.classes.values().flatten().cloned().collect())
+    }
+
+    /// Changes whenever the classes may have.
+    pub fn looked(&self) -> watch::Receiver<u64> {
+        self.looked.subscribe()
+    }
+
     /// Waits until all of these are known, but not for long.
     pub async fn wait_for(&self, names: &BTreeSet<String>, patience: Duration) {
         let mut looked = self.looked.subscribe();

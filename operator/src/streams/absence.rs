@@ -97,7 +97,7 @@ mod tests {
     fn one_that_answers_is_never_lost_and_one_that_does_not_is() {
         assert!(lost_of(3, 0, Outcome::Answered).is_empty());
         for outcome in [Outcome::Refused, Outcome::Unreachable, Outcome::Silent] {
-            assert_eq!(lost_of(3, 1, outcome), ["0".into()]);
+            assert_eq!(lost_of(3, 1, outcome), [Arc::<str>::from("0")]);
         }
     }
 

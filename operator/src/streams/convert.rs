@@ -154,7 +154,7 @@ fn wire_component(component: &Component) -> v1::Component {
         routes: component.routes.clone(),
         env: component.env.clone().into_iter().collect(),
         stores: component.stores.iter().map(wire_store).collect(),
-        variables: std::collections::HashMap::new(),
+        variables: component.variables.clone().into_iter().collect(),
     }
 }
 
@@ -213,6 +213,27 @@ mod tests {
             })
             .is_err()
         );
+    }
+
+    #[test]
+    fn what_a_runtime_says_of_classes_and_apps_is_bounded() {
+        let class = |name: &str| v1::ClassHealth {
+            class: name.to_owned(),
+            message: "x".repeat(10 * MESSAGE_BYTES),
+            ..Default::default()
+        };
+        let health = |classes| store_health(v1::StoreHealth { classes });
+        assert!(health(vec![class("pg"); CLASSES + 1]).is_err());
+        assert!(health(vec![class(&"p".repeat(1000))]).is_err());
+        let told = health(vec![class("pg")]).unwrap();
+        assert_eq!(told[0].message.len(), MESSAGE_BYTES);
+        assert!(notice(v1::Notice::default()).is_err(), "of no app");
+        let told = notice(v1::Notice {
+            app: Some(v1::AppRef::default()),
+            reason: "StoreUnusable".into(),
+            message: "x".repeat(10 * MESSAGE_BYTES),
+        });
+        assert_eq!(told.unwrap().2.len(), MESSAGE_BYTES);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod absence;
 mod classes;
 pub mod control;
-mod convert;
+pub(crate) mod convert;
 pub mod grants;
 pub mod hub;
 mod probe;

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Endpoints, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::json;
-use shoal_crds::{App, CLASS_FINALIZER, FIELD_MANAGER, Store, StoreClass};
+use shoal_crds::{App, CLASS_FINALIZER, DATA_FINALIZER, FIELD_MANAGER, Store, StoreClass};
 use shoal_plan::{ObjectKey, WriteAction};
 
 /// A request that has no answer by then is given up. Shorter than the lease by what a renewal takes.
@@ -63,9 +63,12 @@ pub fn op(action: &WriteAction) -> &'static str {
         | WriteAction::CreateService(_)
         | WriteAction::CreateSlice(_) => "create",
         WriteAction::UpdateSlice(_) => "update",
-        WriteAction::DeleteSlice { .. } | WriteAction::DeleteEndpoints { .. } => "delete",
+        WriteAction::DeleteStore { .. }
+        | WriteAction::DeleteSlice { .. }
+        | WriteAction::DeleteEndpoints { .. } => "delete",
         WriteAction::SetStoreId { .. }
         | WriteAction::PatchStoreStatus { .. }
+        | WriteAction::HoldStore { .. }
         | WriteAction::HoldClass { .. }
         | WriteAction::PatchClassStatus { .. }
         | WriteAction::PatchService { .. }
@@ -131,6 +134,41 @@ impl ApiServer {
                     .apply_status::<Store>(key, uid, "Store", status)
                     .await?;
                 Ok(Answer::Store(Box::new(store)))
+            }
+            WriteAction::HoldStore { key, uid, holds } => {
+                let held: &[&str] = if *holds { &[DATA_FINALIZER] } else { &[] };
+                let object = json!({
+                    "apiVersion": format!("{}/{}", shoal_crds::GROUP, shoal_crds::VERSION),
+                    "kind": "Store",
+                    "metadata": {
+                        "name": &*key.name, "namespace": &*key.namespace, "uid": uid, "finalizers": held,
+                    },
+                });
+                let api = self.api::<Store>(key);
+                let store = api
+                    .patch(&key.name, &applied(), &Patch::Apply(&object))
+                    .await?;
+                Ok(Answer::Store(Box::new(store)))
+            }
+            WriteAction::DeleteStore {
+                key,
+                uid,
+                resource_version,
+            } => {
+                let parameters = DeleteParams {
+                    preconditions: Some(Preconditions {
+                        uid: Some(uid.clone()),
+                        resource_version: Some(resource_version.clone()),
+                    }),
+                    ..DeleteParams::default()
+                };
+                let deleted = self
+                    .api::<Store>(key)
+                    .delete(&key.name, &parameters)
+                    .await?;
+                Ok(deleted
+                    .left()
+                    .map_or(Answer::Nothing, |store| Answer::Store(Box::new(store))))
             }
             WriteAction::HoldClass { name, uid, holds } => {
                 let held: &[&str] = if *holds { &[CLASS_FINALIZER] } else { &[] };

@@ -1,17 +1,15 @@
 //! Streams of grants from every replica of the operator.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{
-    task::{AbortHandle, JoinSet},
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 use tonic::{Status, Streaming};
 
 use super::{Grants, MAX_SET_BYTES};
 use crate::{
-    LiveIdentity, PROTOCOL_VERSION, Replicas, Role, client,
+    LiveIdentity, PROTOCOL_VERSION, Role, client,
     v1::{GrantSet, WatchGrantsRequest, grants_client::GrantsClient},
+    with_each,
 };
 
 const RECONNECT: Duration = Duration::from_secs(1);
@@ -22,24 +20,14 @@ impl Grants {
     /// Follows the grants that the operator's replicas send, for as long as it is polled.
     pub async fn follow(self: Arc<Self>, operator: String, identity: LiveIdentity) {
         identity.ready().await;
-        let mut replicas = Replicas::new(&operator);
-        let mut watches = Watches::default();
-        watches.tasks.spawn(self.clone().remember());
-        loop {
-            let change = replicas.changed().await;
-            while watches.tasks.try_join_next().is_some() {}
-            for address in change.removed {
-                watches
-                    .replicas
-                    .remove(&address)
-                    .inspect(AbortHandle::abort);
-                self.gone(address);
-            }
-            for address in change.added {
-                let task = self.clone().watch_replica(address, identity.clone());
-                let task = watches.tasks.spawn(task);
-                watches.replicas.insert(address, task);
-            }
+        let watches = with_each(
+            &operator,
+            |address| self.clone().watch_replica(address, identity.clone()),
+            |address| self.gone(address),
+        );
+        tokio::select! {
+            () = watches => {}
+            () = self.clone().remember() => {}
         }
     }
 
@@ -91,13 +79,6 @@ impl Grants {
             let _ = tokio::task::spawn_blocking(move || this.save()).await;
         }
     }
-}
-
-/// The tasks of [`Grants::follow`], which end with it.
-#[derive(Default)]
-struct Watches {
-    tasks: JoinSet<()>,
-    replicas: HashMap<SocketAddr, AbortHandle>,
 }
 
 async fn open(

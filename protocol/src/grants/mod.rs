@@ -16,14 +16,10 @@ use prost::Message;
 use tokio::{sync::watch, time::timeout};
 
 pub use self::table::GrantTable;
-use crate::{state_file, v1::GrantSet};
+use crate::{Precedence, state_file, v1::GrantSet};
 
 /// Largest set that is taken, in bytes as sent.
 const MAX_SET_BYTES: usize = 64 * 1024 * 1024;
-/// A set of a lower epoch counts once the sender of the higher one has been gone for this long: it is
-/// then no late word of a former leader, but that of a leader whose count began anew.
-const SENDER_GONE: Duration = Duration::from_secs(30);
-
 /// The grants in force: the last set of the highest epoch, kept in a file so that a restarted part
 /// remembers them while the operator is away. Whatever is not granted is refused.
 #[derive(Debug)]
@@ -35,12 +31,9 @@ pub struct Grants {
 }
 
 /// Where the table in force came from.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Source {
-    epoch: u64,
-    /// The replica whose stream brought it; `None`: the file.
-    replica: Option<SocketAddr>,
-    gone_since: Option<Instant>,
+    precedence: Precedence,
     encoded: Vec<u8>,
 }
 
@@ -69,15 +62,9 @@ impl Grants {
     }
 
     fn empty(file: Option<PathBuf>) -> Arc<Self> {
-        let source = Source {
-            epoch: 0,
-            replica: None,
-            gone_since: None,
-            encoded: Vec::new(),
-        };
         Arc::new(Self {
             table: ArcSwap::default(),
-            source: Mutex::new(source),
+            source: Mutex::default(),
             file,
             changed: watch::Sender::new(0),
         })
@@ -112,19 +99,14 @@ impl Grants {
 
     /// Whether the set in force counts more than one of `epoch`.
     fn outranks(&self, epoch: u64) -> bool {
-        let source = self.source.lock();
-        epoch < source.epoch
-            && source.replica.is_some()
-            && source
-                .gone_since
-                .is_none_or(|since| since.elapsed() < SENDER_GONE)
+        self.source
+            .lock()
+            .precedence
+            .outranks(epoch, Instant::now())
     }
 
     fn gone(&self, replica: SocketAddr) {
-        let mut source = self.source.lock();
-        if source.replica == Some(replica) && source.gone_since.is_none() {
-            source.gone_since = Some(Instant::now());
-        }
+        self.source.lock().precedence.gone(replica, Instant::now());
     }
 
     fn take(&self, replica: Option<SocketAddr>, set: GrantSet) {
@@ -138,12 +120,10 @@ impl Grants {
         let encoded = set.encode_to_vec();
         let mut source = self.source.lock();
         let is_new = encoded != source.encoded;
-        *source = Source {
-            epoch: set.epoch,
-            replica,
-            gone_since: None,
-            encoded,
-        };
+        if let Some(replica) = replica {
+            source.precedence.obey(replica, set.epoch);
+        }
+        source.encoded = encoded;
         if !is_new {
             return;
         }
@@ -211,19 +191,6 @@ mod tests {
         let path = folder.path().join("grants");
         std::fs::write(&path, [0xff; 100]).unwrap();
         assert!(!Grants::load(&path).table().allows_store("pod-a", "store-1"));
-    }
-
-    #[test]
-    fn a_former_leader_is_outranked_while_the_leader_is_there() {
-        let grants = Grants::empty(None);
-        grants.take(replica(1), set(5, "pod-a", "store-1"));
-        assert!(grants.outranks(4));
-        assert!(!grants.outranks(5));
-        assert!(!grants.outranks(6));
-        grants.gone(SocketAddr::from(([127, 0, 0, 1], 1)));
-        assert!(grants.outranks(4), "gone for a moment only");
-        grants.source.lock().gone_since = Instant::now().checked_sub(SENDER_GONE);
-        assert!(!grants.outranks(4));
     }
 
     #[test]

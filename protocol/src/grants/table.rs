@@ -57,6 +57,11 @@ impl GrantTable {
             .is_some_and(|pod| pod.stores.contains(store_id))
     }
 
+    /// Whether any pod may open the Store of this id.
+    pub fn grants_store(&self, store_id: &str) -> bool {
+        self.pods.values().any(|pod| pod.stores.contains(store_id))
+    }
+
     /// Whether any pod may fetch the code of this component digest.
     pub fn grants_digest(&self, digest: &str) -> bool {
         self.pods.values().any(|pod| pod.digests.contains(digest))

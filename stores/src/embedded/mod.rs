@@ -5,6 +5,7 @@
 //! takes all writes that wait, Stores in turn, does them in one transaction and answers them after its
 //! one fsync. Keys are blobs under the Store's id, so that every byte of a key counts.
 
+mod accounts;
 mod connection;
 mod fair_queue;
 pub(crate) mod fault;
@@ -201,7 +202,8 @@ impl KeyValue for Embedded {
         limits: StoreLimits,
     ) -> Result<(), KeyValueError> {
         limits::check_pairs(&pairs, limits)?;
-        self.write(store, Write::Set(pairs)).await.map(|_| ())
+        let set = Write::Set { pairs, limits };
+        self.write(store, set).await.map(|_| ())
     }
 
     async fn delete(&self, store: StoreId, keys: Vec<String>) -> Result<(), KeyValueError> {
@@ -266,6 +268,7 @@ impl KeyValue for Embedded {
                     key,
                     expected,
                     value,
+                    limits,
                 },
             )
             .await?

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 
-use super::write::value_of;
+use super::{accounts, write::value_of};
 use crate::{
     KeyValueError, StoreId, Usage,
     key_value::KeyPage,
@@ -51,7 +51,7 @@ pub(crate) fn perform(
             Ok(Ok(Found::Exists(exists)))
         }
         Read::List { after, limit } => list(connection, store, after.as_deref(), *limit),
-        Read::Usage => usage(connection, store).map(|usage| Ok(Found::Usage(usage))),
+        Read::Usage => accounts::read(connection, store).map(|usage| Ok(Found::Usage(usage))),
     }
 }
 
@@ -103,22 +103,4 @@ fn list(
         page.keys.push(key.to_owned());
     }
     Ok(Ok(Found::Page(page)))
-}
-
-fn usage(connection: &Connection, store: StoreId) -> rusqlite::Result<Usage> {
-    connection
-        .prepare_cached(
-            "SELECT count(*), coalesce(sum(length(key) + length(value)), 0)
-             FROM kv WHERE store = ?1",
-        )?
-        .query_row(params![store.as_bytes()], |row| {
-            Ok(Usage {
-                keys: unsigned(row.get(0)?),
-                bytes: unsigned(row.get(1)?),
-            })
-        })
-}
-
-fn unsigned(count: i64) -> u64 {
-    count.max(0).unsigned_abs()
 }

@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::{Durability, OpenError};
 
-/// Version of the tables below; a file of a later one is left alone.
-const VERSION: i64 = 1;
+/// Version of the tables below; a file of a later one is left alone. Since 2 there is `usage`.
+const VERSION: i64 = 2;
 /// Most files of one folder.
 const MOST_SHARDS: u32 = 64;
 /// Another process may hold the file for this long (`shoal up` twice in one folder).
@@ -45,15 +45,17 @@ pub(crate) fn prepare(folder: &Path, wanted: u32, mode: Durability) -> Result<u3
         if !file.exists() {
             return Err(OpenError::Missing { path: file });
         }
+        // Readers expect the tables of now. A file that cannot be opened is tried again by its writer.
+        if let Err(error) = writer(&file, mode) {
+            tracing::error!(file = %file.display(), %error, "the file of a shard cannot be opened");
+        }
     }
     Ok(shards)
 }
 
 /// The number of shards that was written down once all files existed.
 fn remembered(connection: &Connection, file: &Path) -> Result<Option<u32>, OpenError> {
-    let version: i64 = connection
-        .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(|error| file_error(file, &error))?;
+    let version = version(connection).map_err(|error| file_error(file, &error))?;
     if version > VERSION {
         return Err(OpenError::Later {
             path: file.to_owned(),
@@ -131,11 +133,33 @@ pub(crate) fn writer(file: &Path, mode: Durability) -> rusqlite::Result<Connecti
          ) STRICT, WITHOUT ROWID;
          COMMIT;",
     )?;
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version == 0 {
-        connection.pragma_update(None, "user_version", VERSION)?;
-    }
+    migrate(&connection)?;
     Ok(connection)
+}
+
+/// Brings the tables to the version of now, as a whole or not at all.
+fn migrate(connection: &Connection) -> rusqlite::Result<()> {
+    if version(connection)? >= VERSION {
+        return Ok(());
+    }
+    let migration = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    // Another process may have been faster.
+    if version(&migration)? >= VERSION {
+        return Ok(());
+    }
+    migration.execute_batch(
+        "CREATE TABLE usage(
+             store BLOB NOT NULL PRIMARY KEY, keys INTEGER NOT NULL, bytes INTEGER NOT NULL
+         ) STRICT, WITHOUT ROWID;
+         INSERT INTO usage(store, keys, bytes)
+             SELECT store, count(*), sum(length(key) + length(value)) FROM kv GROUP BY store;",
+    )?;
+    migration.pragma_update(None, "user_version", VERSION)?;
+    migration.commit()
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
 /// A connection that only reads.

@@ -19,7 +19,7 @@ use super::{
     fair_queue::{FairQueue, QueueLimits, Refused},
     read::{self, Found, PendingRead, Read},
     schema,
-    write::{self, Outcome, PendingWrite, Write, Written},
+    write::{Outcome, PendingWrite, Write, Writing, Written},
 };
 use crate::{KeyValueError, StoreId};
 
@@ -161,7 +161,7 @@ fn refused(why: Refused, what: &str) -> KeyValueError {
 impl Write {
     fn bytes(&self) -> usize {
         match self {
-            Write::Set(pairs) => pairs
+            Write::Set { pairs, .. } => pairs
                 .iter()
                 .map(|(key, value)| key.len() + value.len())
                 .sum(),
@@ -171,6 +171,7 @@ impl Write {
                 key,
                 expected,
                 value,
+                ..
             } => key.len() + expected.as_ref().map_or(0, |expected| expected.len()) + value.len(),
             Write::Purge { after } => after.as_ref().map_or(0, Vec::len),
             Write::Probe => 0,
@@ -244,8 +245,9 @@ fn commit(
 ) -> rusqlite::Result<Vec<Outcome>> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let mut outcomes = Vec::with_capacity(batch.len());
+    let mut writing = Writing::new(&transaction);
     for pending in batch {
-        outcomes.push(write::apply(&transaction, pending.store, &pending.write)?);
+        outcomes.push(writing.apply(pending.store, &pending.write)?);
     }
     let changes = outcomes.iter().any(|outcome| {
         !matches!(
@@ -254,6 +256,7 @@ fn commit(
         )
     });
     if changes {
+        writing.finish()?;
         transaction.commit()?;
         commits.fetch_add(1, Ordering::Relaxed);
     }

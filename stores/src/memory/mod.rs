@@ -93,7 +93,7 @@ impl KeyValue for Memory {
         limits: StoreLimits,
     ) -> Result<(), KeyValueError> {
         limits::check_pairs(&pairs, limits)?;
-        self.with(store, |shelf| shelf.set(store, pairs, &self.ledger))
+        self.with(store, |shelf| shelf.set(store, pairs, limits, &self.ledger))
     }
 
     async fn delete(&self, store: StoreId, keys: Vec<String>) -> Result<(), KeyValueError> {
@@ -133,7 +133,12 @@ impl KeyValue for Memory {
         self.with(store, |shelf| {
             let held = shelf.value(store, &key);
             let new = crate::counter::add(held.as_deref(), delta, limits)?;
-            shelf.set(store, vec![(key, new.to_string().into())], &self.ledger)?;
+            shelf.set(
+                store,
+                vec![(key, new.to_string().into())],
+                limits,
+                &self.ledger,
+            )?;
             Ok(new)
         })
     }
@@ -154,7 +159,7 @@ impl KeyValue for Memory {
             if current != expected {
                 return Ok(Swap::Lost { current });
             }
-            shelf.set(store, vec![(key, value)], &self.ledger)?;
+            shelf.set(store, vec![(key, value)], limits, &self.ledger)?;
             Ok(Swap::Done)
         })
     }

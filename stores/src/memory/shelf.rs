@@ -8,7 +8,12 @@ use std::{
 use bytes::Bytes;
 
 use super::ledger::Ledger;
-use crate::{KeyValueError, StoreId, Usage, key_value::KeyPage, limits::MAX_PAGE_BYTES};
+use crate::{
+    KeyValueError, StoreId, StoreLimits, Usage,
+    key_value::KeyPage,
+    limits::MAX_PAGE_BYTES,
+    quota::{self, Change},
+};
 
 /// What a key costs beside its bytes and its value's: its place in the map, two allocations.
 const ENTRY_BYTES: u64 = 128;
@@ -18,7 +23,14 @@ const STORE_BYTES: u64 = 256;
 /// See the module. Text in Rust is ordered by its bytes, as listings are.
 #[derive(Default)]
 pub(crate) struct Shelf {
-    stores: HashMap<StoreId, BTreeMap<String, Bytes>>,
+    stores: HashMap<StoreId, Held>,
+}
+
+/// What one Store holds.
+#[derive(Default)]
+struct Held {
+    keys: BTreeMap<String, Bytes>,
+    usage: Usage,
 }
 
 fn cost(key: &str, value: &Bytes) -> u64 {
@@ -27,18 +39,19 @@ fn cost(key: &str, value: &Bytes) -> u64 {
 
 impl Shelf {
     pub(crate) fn value(&self, store: StoreId, key: &str) -> Option<Bytes> {
-        self.stores.get(&store)?.get(key).cloned()
+        self.stores.get(&store)?.keys.get(key).cloned()
     }
 
     pub(crate) fn get(&self, store: StoreId, keys: &[String]) -> Vec<Option<Bytes>> {
         keys.iter().map(|key| self.value(store, key)).collect()
     }
 
-    /// Sets all pairs, or none where `ledger` has no room.
+    /// Sets all pairs, or none where `limits` or `ledger` have no room.
     pub(crate) fn set(
         &mut self,
         store: StoreId,
         pairs: Vec<(String, Bytes)>,
+        limits: StoreLimits,
         ledger: &Ledger,
     ) -> Result<(), KeyValueError> {
         if pairs.is_empty() {
@@ -50,20 +63,29 @@ impl Shelf {
             .map(|(key, value)| (key, Bytes::copy_from_slice(&value)))
             .collect();
         let held = self.stores.get(&store);
+        let usage = held.map_or_else(Usage::default, |held| held.usage);
+        let mut change = Change::default();
         let mut added = if held.is_none() { STORE_BYTES } else { 0 };
         let mut replaced = 0;
         for (key, value) in &pairs {
+            let old = held.and_then(|held| held.keys.get(key));
             added += cost(key, value);
-            replaced += held
-                .and_then(|held| held.get(key))
-                .map_or(0, |old| cost(key, old));
+            replaced += old.map_or(0, |old| cost(key, old));
+            change = change.and(Change::of(
+                key.len(),
+                old.map(Bytes::len),
+                Some(value.len()),
+            ));
         }
+        quota::check(usage, change, limits)?;
         if added > replaced {
             ledger.take(added - replaced)?;
         } else {
             ledger.give_back(replaced - added);
         }
-        self.stores.entry(store).or_default().extend(pairs);
+        let held = self.stores.entry(store).or_default();
+        held.keys.extend(pairs);
+        held.usage = usage.after(change);
         Ok(())
     }
 
@@ -72,11 +94,13 @@ impl Shelf {
             return;
         };
         for key in keys {
-            if let Some(value) = held.remove(key) {
+            if let Some(value) = held.keys.remove(key) {
+                let change = Change::of(key.len(), Some(value.len()), None);
+                held.usage = held.usage.after(change);
                 ledger.give_back(cost(key, &value));
             }
         }
-        if held.is_empty() {
+        if held.keys.is_empty() {
             self.stores.remove(&store);
             ledger.give_back(STORE_BYTES);
         }
@@ -87,7 +111,7 @@ impl Shelf {
         let held = self.stores.remove(&store);
         Taken {
             cost: held.as_ref().map_or(0, |_| STORE_BYTES),
-            keys: held.unwrap_or_default(),
+            keys: held.unwrap_or_default().keys,
             ledger,
         }
     }
@@ -100,6 +124,7 @@ impl Shelf {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut bytes = 0;
         for key in held
+            .keys
             .range::<str, _>((start, Bound::Unbounded))
             .map(|(key, _)| key)
         {
@@ -114,12 +139,8 @@ impl Shelf {
     }
 
     pub(crate) fn usage(&self, store: StoreId) -> Usage {
-        let mut usage = Usage::default();
-        for (key, value) in self.stores.get(&store).into_iter().flatten() {
-            usage.keys += 1;
-            usage.bytes += (key.len() + value.len()) as u64;
-        }
-        usage
+        let held = self.stores.get(&store);
+        held.map_or_else(Usage::default, |held| held.usage)
     }
 }
 

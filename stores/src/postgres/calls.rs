@@ -17,7 +17,7 @@ use super::{
     shares::Shares,
     source::Source,
 };
-use crate::{KeyValueError, StoreId};
+use crate::{Connections, KeyValueError, StoreId};
 
 /// Every call ends by then.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -62,6 +62,11 @@ impl Calls {
 
     fn source(&self) -> Arc<Source> {
         self.source.read().clone()
+    }
+
+    /// How the connections are used now.
+    pub(crate) fn connections(&self) -> Connections {
+        self.source().usage()
     }
 
     /// Does `operation`, by `until`. Once it waits for nobody it goes on though its caller is gone: a

@@ -1,7 +1,8 @@
 //! Key-value stores in a Postgres database that an administrator runs.
 //!
 //! One table holds the Stores of a class, each row under its Store's id. What a call promises, it
-//! promises through the database alone, so that every node sees the same. Nothing relies on a session:
+//! promises through the database alone, so that every node sees the same. What a Store holds is counted
+//! in a second table, by the transactions that change it. Nothing relies on a session:
 //! a transaction-mode pooler may stand in between. How durable an acknowledged write is, is the
 //! server's `synchronous_commit`.
 
@@ -16,6 +17,7 @@ mod options;
 mod read;
 mod schema;
 mod shares;
+mod slots;
 mod source;
 mod statements;
 mod write;
@@ -36,7 +38,7 @@ pub use self::{
     options::{OptionsError, PostgresOptions, Secret},
 };
 use crate::{
-    Backend, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage, counter,
+    Backend, Connections, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage, counter,
     key_value::{KeyPage, Swap},
     limits::{self, MAX_PAGE_KEYS},
 };
@@ -123,12 +125,14 @@ impl Postgres {
         key: &str,
         expected: &Option<Bytes>,
         value: Bytes,
+        limits: StoreLimits,
         until: Instant,
     ) -> Result<bool, KeyValueError> {
         let swap = Operation::Swap {
             key: key.to_owned(),
             expected: expected.clone(),
             value,
+            limits,
         };
         match self.run(store, swap, until).await? {
             Answer::Swapped(swapped) => Ok(swapped),
@@ -176,12 +180,15 @@ impl KeyValue for Postgres {
         limits: StoreLimits,
     ) -> Result<(), KeyValueError> {
         limits::check_pairs(&pairs, possible(limits))?;
-        // Of pairs with one key the last counts; sorted, two calls cannot wait for each other.
+        // Of pairs with one key the last counts.
         let pairs: BTreeMap<_, _> = pairs.into_iter().collect();
         if pairs.is_empty() {
             return Ok(());
         }
-        let set = Operation::Set(pairs.into_iter().collect());
+        let set = Operation::Set {
+            pairs: pairs.into_iter().collect(),
+            limits,
+        };
         self.run(store, set, deadline()).await.map(|_| ())
     }
 
@@ -234,6 +241,7 @@ impl KeyValue for Postgres {
             let add = Operation::Add {
                 key: key.clone(),
                 delta,
+                limits,
             };
             match self.run(store, add, until).await? {
                 Answer::Added(Some(sum)) => return Ok(sum),
@@ -246,7 +254,7 @@ impl KeyValue for Postgres {
             let held = self.value(store, &key, until).await?;
             let new = counter::add(held.as_deref(), delta, limits)?;
             if self
-                .swap(store, &key, &held, new.to_string().into(), until)
+                .swap(store, &key, &held, new.to_string().into(), limits, until)
                 .await?
             {
                 return Ok(new);
@@ -268,7 +276,7 @@ impl KeyValue for Postgres {
         let until = deadline();
         loop {
             if self
-                .swap(store, &key, &expected, value.clone(), until)
+                .swap(store, &key, &expected, value.clone(), limits, until)
                 .await?
             {
                 return Ok(Swap::Done);
@@ -310,5 +318,9 @@ impl Backend for Postgres {
             Ok(_) => Health::Reachable,
             Err(error) => fault::health(&error),
         }
+    }
+
+    fn connections(&self) -> Option<Connections> {
+        Some(self.calls.connections())
     }
 }

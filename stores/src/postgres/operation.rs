@@ -10,7 +10,7 @@ use super::{
     statements::Statements,
     write,
 };
-use crate::{KeyValueError, StoreId, Usage, key_value::KeyPage};
+use crate::{KeyValueError, StoreId, StoreLimits, Usage, key_value::KeyPage};
 
 /// What a caller wants.
 #[derive(Debug)]
@@ -23,7 +23,10 @@ pub(crate) enum Operation {
     },
     Usage,
     /// Sorted by key, each key once, at least one.
-    Set(Vec<(String, Bytes)>),
+    Set {
+        pairs: Vec<(String, Bytes)>,
+        limits: StoreLimits,
+    },
     /// At least one.
     Delete(Vec<String>),
     /// Deletes some keys after this one, in byte order.
@@ -34,11 +37,13 @@ pub(crate) enum Operation {
     Add {
         key: String,
         delta: i64,
+        limits: StoreLimits,
     },
     Swap {
         key: String,
         expected: Option<Bytes>,
         value: Bytes,
+        limits: StoreLimits,
     },
 }
 
@@ -63,7 +68,7 @@ impl Operation {
     pub(crate) fn effect(&self) -> Effect {
         match self {
             Self::Get(_) | Self::Exists(_) | Self::List { .. } | Self::Usage => Effect::Read,
-            Self::Set(_)
+            Self::Set { .. }
             | Self::Delete(_)
             | Self::Purge { .. }
             | Self::Add { .. }
@@ -79,7 +84,7 @@ impl Operation {
             Self::List { after, .. } => after.as_ref().map_or(0, String::len),
             Self::Usage => 0,
             Self::Purge { after } => after.len(),
-            Self::Set(pairs) => pairs
+            Self::Set { pairs, .. } => pairs
                 .iter()
                 .map(|(key, value)| key.len() + value.len())
                 .sum(),
@@ -87,6 +92,7 @@ impl Operation {
                 key,
                 expected,
                 value,
+                ..
             } => key.len() + value.len() + expected.as_ref().map_or(0, Bytes::len),
         }
     }
@@ -115,15 +121,16 @@ impl Operation {
             Self::Exists(key) => read.exists(key).await,
             Self::List { after, limit } => read.list(after.as_deref(), *limit).await,
             Self::Usage => read.usage().await,
-            Self::Set(pairs) => write.set(pairs).await,
+            Self::Set { pairs, limits } => write.set(pairs, *limits).await,
             Self::Delete(keys) => write.delete(keys).await,
             Self::Purge { after } => write.purge(after).await,
-            Self::Add { key, delta } => write.add(key, *delta).await,
+            Self::Add { key, delta, limits } => write.add(key, *delta, *limits).await,
             Self::Swap {
                 key,
                 expected,
                 value,
-            } => write.swap(key, expected.as_deref(), value).await,
+                limits,
+            } => write.swap(key, expected.as_deref(), value, *limits).await,
         }
     }
 }

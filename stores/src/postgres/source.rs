@@ -20,7 +20,7 @@ use super::{
     schema,
     statements::Statements,
 };
-use crate::StoreId;
+use crate::{Connections, StoreId};
 
 /// Longest wait for a connection to be made, with TLS and passwords.
 const MAKE: Duration = Duration::from_secs(3);
@@ -125,6 +125,16 @@ impl Source {
         timeout_at(until, ready)
             .await
             .unwrap_or_else(|_| Err(Fault::unreachable()))
+    }
+
+    /// How its connections are used now.
+    pub(crate) fn usage(&self) -> Connections {
+        let status = self.pool.status();
+        Connections {
+            open: status.size,
+            busy: status.size.saturating_sub(status.available),
+            most: status.max_size,
+        }
     }
 
     /// Closes connections that nobody uses: what ended one may have ended all.

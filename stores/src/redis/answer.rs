@@ -4,9 +4,10 @@ use ::redis::Value;
 use bytes::Bytes;
 
 use crate::{
-    KeyValueError, Usage,
+    KeyValueError, StoreLimits, Usage,
     key_value::{KeyPage, Swap},
     limits,
+    quota::{self, Change},
 };
 
 /// What became of an increment.
@@ -23,6 +24,33 @@ pub(crate) enum Sum {
 /// The error for what no server of this kind answers.
 pub(crate) fn nonsense() -> KeyValueError {
     KeyValueError::Unavailable("it gave an answer to another question".to_owned())
+}
+
+/// The answer of a script that writes, unless that refused to let a Store grow beyond `limits`.
+pub(crate) fn unless_refused(answer: Value, limits: StoreLimits) -> Result<Value, KeyValueError> {
+    let Value::Array(parts) = &answer else {
+        return Ok(answer);
+    };
+    let [
+        Value::Int(9),
+        Value::Int(keys),
+        Value::Int(bytes),
+        Value::Int(added),
+        Value::Int(grown),
+    ] = parts.as_slice()
+    else {
+        return Ok(answer);
+    };
+    let held = Usage {
+        keys: number(*keys)?,
+        bytes: number(*bytes)?,
+    };
+    let change = Change {
+        keys: *added,
+        bytes: *grown,
+    };
+    quota::check(held, change, limits)?;
+    Err(nonsense())
 }
 
 pub(crate) fn value(answer: Value) -> Result<Option<Bytes>, KeyValueError> {
@@ -104,11 +132,14 @@ pub(crate) fn usage(answer: Value) -> Result<Usage, KeyValueError> {
     let [Value::Int(keys), Value::Int(bytes)] = parts(answer)? else {
         return Err(nonsense());
     };
-    let number = |number| u64::try_from(number).map_err(|_| nonsense());
     Ok(Usage {
         keys: number(keys)?,
         bytes: number(bytes)?,
     })
+}
+
+fn number(number: i64) -> Result<u64, KeyValueError> {
+    u64::try_from(number).map_err(|_| nonsense())
 }
 
 fn parts(answer: Value) -> Result<[Value; 2], KeyValueError> {
@@ -139,6 +170,22 @@ mod tests {
             assert!(swap(answer.clone()).is_err());
             assert!(usage(answer).is_err());
         }
+    }
+
+    #[test]
+    fn a_refusal_names_the_limit() {
+        let answer = |added, grown| Value::Array([9, 4, 90, added, grown].map(Value::Int).to_vec());
+        let limits = StoreLimits {
+            keys: Some(4),
+            bytes: Some(100),
+            ..StoreLimits::default()
+        };
+        let refused = |answer| unless_refused(answer, limits).unwrap_err().to_string();
+        assert!(refused(answer(1, 5)).contains("5 keys"));
+        assert!(refused(answer(0, 11)).contains("101 bytes"));
+        assert_eq!(refused(answer(0, 0)), nonsense().to_string());
+        let done = Value::Array(vec![Value::Int(1)]);
+        assert_eq!(unless_refused(done.clone(), limits), Ok(done));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
     cluster::{Node, Servers, Slot},
     fault::Fault,
 };
-use crate::{KeyValueError, StoreId};
+use crate::{Connections, KeyValueError, StoreId};
 
 /// Every call ends by then.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -81,6 +81,11 @@ impl Calls {
     /// Makes the calls that follow on `servers`; those under way end where they are.
     pub(crate) fn replace(&self, servers: Servers) {
         self.servers.store(Arc::new(servers));
+    }
+
+    /// How the connections are used now.
+    pub(crate) fn connections(&self) -> Connections {
+        self.servers.load().usage()
     }
 
     /// Makes a call on `store`, again where `repeat` allows and the server is not there.

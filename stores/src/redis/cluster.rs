@@ -1,11 +1,11 @@
 //! Which server has a Store: the one of the URL, or what that one says if it is of a cluster.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, ops::Add, sync::Arc};
 
 use parking_lot::Mutex;
 
 use super::{options::Server, pool::Pool};
-use crate::StoreId;
+use crate::{Connections, StoreId};
 
 /// Slots of every cluster.
 const SLOTS: u16 = 16384;
@@ -74,6 +74,13 @@ impl Servers {
             max_connections,
             known: Mutex::default(),
         }
+    }
+
+    /// How the connections to all of them are used now.
+    pub(crate) fn usage(&self) -> Connections {
+        let nodes = &self.known.lock().nodes;
+        let others = nodes.values().map(|pool| pool.usage());
+        others.fold(self.first.usage(), Add::add)
     }
 
     /// Whom to ask for what is in `slot`. While nobody is known to have it, other servers with every

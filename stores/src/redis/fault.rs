@@ -38,7 +38,7 @@ pub(crate) enum Fault {
 }
 
 /// Codes of a server's errors. In a script, older servers put their own words before the code.
-const CODES: [(&str, Fault); 19] = {
+const CODES: [(&str, Fault); 20] = {
     use Fault::{Elsewhere, LockedOut, NotYet, Refused};
     [
         ("LOADING", NotYet("it is starting")),
@@ -53,6 +53,8 @@ const CODES: [(&str, Fault); 19] = {
         ("READONLY", Elsewhere(READ_ONLY)),
         ("NOAUTH", LockedOut(CREDENTIALS)),
         ("WRONGPASS", LockedOut(CREDENTIALS)),
+        // A call of many words, before a login.
+        ("unauthenticated", LockedOut(CREDENTIALS)),
         ("invalid password", LockedOut(CREDENTIALS)),
         ("without any password configured", LockedOut(CREDENTIALS)),
         ("ACL failure in script", Refused(NOT_PERMITTED)),
@@ -200,6 +202,10 @@ mod tests {
                 "it refuses our credentials",
             ),
             ("ERR invalid password", "it refuses our credentials"),
+            (
+                "ERR Protocol error: unauthenticated multibulk length",
+                "it refuses our credentials",
+            ),
             (
                 "ERR max number of clients reached",
                 "it takes no more connections",

@@ -76,7 +76,7 @@ use self::{
     names::Names,
 };
 use crate::{
-    Backend, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage,
+    Backend, Connections, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage,
     key_value::{KeyPage, Swap},
     limits::{self, MAX_BYTES_PER_CALL, MAX_PAGE_BYTES, MAX_PAGE_KEYS},
 };
@@ -165,6 +165,19 @@ impl Redis {
         self.calls.run(Repeat::Always, store, call).await
     }
 
+    /// Runs a script that may make a Store grow, within `limits`.
+    async fn put(
+        &self,
+        script: &'static Script,
+        store: StoreId,
+        mut args: Vec<Bytes>,
+        limits: StoreLimits,
+    ) -> Result<::redis::Value, KeyValueError> {
+        let most = |limit: Option<u64>| limit.map_or_else(Bytes::new, number);
+        args.splice(0..0, [most(limits.keys), most(limits.bytes)]);
+        answer::unless_refused(self.write(script, store, args).await?, limits)
+    }
+
     async fn write(
         &self,
         script: &'static Script,
@@ -243,7 +256,7 @@ impl KeyValue for Redis {
             .into_iter()
             .flat_map(|(key, value)| [Bytes::from(key), value])
             .collect();
-        self.write(&call::SET, store, args).await.map(drop)
+        self.put(&call::SET, store, args, limits).await.map(drop)
     }
 
     async fn delete(&self, store: StoreId, mut keys: Vec<String>) -> Result<(), KeyValueError> {
@@ -287,7 +300,7 @@ impl KeyValue for Redis {
     ) -> Result<i64, KeyValueError> {
         limits::check_key(&key, limits)?;
         let args = vec![key.into(), number(delta), number(limits.value_bytes)];
-        match answer::sum(self.write(&call::INCREMENT, store, args).await?)? {
+        match answer::sum(self.put(&call::INCREMENT, store, args, limits).await?)? {
             Sum::Is(sum) => Ok(sum),
             Sum::NotAnInteger => Err(KeyValueError::NotAnInteger),
             Sum::TooLong(bytes) => {
@@ -310,7 +323,7 @@ impl KeyValue for Redis {
         limits::check_call_bytes(value.len() + expected.as_ref().map_or(0, Bytes::len))?;
         let mut args = vec![key.into(), value];
         args.extend(expected);
-        answer::swap(self.write(&call::SWAP, store, args).await?)
+        answer::swap(self.put(&call::SWAP, store, args, limits).await?)
     }
 
     async fn usage(&self, store: StoreId) -> Result<Usage, KeyValueError> {
@@ -345,5 +358,9 @@ impl Backend for Redis {
             Ok(()) => Health::Reachable,
             Err(error) => fault::health(&error),
         }
+    }
+
+    fn connections(&self) -> Option<Connections> {
+        Some(self.calls.connections())
     }
 }

@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::{call::Call, connection::Connection, fault::Fault, options::Server};
+use crate::Connections;
 
 /// After a connection that could not be opened, no other is tried for this long.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -46,6 +47,21 @@ impl Pool {
             slots: (0..max_connections).map(|_| Slot::default()).collect(),
             permits: Arc::new(Semaphore::new(max_connections)),
             failed: Mutex::new(None),
+        }
+    }
+
+    /// How its connections are used now.
+    pub(crate) fn usage(&self) -> Connections {
+        let loads = self.slots.iter().map(|slot| &slot.load);
+        Connections {
+            open: self
+                .slots
+                .len()
+                .saturating_sub(self.permits.available_permits()),
+            busy: loads
+                .filter(|load| load.load(Ordering::Relaxed) > 0)
+                .count(),
+            most: self.slots.len(),
         }
     }
 

@@ -7,6 +7,7 @@ pub mod memory;
 pub mod postgres;
 pub mod redis;
 pub mod remote;
+pub mod remote_memory;
 #[path = "../served/mod.rs"]
 pub mod served;
 pub mod server;
@@ -43,7 +44,7 @@ pub trait Opened: Send + Sync {
 macro_rules! on_every_backend {
     ($($test:ident),* $(,)?) => {
         $(mod $test {
-            $crate::on_every_backend!(@each super::$test: embedded, memory, postgres, redis, remote);
+            $crate::on_every_backend!(@each super::$test: embedded, memory, postgres, redis, remote, remote_memory);
         })*
     };
     (@each $test:path: $($backend:ident),*) => {

@@ -8,10 +8,17 @@ use shoal_stores::{KeyValue, Remote, StoreId};
 
 use super::{Backend, Opened, served::Served};
 
-struct OverGrpc;
+struct OverGrpc {
+    in_memory: bool,
+}
 
 pub async fn start() -> Result<Box<dyn Backend>, String> {
-    Ok(Box::new(OverGrpc))
+    Ok(Box::new(OverGrpc { in_memory: false }))
+}
+
+/// The same, of backend `memory`.
+pub async fn start_in_memory() -> Result<Box<dyn Backend>, String> {
+    Ok(Box::new(OverGrpc { in_memory: true }))
 }
 
 #[async_trait]
@@ -26,6 +33,7 @@ impl Backend for OverGrpc {
             served: Served::start(&grants),
             ids: ids.to_vec(),
             remotes: HashMap::new(),
+            in_memory: self.in_memory,
         };
         pods.connect();
         Box::new(pods)
@@ -36,14 +44,23 @@ struct Pods {
     served: Served,
     ids: Vec<StoreId>,
     remotes: HashMap<StoreId, Arc<Remote>>,
+    in_memory: bool,
 }
 
 impl Pods {
+    fn part(&self, role: Role, pod: &str) -> Arc<Remote> {
+        let remote = self.served.part(role, pod);
+        Arc::new(match self.in_memory {
+            true => remote.in_memory(),
+            false => remote,
+        })
+    }
+
     fn connect(&mut self) {
         self.remotes = self
             .ids
             .iter()
-            .map(|id| (*id, Arc::new(self.served.runtime(&format!("pod-{id}")))))
+            .map(|id| (*id, self.part(Role::Runtime, &format!("pod-{id}"))))
             .collect();
     }
 }
@@ -55,7 +72,7 @@ impl Opened for Pods {
     }
 
     fn for_operator(&self, _: StoreId) -> Arc<dyn KeyValue> {
-        Arc::new(self.served.part(Role::Operator, "operator"))
+        self.part(Role::Operator, "operator")
     }
 
     async fn reopen(&mut self) {

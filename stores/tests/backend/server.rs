@@ -100,6 +100,12 @@ impl Server {
         }
     }
 
+    /// Starts the server that was stopped on another port.
+    pub async fn start_elsewhere(&mut self) {
+        self.port = free_port();
+        self.start_again().await;
+    }
+
     fn spawn(&self) -> Child {
         let log = fs::File::create(self.folder.path().join("log")).unwrap();
         let mut postgres = command("postgres", self.folder.path());

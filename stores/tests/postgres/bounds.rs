@@ -128,7 +128,7 @@ async fn a_prefix_sees_nothing_of_another() {
         Postgres::new(&options).unwrap()
     };
     // Names that would meet if a prefix were only put in front of something.
-    let all = ["a", "a_kv", "a_kv_kv", "a_meta", "shoal"].map(of);
+    let all = ["a", "a_kv", "a_kv_kv", "a_usage", "a_meta", "shoal"].map(of);
     for (index, stores) in all.iter().enumerate() {
         set(stores, store, "key", &index.to_string()).await.unwrap();
     }

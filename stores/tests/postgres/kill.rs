@@ -44,6 +44,7 @@ async fn killing_the_server_loses_no_acknowledged_write() {
         server.start_again().await;
         // Calls find it again by themselves.
         while get(&stores, store, "key").await.is_err() {}
+        counts::assert_exact(&*stores, store).await;
         for (writer, keys) in written.into_iter().enumerate() {
             for some in keys.chunks(500) {
                 let values = stores.get(store, some.to_vec()).await.unwrap();

@@ -10,6 +10,8 @@
 mod backend;
 
 mod bounds;
+#[path = "../counts/mod.rs"]
+mod counts;
 mod disk_full;
 mod kill;
 mod outages;
@@ -22,7 +24,9 @@ use std::{sync::Arc, time::Duration};
 
 use backend::{postgres::options, server::Server};
 use bytes::Bytes;
-use shoal_stores::{KeyValue, KeyValueError, Postgres, StoreId, StoreLimits};
+use shoal_stores::{
+    Backend, Health, KeyValue, KeyValueError, Postgres, Reason, StoreId, StoreLimits,
+};
 
 fn limits() -> StoreLimits {
     StoreLimits::default()
@@ -68,6 +72,22 @@ fn unavailable<T: std::fmt::Debug>(server: &Server, result: Result<T, KeyValueEr
     let KeyValueError::Unavailable(reason) = error else {
         panic!("{error:?}");
     };
+    assert_plain(server, &reason);
+    reason
+}
+
+/// Why the class does not serve; `None`: it does.
+async fn ill(server: &Server, stores: &Postgres) -> Option<Reason> {
+    match stores.health().await {
+        Health::Reachable => None,
+        Health::Failing { reason, message } => {
+            assert_plain(server, &message);
+            Some(reason)
+        }
+    }
+}
+
+fn assert_plain(server: &Server, text: &str) {
     let port = server.port().to_string();
     let folder = server.folder().display().to_string();
     for secret in [
@@ -79,9 +99,8 @@ fn unavailable<T: std::fmt::Debug>(server: &Server, result: Result<T, KeyValueEr
         port.as_str(),
         folder.as_str(),
     ] {
-        assert!(!reason.contains(secret), "{reason}");
+        assert!(!text.contains(secret), "{text}");
     }
-    reason
 }
 
 /// Sessions of Shoal for which `condition` holds.

@@ -193,9 +193,27 @@ async fn a_server_that_is_read_only_is_read() {
         }
     };
     assert_eq!(unavailable(&server, refused), "it is read-only");
+    assert_eq!(ill(&server, &stores).await, Some(Reason::ReadOnly));
     let value = get(&stores, store, "key").await.unwrap();
     server.set("default_transaction_read_only", "off").await;
     while set(&stores, store, "key", "third").await.is_err() {}
     assert!(value.is_some());
     assert_eq!(get(&stores, store, "key").await.unwrap().unwrap(), "third");
+}
+
+#[tokio::test]
+async fn a_server_that_moved_is_found_where_it_is_said_to_be() {
+    let Some(mut server) = server("a moved server", &["fsync=off"]).await else {
+        return;
+    };
+    let (stores, store) = (open(&server.url()), StoreId::random());
+    add(&stores, store, "sum").await.unwrap();
+    server.stop();
+    assert_eq!(ill(&server, &stores).await, Some(Reason::Unreachable));
+    let lost = add(&stores, store, "sum").await;
+    assert_eq!(unavailable(&server, lost), "it cannot be reached");
+    server.start_elsewhere().await;
+    stores.reconfigure(&options(&server.url())).await.unwrap();
+    assert_eq!(add(&stores, store, "sum").await, Ok(2));
+    assert_eq!(ill(&server, &stores).await, None);
 }

@@ -73,6 +73,8 @@ async fn credentials_that_are_revoked_say_so_and_nothing_more() {
     until_sessions(&server, "true", 0).await;
     let reason = unavailable(&server, add(&stores, store, "sum").await);
     assert_eq!(reason, "its credentials are refused");
+    let refused = Some(Reason::CredentialsRefused);
+    assert_eq!(ill(&server, &stores).await, refused);
     assert!(!format!("{stores:?}").contains("tenant"));
     admin
         .batch_execute("ALTER ROLE tenant LOGIN")

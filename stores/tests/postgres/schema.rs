@@ -52,6 +52,8 @@ async fn tables_of_a_later_version_are_left_alone() {
     let stores = open(&server.url());
     let reason = unavailable(&server, get(&stores, store, "key").await);
     assert!(reason.contains("later version"), "{reason}");
+    let configuration = Some(Reason::InvalidConfiguration);
+    assert_eq!(ill(&server, &stores).await, configuration);
     // Rolled back, it serves again, with nothing restarted.
     admin
         .batch_execute("UPDATE shoal_meta SET value = 1")
@@ -73,11 +75,14 @@ async fn a_role_without_the_right_to_make_tables_serves_where_they_are() {
     let (stores, store) = (open(&server.url_of("plain", "none")), StoreId::random());
     let reason = unavailable(&server, add(&stores, store, "sum").await);
     assert_eq!(reason, "its credentials do not suffice");
+    let refused = Some(Reason::CredentialsRefused);
+    assert_eq!(ill(&server, &stores).await, refused);
     add(&open(&server.url()), store, "sum").await.unwrap();
     let grant = "GRANT SELECT ON shoal_meta TO plain;
-                 GRANT SELECT, INSERT, UPDATE, DELETE ON shoal_kv TO plain";
+                 GRANT SELECT, INSERT, UPDATE, DELETE ON shoal_kv, shoal_usage TO plain";
     admin.batch_execute(grant).await.unwrap();
     assert_eq!(add(&stores, store, "sum").await, Ok(2));
+    assert_eq!(ill(&server, &stores).await, None);
 }
 
 #[tokio::test]

@@ -64,11 +64,13 @@ async fn a_server_is_believed_only_under_its_authority_and_name() {
         // The certificate is not for the address.
         reach("127.0.0.1", "verify-full", Some(&ours)),
     );
+    let stranger = reach("localhost", "require", Some(&theirs));
     let (other, unknown, name) = tokio::join!(
         add(&other, store, "sum"),
         add(&unknown, store, "sum"),
         add(&name, store, "sum"),
     );
+    assert_eq!(ill(&server, &stranger).await, Some(Reason::TlsFailed));
     for refused in [other, unknown, name] {
         assert_eq!(
             unavailable(&server, refused),

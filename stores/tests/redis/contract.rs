@@ -9,7 +9,7 @@ use shoal_stores::{
     key_value::Swap,
 };
 
-use crate::{assert_consistent, get, limits, redis_server::RedisServer, set};
+use crate::{counts::assert_exact, get, limits, redis_server::RedisServer, set};
 
 #[tokio::test]
 async fn a_large_store_is_listed_in_pages_in_byte_order() {
@@ -111,13 +111,13 @@ async fn what_is_counted_is_what_is_there() {
         let pairs = [("a", "twice"), ("empty", ""), ("a", "1"), ("b", "+007")];
         let pairs = pairs.map(|(key, value)| (key.to_owned(), Bytes::from(value)));
         stores.set(store, pairs.to_vec(), limits()).await.unwrap();
-        assert_consistent(&stores, store).await;
+        assert_exact(&stores, store).await;
         add("a", 1000).await.unwrap();
         add("b", 1).await.unwrap();
         let new = format!("new-{round}");
         add(&new, i64::MIN).await.unwrap();
         add(&new, i64::MAX).await.unwrap();
-        assert_consistent(&stores, store).await;
+        assert_exact(&stores, store).await;
         set(&stores, store, "long", "+09223372036854775807")
             .await
             .unwrap();
@@ -135,16 +135,16 @@ async fn what_is_counted_is_what_is_there() {
             let error = stores.increment(store, key.into(), 10, short).await;
             assert!(matches!(error, Err(KeyValueError::LimitExceeded(_))));
         }
-        assert_consistent(&stores, store).await;
+        assert_exact(&stores, store).await;
         swap("swapped", None, "value").await.unwrap();
         swap("swapped", Some("value"), "").await.unwrap();
         swap("empty", Some(""), "no longer").await.unwrap();
         swap("empty", None, "lost").await.unwrap();
-        assert_consistent(&stores, store).await;
+        assert_exact(&stores, store).await;
         let keys = ["a", "a", "nothing", "empty", "swapped", "swapped"];
         let some = keys[..2 + round].iter().map(|key| (*key).to_owned());
         stores.delete(store, some.collect()).await.unwrap();
-        assert_consistent(&stores, store).await;
+        assert_exact(&stores, store).await;
     }
     let all = stores.list_keys(store, None, 100).await.unwrap().keys;
     stores.delete(store, all).await.unwrap();

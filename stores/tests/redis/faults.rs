@@ -7,7 +7,7 @@ use shoal_stores::{KeyValue, KeyValueError, Reason, Redis, RedisOptions, StoreId
 
 use crate::{
     get, limits, pair, reason,
-    redis_server::{RedisServer, until},
+    redis_server::{RedisServer, free_port, until},
     set, unavailable,
 };
 
@@ -54,10 +54,33 @@ async fn a_server_that_is_away_fails_calls_plainly_until_it_is_back() {
         get(&stores, store, "key").await,
         unavailable("it cannot be reached")
     );
+    assert_eq!(reason(&stores).await, Some(Reason::Unreachable));
 
     server.start_again().await;
-    set(&stores, store, "key", "again").await.unwrap();
+    // After a server was away for long, a call does not wait for it: the first one finds it back.
+    until("writes go on", || async {
+        set(&stores, store, "key", "again").await.is_ok()
+    })
+    .await;
     assert_eq!(get(&stores, store, "key").await.unwrap().unwrap(), "again");
+    assert_eq!(reason(&stores).await, None);
+}
+
+#[tokio::test]
+async fn a_server_that_moved_is_found_where_it_is_said_to_be() {
+    let Some(mut server) = RedisServer::start(&[]).await else {
+        return;
+    };
+    let stores = server.stores();
+    let store = StoreId::random();
+    set(&stores, store, "key", "value").await.unwrap();
+    server.kill();
+    server.port = free_port();
+    server.start_again().await;
+    stores.reconfigure(&server.options()).unwrap();
+    set(&stores, store, "key", "there").await.unwrap();
+    assert_eq!(get(&stores, store, "key").await.unwrap().unwrap(), "there");
+    assert_eq!(reason(&stores).await, None);
 }
 
 #[tokio::test]
@@ -128,6 +151,7 @@ async fn a_replica_refuses_writes_until_it_is_the_primary() {
     // Of a primary that is not there: it serves what it has.
     server.admin(&["REPLICAOF", "127.0.0.1", "1"]).await;
     assert_writes_fail(&stores, store, "it is read-only").await;
+    assert_eq!(reason(&stores).await, Some(Reason::ReadOnly));
     assert_eq!(get(&stores, store, "key").await.unwrap().unwrap(), "old");
     server.admin(&["REPLICAOF", "NO", "ONE"]).await;
     set(&stores, store, "key", "new").await.unwrap();
@@ -152,6 +176,7 @@ async fn a_server_without_memory_refuses_whole_writes_and_takes_deletions() {
     server.admin(&["CONFIG", "SET", "maxmemory", "1"]).await;
     let full = "it is out of memory";
     assert_writes_fail(&stores, store, full).await;
+    assert_eq!(reason(&stores).await, Some(Reason::ReadOnly));
     let pairs = (0..100).map(|index| (index.to_string(), Bytes::from_static(b"v")));
     let result = stores.set(store, pairs.collect(), limits()).await;
     assert_eq!(result, unavailable(full));

@@ -9,6 +9,8 @@
 mod cluster;
 mod connections;
 mod contract;
+#[path = "../counts/mod.rs"]
+mod counts;
 mod durability;
 mod faults;
 mod isolation;
@@ -47,23 +49,4 @@ async fn reason(stores: &Redis) -> Option<Reason> {
         Health::Reachable => None,
         Health::Failing { reason, .. } => Some(reason),
     }
-}
-
-/// What is listed is what is there, and what is counted.
-async fn assert_consistent(stores: &Redis, store: StoreId) {
-    let (mut keys, mut bytes, mut after) = (0, 0, None);
-    loop {
-        let page = stores.list_keys(store, after, 1000).await.unwrap();
-        let values = stores.get(store, page.keys.clone()).await.unwrap();
-        for (key, value) in page.keys.iter().zip(values) {
-            keys += 1;
-            bytes += (key.len() + value.unwrap().len()) as u64;
-        }
-        after = page.keys.last().cloned();
-        if !page.more {
-            break;
-        }
-    }
-    let usage = stores.usage(store).await.unwrap();
-    assert_eq!((usage.keys, usage.bytes), (keys, bytes));
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use shoal_stores::{Redis, RedisOptions, StoreId};
+use shoal_stores::{Reason, Redis, RedisOptions, StoreId};
 
 use crate::{get, reason, redis_server::RedisServer, set, unavailable};
 
@@ -66,6 +66,7 @@ async fn a_servers_certificate_is_checked() {
     // Another authority, and another name.
     let other = stores("localhost", authority().pem());
     assert_eq!(get(&other, store, "key").await, unavailable(unverified));
+    assert_eq!(reason(&other).await, Some(Reason::TlsFailed));
     let elsewhere = stores("127.0.0.1", ca.pem());
     assert_eq!(get(&elsewhere, store, "key").await, unavailable(unverified));
     // A server that speaks no TLS.

@@ -4,6 +4,7 @@ mod checks;
 mod deny;
 mod harness;
 mod installation;
+mod servers;
 mod totals;
 mod whole_cluster;
 
@@ -73,6 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         run.stage("Tests of the example", checks::example);
     }
     if !arguments.only_cluster {
+        run.stage("Servers for the tests of stores", servers::ensure);
         run.stage("Unit and property tests", || harness::workspace(filter));
     }
     if arguments.skip_cluster {

@@ -70,7 +70,7 @@ fn inline_content_is_taken_from_the_description() {
 
 #[test]
 fn what_is_not_served_is_refused_by_its_name() {
-    let changes: [(&str, Value, &str); 15] = [
+    let changes: [(&str, Value, &str); 12] = [
         ("/spin_lock_version", json!(2), "spin_lock_version 2"),
         ("/must_understand", json!(["telepathy"]), "`telepathy`"),
         (
@@ -78,7 +78,6 @@ fn what_is_not_served_is_refused_by_its_name() {
             json!({"local_service_chaining": "required"}),
             "`local_service_chaining`",
         ),
-        ("/variables", json!({"a": {"default": "b"}}), "`variables`"),
         ("/metadata/triggers", json!({"redis": {}}), "`redis`"),
         (
             "/metadata/trigger",
@@ -105,11 +104,6 @@ fn what_is_not_served_is_refused_by_its_name() {
             "/components/0/files",
             json!([{"path": "a", "digest": "b"}]),
             "component `api` needs `files`",
-        ),
-        (
-            "/components/0/config",
-            json!({"a": "{{ b }}"}),
-            "`variables`",
         ),
         (
             "/components/0/metadata/ai_models",
@@ -139,6 +133,25 @@ fn what_is_not_served_is_refused_by_its_name() {
         );
         assert!(refusal.message.contains(word), "{pointer}: {refusal}");
     }
+}
+
+#[test]
+fn variables_and_templates_are_read() {
+    let mut app = app();
+    app["variables"] = json!({
+        "host": {"default": "a.example", "secret": false},
+        "key": {"description": "from the team", "secret": true},
+    });
+    app["components"][0]["config"] = json!({"url": "https://{{ host }}/{{ key }}"});
+    let plan = read_app(&app).unwrap();
+    assert_eq!(plan.variables["host"].as_deref(), Some("a.example"));
+    assert_eq!(plan.variables["key"], None);
+    assert_eq!(
+        plan.components[0].variables["url"],
+        "https://{{ host }}/{{ key }}"
+    );
+    app["components"][0]["config"] = json!({"url": "{{ other }}"});
+    assert!(read_app(&app).unwrap_err().message.contains("`other`"));
 }
 
 #[test]

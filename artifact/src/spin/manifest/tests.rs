@@ -79,16 +79,8 @@ fn what_is_not_served_is_refused_by_its_name() {
         ),
         (component("ai_models = [\"llama2-chat\"]"), "`ai_models`"),
         (
-            component("[component.api.variables]\na = \"{{ b }}\""),
-            "`variables`",
-        ),
-        (
             component("[component.api.dependencies]\n\"a:b/c\" = \"1\""),
             "`dependencies`",
-        ),
-        (
-            component("[variables]\na = { default = \"b\" }"),
-            "the app needs `variables`",
         ),
         (
             component("[application.trigger.redis]\naddress = \"r\""),
@@ -155,6 +147,33 @@ fn what_is_wrong_is_refused_with_where_it_is() {
     }
     let bad_route = component("[[trigger.http]]\nroute = \"x\"\ncomponent = \"api\"");
     assert_eq!(read(&bad_route).unwrap_err().reason, Reason::InvalidRoute);
+}
+
+#[test]
+fn variables_are_read_with_defaults_and_templates() {
+    let text = component(
+        "variables = { url = \"https://{{ host }}\", key = \"{{ key }}\" }\n\
+         [variables]\nhost = { default = \"a.example\", description = \"Where\" }\n\
+         key = { required = true, secret = true }\n",
+    );
+    let plan = read(&text).unwrap();
+    assert_eq!(plan.variables["host"].as_deref(), Some("a.example"));
+    assert_eq!(plan.variables["key"], None);
+    assert_eq!(plan.components[0].variables["url"], "https://{{ host }}");
+    for (variables, word) in [
+        ("[variables]\na = {}", "`a`"),
+        (
+            "[variables]\na = { required = true, default = \"\" }",
+            "`a`",
+        ),
+        ("[variables]\nA = { required = true }", "`A`"),
+        ("[variables]\na = { defualt = \"\" }", "defualt"),
+        ("variables = { x = \"{{ y }}\" }", "`y`"),
+    ] {
+        let refusal = read(&component(variables)).expect_err(variables);
+        assert_eq!(refusal.reason, Reason::UnsupportedArtifact);
+        assert!(refusal.message.contains(word), "{refusal}");
+    }
 }
 
 proptest! {

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 const FORMAT: &str = "1";
 
 /// What guests are made from, relative to the repository.
-const SOURCES: [&str; 3] = ["e2e/guests", "examples", "stores/wit"];
+const SOURCES: [&str; 4] = ["e2e/guests", "examples", "node-runtime/wit", "stores/wit"];
 
 /// Not sources, or not of the guests.
 const SKIPPED: [&str; 5] = ["build", "manifests", "target", ".shoal", "README.md"];

@@ -43,16 +43,29 @@ pub(crate) const GUESTS: &[Guest] = &[
     guest("hello-v1"),
     guest("hello-v2"),
     guest("hostile"),
+    guest("http-p3"),
     Guest {
         copies: &["e2e/guests/manifests/label"],
         ..guest("kv")
     },
     guest("kv-draft"),
     guest("kv-spin"),
+    guest("kv-spin-v1"),
+    guest("kv-spin-v3"),
     guest("no-handler"),
+    Guest {
+        target: Target::Preview1,
+        ..guest("spin-sdk-5")
+    },
+    guest("spin-sdk-6"),
+    guest("spin-sdk-7"),
     guest("sqlite"),
     guest("sqlite-v1"),
     guest("unknown-import"),
+    Guest {
+        copies: &["e2e/guests/manifests/configured"],
+        ..guest("variables")
+    },
     Guest {
         source: Source::Example,
         copies: &["examples/guestbook"],
@@ -61,7 +74,10 @@ pub(crate) const GUESTS: &[Guest] = &[
 ];
 
 /// Guests that are a folder with a Spin manifest, which names components of [`GUESTS`].
-pub(crate) const MANIFESTS: &[(&str, &str)] = &[("label", "e2e/guests/manifests/label")];
+pub(crate) const MANIFESTS: &[(&str, &str)] = &[
+    ("configured", "e2e/guests/manifests/configured"),
+    ("label", "e2e/guests/manifests/label"),
+];
 
 impl Guest {
     /// What Cargo calls the result, relative to the target folder.

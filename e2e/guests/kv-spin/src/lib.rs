@@ -1,7 +1,7 @@
 //! The paths of `kv-routes` through `fermyon:spin/key-value@2.0.0`, which has neither atomics nor
 //! batches.
 
-use fermyon::spin::key_value;
+use fermyon::spin2_0_0::key_value;
 use kv_routes::{Failure, Result, Store};
 
 wit_bindgen::generate!({

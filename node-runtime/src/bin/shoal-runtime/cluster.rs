@@ -38,7 +38,8 @@ pub async fn run(flags: Flags) -> Result<()> {
     let control = ControlConfig {
         operator: flags.identity.operator.clone(),
         pod_ips: flags.pod_ips.clone(),
-        state_dir: flags.state.clone(),
+        // In memory: assignments hold values of Secrets, and classes credentials.
+        state_dir: flags.identity.identity_dir.clone(),
         secrets_dir: flags.identity.identity_dir.clone(),
         patience: Patience::default(),
     };

@@ -81,10 +81,8 @@ impl Operations<'_> {
 
 impl store::Host for KeyValueView<'_> {
     async fn open(&mut self, identifier: String) -> Outcome<Resource<Bucket>> {
-        match self.operations.open(&identifier) {
-            Ok(bucket) => Ok(Ok(self.table.push(bucket)?)),
-            Err(failure) => said(Err(failure)),
-        }
+        let opened = self.open_label(&identifier);
+        said(opened.and_then(|bucket| self.keep(bucket)))
     }
 }
 

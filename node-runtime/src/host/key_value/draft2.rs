@@ -40,7 +40,7 @@ impl Cas {
 }
 
 impl KeyValueView<'_> {
-    fn keep(&mut self, cas: Cas) -> Outcome<Resource<Cas>> {
+    fn keep_cas(&mut self, cas: Cas) -> Outcome<Resource<Cas>> {
         self.operations.limiter.passed();
         match self.operations.limiter.keep(cas.bytes()) {
             Ok(()) => Ok(Ok(self.table.push(cas)?)),
@@ -80,10 +80,8 @@ fn said<T>(result: Result<T, Failure>) -> Outcome<T> {
 
 impl store::Host for KeyValueView<'_> {
     async fn open(&mut self, identifier: String) -> Outcome<Resource<Bucket>> {
-        match self.operations.open(&identifier) {
-            Ok(bucket) => Ok(Ok(self.table.push(bucket)?)),
-            Err(failure) => said(Err(failure)),
-        }
+        let opened = self.open_label(&identifier);
+        said(opened.and_then(|bucket| self.keep(bucket)))
     }
 }
 
@@ -209,7 +207,7 @@ impl atomics::Host for KeyValueView<'_> {
                     key,
                     seen: current,
                 };
-                Ok(Err(match self.keep(now)? {
+                Ok(Err(match self.keep_cas(now)? {
                     Ok(now) => CasError::CasFailed(now),
                     Err(error) => CasError::StoreError(error),
                 }))
@@ -225,7 +223,7 @@ impl atomics::HostCas for KeyValueView<'_> {
         match self.operations.get_many(target, vec![key.clone()]).await {
             Ok(found) => {
                 let seen = found.into_iter().next().flatten();
-                self.keep(Cas { target, key, seen })
+                self.keep_cas(Cas { target, key, seen })
             }
             Err(failure) => said(Err(failure)),
         }

@@ -1,4 +1,4 @@
-//! Key-value stores: three interfaces over one set of operations.
+//! Key-value stores: five interfaces over one set of operations.
 //!
 //! A guest names a label; what it opens is the Store that the label is bound to, by the Store's id,
 //! which the guest never sees.
@@ -7,14 +7,17 @@ mod draft;
 mod draft2;
 mod operations;
 mod spin;
+mod spin_v1;
+mod spin_v3;
 
 use std::sync::Arc;
 
 use shoal_stores::KeyValueError;
-use wasmtime::component::{HasData, Linker, ResourceTable};
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use self::operations::{Operations, Target};
 use super::InstanceState;
+use crate::{app::Component, stores::StoreClasses};
 
 /// A store that a guest opened, in any of the interfaces.
 pub struct Bucket {
@@ -43,6 +46,9 @@ impl OpenStores {
 /// What the key-value interfaces need of an instance.
 pub(super) struct KeyValueView<'a> {
     table: &'a mut ResourceTable,
+    component: &'a Arc<Component>,
+    classes: &'a Arc<StoreClasses>,
+    open_stores: &'a mut OpenStores,
     operations: Operations<'a>,
 }
 
@@ -72,6 +78,20 @@ impl Failure {
     }
 }
 
+impl KeyValueView<'_> {
+    /// The Store that a label is bound to, if the instance may hold one more open.
+    fn open_label(&mut self, label: &str) -> Result<Bucket, Failure> {
+        let target = self.operations.find_label(label)?;
+        let open = self.open_stores.one_more()?;
+        Ok(Bucket { target, open })
+    }
+
+    /// Gives the guest a store that it opened, if it may hold one more.
+    fn keep<T: Send + 'static>(&mut self, opened: T) -> Result<Resource<T>, Failure> {
+        self.table.push(opened).map_err(|_| Failure::TooManyOpen)
+    }
+}
+
 impl From<KeyValueError> for Failure {
     fn from(error: KeyValueError) -> Self {
         match error {
@@ -86,11 +106,13 @@ fn view(state: &mut InstanceState) -> KeyValueView<'_> {
     let operations = Operations {
         component: &state.component,
         classes: &state.stores,
-        open: &mut state.open_stores,
         limiter: &mut state.limiter,
     };
     KeyValueView {
         table: &mut state.table,
+        component: &state.component,
+        classes: &state.stores,
+        open_stores: &mut state.open_stores,
         operations,
     }
 }
@@ -98,7 +120,9 @@ fn view(state: &mut InstanceState) -> KeyValueView<'_> {
 pub(super) fn link(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     draft::link(linker)?;
     draft2::link(linker)?;
-    spin::link(linker)
+    spin::link(linker)?;
+    spin_v1::link(linker)?;
+    spin_v3::link(linker)
 }
 
 #[cfg(test)]

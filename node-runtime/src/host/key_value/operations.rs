@@ -9,7 +9,7 @@ use shoal_stores::{
     key_value::Swap,
 };
 
-use super::{Bucket, Failure, OpenStores};
+use super::{Bucket, Failure};
 use crate::{
     app::Component,
     assignment::StoreBinding,
@@ -26,7 +26,6 @@ const ALL_KEYS_BYTES: usize = 4 << 20;
 pub(super) struct Operations<'a> {
     pub(super) component: &'a Component,
     pub(super) classes: &'a StoreClasses,
-    pub(super) open: &'a mut OpenStores,
     pub(super) limiter: &'a mut MemoryLimiter,
 }
 
@@ -41,10 +40,9 @@ impl From<&Bucket> for Target {
 }
 
 /// A Store as it is for one operation.
-struct Found {
+struct Found<'a> {
+    binding: &'a StoreBinding,
     id: StoreId,
-    label: String,
-    nodes: u32,
     limits: StoreLimits,
     class: Arc<Class>,
     backend: Arc<dyn Backend>,
@@ -57,28 +55,25 @@ impl From<Refused> for Failure {
     }
 }
 
-impl Operations<'_> {
+impl<'a> Operations<'a> {
     /// The Store that a label is bound to.
-    pub(super) fn open(&mut self, label: &str) -> Result<Bucket, Failure> {
+    pub(super) fn find_label(&self, label: &str) -> Result<Target, Failure> {
         let bindings = &self.component.stores;
         let is_it = |binding: &StoreBinding| {
             binding.interface == Interface::KeyValue && binding.label == label
         };
         let target = bindings.iter().position(is_it);
-        let target = Target(target.ok_or(Failure::NoSuchStore)?);
-        let open = self.open.one_more()?;
-        Ok(Bucket { target, open })
+        target.map(Target).ok_or(Failure::NoSuchStore)
     }
 
     /// The Store, and its class as it is now.
-    async fn find(&self, Target(index): Target) -> Result<Found, Failure> {
+    async fn find(&self, Target(index): Target) -> Result<Found<'a>, Failure> {
         let binding = self.component.stores.get(index);
         let binding = binding.ok_or(Failure::NoSuchStore)?;
         let class = self.classes.find(&binding.class).await?;
         Ok(Found {
+            binding,
             id: binding.id,
-            label: binding.label.clone(),
-            nodes: binding.nodes,
             limits: class.limits(),
             backend: class.backend()?,
             class,
@@ -88,7 +83,7 @@ impl Operations<'_> {
     /// Refuses an operation on so many keys that is over a bound; `checked` is what its own sizes say.
     fn admit(
         &self,
-        store: &Found,
+        store: &Found<'_>,
         operation: Operation,
         keys: usize,
         checked: Result<(), KeyValueError>,
@@ -97,7 +92,8 @@ impl Operations<'_> {
             Ok(()) => Reason::StoreRateExceeded,
             Err(_) => Reason::StoreLimitReached,
         };
-        let admitted = checked.and_then(|()| store.class.admit(store.id, keys, store.nodes));
+        let admitted =
+            checked.and_then(|()| store.class.admit(store.id, keys, store.binding.nodes));
         if admitted.is_err() {
             store.class.refused(operation, Outcome::from(&admitted));
         }
@@ -106,7 +102,7 @@ impl Operations<'_> {
 
     async fn call<T>(
         &self,
-        store: &Found,
+        store: &Found<'_>,
         operation: Operation,
         call: impl Future<Output = Result<T, KeyValueError>>,
     ) -> Result<T, Failure> {
@@ -117,12 +113,12 @@ impl Operations<'_> {
     /// The app's owner hears of limits as well.
     fn told<T>(
         &self,
-        store: &Found,
+        store: &Found<'_>,
         reason: Reason,
         result: Result<T, KeyValueError>,
     ) -> Result<T, Failure> {
         if let Err(KeyValueError::LimitExceeded(problem)) = &result {
-            let (label, class) = (&store.label, store.class.name());
+            let (label, class) = (&store.binding.label, store.class.name());
             let app = &self.component.app.name;
             self.classes.owners().tell(app, reason, || {
                 format!("store `{label}` (class `{class}`): {problem}")
@@ -295,7 +291,7 @@ impl Operations<'_> {
     }
 }
 
-impl Found {
+impl Found<'_> {
     fn check_key(&self, key: &str) -> Result<(), KeyValueError> {
         let most = self.limits.key_bytes;
         match key.len() as u64 {

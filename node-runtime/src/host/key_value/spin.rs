@@ -2,7 +2,7 @@
 
 use wasmtime::component::{Linker, Resource};
 
-use self::bindings::fermyon::spin::key_value::{self, Error};
+use self::bindings::fermyon::spin2_0_0::key_value::{self, Error};
 use super::{Bucket, Failure, KeyValueHost, KeyValueView, view};
 use crate::host::InstanceState;
 
@@ -14,7 +14,7 @@ mod bindings {
         world: "spin-key-value",
         imports: { default: async | trappable },
         with: {
-            "fermyon:spin/key-value.store": crate::host::key_value::Bucket,
+            "fermyon:spin/key-value@2.0.0.store": crate::host::key_value::Bucket,
         },
     });
 }
@@ -45,10 +45,8 @@ impl key_value::Host for KeyValueView<'_> {}
 
 impl key_value::HostStore for KeyValueView<'_> {
     async fn open(&mut self, label: String) -> Outcome<Resource<Bucket>> {
-        match self.operations.open(&label) {
-            Ok(bucket) => Ok(Ok(self.table.push(bucket)?)),
-            Err(failure) => said(Err(failure)),
-        }
+        let opened = self.open_label(&label);
+        said(opened.and_then(|bucket| self.keep(bucket)))
     }
 
     async fn get(&mut self, store: Resource<Bucket>, key: String) -> Outcome<Option<Vec<u8>>> {

@@ -28,7 +28,10 @@ fn component(guest: &str) -> Bytes {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let path = shoal_guests::path(root, guest);
         let read = std::fs::read(&path);
-        read.unwrap_or_else(|e| panic!("{}: {e}; run `cargo xtask guests`", path.display()))
+        let wasm =
+            read.unwrap_or_else(|e| panic!("{}: {e}; run `cargo xtask guests`", path.display()));
+        shoal_artifact::candidate::released(&wasm)
+            .unwrap_or(wasm)
             .into()
     });
     bytes.clone()
@@ -69,12 +72,18 @@ impl Guests {
             "env",
             "denied",
             "hostile",
+            "http-p3",
             "kv",
             "kv-draft",
             "kv-spin",
             "sqlite",
             "sqlite-v1",
+            "kv-spin-v1",
+            "kv-spin-v3",
+            "spin-sdk-6",
+            "spin-sdk-7",
             "unknown-import",
+            "variables",
             "no-handler",
         ];
         let known = names.map(|name| (digest(name), name.to_owned())).into();

@@ -15,7 +15,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use shoal_crds::Interface;
 use shoal_runtime::{
     AppRef, AppReport, Assignment, Assignments, ComponentSpec, Limits, Node, NodeConfig, Role,
-    State, StoreBinding, StoreClasses,
+    State, StoreBinding, StoreClasses, Variables,
     stores::{ClassBackend, ClassDescription},
 };
 use shoal_stores::{EmbeddedSql, StoreId, embedded::Durability};
@@ -178,6 +178,7 @@ pub fn component(name: &str, guest: &str, route: &str) -> ComponentSpec {
         digest: guests::digest(guest),
         routes: vec![route.parse().unwrap()],
         env: Vec::new(),
+        variables: Variables::default(),
         stores: vec![binding("default")],
     }
 }

@@ -80,6 +80,11 @@ fn ready(view: &View<'_>, plan: &mut Plan) -> Option<Verdict> {
         let text = "no node uses it now";
         return Some(Verdict::pending(Reason::Unused, text));
     }
+    let is_node = |pod: &Arc<str>| index.runtimes.pod(pod).is_some();
+    if !reaching.iter().any(|(pod, _)| is_node(pod)) {
+        let text = "the store pod reaches it; no node uses it now".to_owned();
+        return Some(Verdict::holds(Reason::Reachable, text));
+    }
     let text = "every node that uses it reaches it".to_owned();
     Some(Verdict::holds(Reason::Reachable, text))
 }
@@ -90,6 +95,9 @@ fn trouble(view: &View<'_>, failing: &[(&Arc<str>, &Health)], first: &Health) ->
         Some(format!("`{}`", pod.node))
     };
     let nodes: BTreeSet<String> = failing.iter().filter_map(|(pod, _)| node(pod)).collect();
+    if nodes.is_empty() {
+        return format!("the store pod: {}", first.message);
+    }
     let named: Vec<&str> = nodes.iter().take(MOST_NAMED).map(String::as_str).collect();
     let more = match nodes.len() - named.len() {
         0 => String::new(),

@@ -87,6 +87,7 @@ impl Index {
         entry.gone_since = None;
         self.sharing.set_named(&key, Some(&app));
         entry.app = Some(Arc::new(app));
+        self.housekeeping.forget_deletion(&key);
         self.place_as_sliced(&key);
         self.dirty.insert(key);
     }
@@ -95,8 +96,11 @@ impl Index {
         if self.unreadable.contains(key) {
             self.unreadable.forget(key);
             self.dirty.insert(key.clone());
+            if uid.is_some() {
+                self.app_deleted(key);
+            }
         }
-        let Some(entry) = self.apps.get_mut(key) else {
+        let Some(entry) = self.apps.get(key) else {
             return;
         };
         let known = entry
@@ -106,6 +110,13 @@ impl Index {
         if uid.is_some() && uid != known {
             return;
         }
+        // One that is only missing in a list may never have been deleted.
+        if uid.is_some() && entry.app.is_some() {
+            self.app_deleted(key);
+        }
+        let Some(entry) = self.apps.get_mut(key) else {
+            return;
+        };
         self.sharing.set_named(key, None);
         if self.leading {
             entry.bury();

@@ -6,7 +6,9 @@ use std::{
 };
 
 use jiff::Timestamp;
-use shoal_crds::{DefaultClass, EMBEDDED_CLASS, Interface, Reason, StoreClass, default_class};
+use shoal_crds::{
+    DefaultClass, EMBEDDED_CLASS, Interface, Reason, ReclaimPolicy, StoreClass, default_class,
+};
 
 use super::{Index, version::is_old};
 use crate::{Instruction, ObjectKey};
@@ -90,6 +92,12 @@ impl Classes {
             None if name == EMBEDDED_CLASS => Some(EMBEDDED_CLASS),
             None => None,
         }
+    }
+
+    /// What becomes of the data of new Stores of a class.
+    pub(crate) fn reclaim_policy(&self, name: &str) -> ReclaimPolicy {
+        let class = self.by_name.get(name);
+        class.map_or(ReclaimPolicy::Retain, |class| class.spec.reclaim_policy)
     }
 
     /// Whether the data of a class is in the store pod.
@@ -298,6 +306,12 @@ impl Index {
         if self.classes.heard.insert(pod) {
             self.touch_classes();
         }
+    }
+
+    /// A store pod says how all classes fare; nothing, once it is gone.
+    pub fn store_pod_health(&mut self, pod: &str, said: Vec<ClassHealth>, now: Timestamp) {
+        let touched = self.classes.hear(&pod.into(), said, now);
+        touched.iter().for_each(|class| self.touch_class(class));
     }
 
     /// The runtime of a pod connects, or is lost: what it said of classes holds no longer.

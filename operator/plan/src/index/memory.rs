@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
-use crate::{Instruction, revision::Content};
+use crate::{Instruction, configuration::Settings, revision::Content};
 
 /// Decisions for one App since this replica leads. Without it the same is decided again, but for timers, which
 /// begin anew.
@@ -14,6 +14,8 @@ pub(crate) struct Memory {
     pub(crate) planned: bool,
     /// The last content whose stores were all bound: what is to run, or goes on running.
     pub(crate) content: Option<Arc<Content>>,
+    /// The last environment and variables that were all there.
+    pub(crate) settings: Option<Arc<Settings>>,
     /// What each pod was told; never `Stop`.
     pub(crate) instructions: BTreeMap<Arc<str>, Instruction>,
     /// Pods that the App is leaving.

@@ -7,6 +7,7 @@ mod apps;
 mod builds;
 mod classes;
 mod fleet;
+mod housekeeping;
 mod memory;
 mod namespaces;
 mod nodes;
@@ -21,6 +22,7 @@ mod slices;
 mod standing;
 mod stores;
 mod unreadable;
+mod values;
 mod version;
 mod watched;
 
@@ -43,6 +45,8 @@ pub(crate) use builds::{Again, Answer, Build, BuildKey, Builds, Refused};
 pub use classes::{ClassHealth, CredentialFault};
 pub(crate) use classes::{Classes, Health};
 pub(crate) use fleet::{Fleet, FleetNode};
+pub(crate) use housekeeping::{Housekeeping, Purge};
+pub use housekeeping::{StoreDuty, StoreUsage};
 pub(crate) use memory::{Drain, Memory};
 pub(crate) use nodes::NodeFacts;
 pub(crate) use placements::Placements;
@@ -54,6 +58,8 @@ pub(crate) use services::ServiceEntry;
 pub(crate) use slices::{SliceEntry, Slices};
 pub(crate) use standing::Standing;
 pub(crate) use stores::Stores;
+pub(crate) use values::ValueSources;
+pub use values::{SourceRead, SourceRef};
 pub use watched::Watched;
 
 /// The operator's view of the world, and what it decided for each App.
@@ -66,12 +72,14 @@ pub struct Index {
     pub(crate) stores: Stores,
     pub(crate) sharing: sharing::Sharing,
     pub(crate) classes: Classes,
+    pub(crate) values: ValueSources,
     pub(crate) nodes: BTreeMap<String, NodeFacts>,
     pub(crate) namespaces: namespaces::Namespaces,
     pub(crate) runtimes: Runtimes,
     pub(crate) builds: Builds,
     pub(crate) placements: Placements,
     pub(crate) ports: PortAllocator,
+    pub(crate) housekeeping: Housekeeping,
     fleet: Option<Arc<Fleet>>,
     registries: shoal_crds::Registries,
     leading: bool,
@@ -90,12 +98,14 @@ impl Index {
             stores: Stores::default(),
             sharing: sharing::Sharing::default(),
             classes: Classes::default(),
+            values: ValueSources::default(),
             nodes: BTreeMap::new(),
             namespaces: namespaces::Namespaces::default(),
             runtimes: Runtimes::new(started),
             builds: Builds::default(),
             placements: Placements::default(),
             ports: PortAllocator::default(),
+            housekeeping: Housekeeping::default(),
             fleet: None,
             registries: shoal_crds::Registries::default(),
             leading: false,
@@ -108,6 +118,7 @@ impl Index {
     pub fn lead(&mut self, record: &PortRecord, now: Timestamp) {
         self.leading = true;
         self.forget_decisions();
+        self.housekeeping.lead();
         self.ports = PortAllocator::recorded(&record.blocks, now);
         let claims: Vec<(Holder, u16)> = self
             .apps
@@ -134,6 +145,7 @@ impl Index {
     pub fn resign(&mut self) {
         self.leading = false;
         self.forget_decisions();
+        self.housekeeping.lead();
         self.ports = PortAllocator::default();
     }
 
@@ -250,6 +262,7 @@ impl Index {
         }
         self.placements = Placements::default();
         self.sharing.forget_uses();
+        self.values.forget();
         for app in self.known_apps() {
             self.place_as_sliced(&app);
         }

@@ -66,6 +66,17 @@ impl Stores {
         self.by_key.get(key)
     }
 
+    /// The Store that has this id; of several the oldest.
+    pub(crate) fn with_id(&self, id: &str) -> Option<(&ObjectKey, &Arc<Store>)> {
+        let (_, _, key) = self.by_id.get(id)?.first()?;
+        Some((key, self.by_key.get(key)?))
+    }
+
+    /// Every id that a Store has.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &String> {
+        self.by_id.keys()
+    }
+
     /// How many Stores are of a class.
     pub(crate) fn count_of_class(&self, class: &str) -> usize {
         self.by_class.get(class).copied().unwrap_or(0)
@@ -156,6 +167,7 @@ impl Index {
         self.touch_class_of(&key);
         let mut touched = self.stores.remove(&key);
         let store = Arc::new(store);
+        self.housekeeping.changed(&store);
         self.stores.insert(key.clone(), Arc::clone(&store));
         touched.extend(self.stores.sharing(&store));
         touched.push(key.sibling(&store.spec.app));
@@ -174,6 +186,9 @@ impl Index {
             return;
         }
         self.touch_class_of(key);
+        if let Some(store) = self.stores.get(key) {
+            self.housekeeping.changed(store);
+        }
         let mut touched = self.stores.remove(key);
         touched.extend(self.sharing.naming(key).cloned());
         self.dirty.extend(touched);

@@ -56,7 +56,7 @@ pub(super) fn plan(
     index.builds.forget(key, &std::mem::take(&mut entry.builds));
     if entry.app.is_none() {
         index.use_stores(key, None);
-        store::report(index, key, true, now, plan);
+        store::report(index, key, false, true, now, plan);
     }
     let collected = collect_slices(index, key, &mut entry, now, plan);
     if entry.app.is_some() || !collected {

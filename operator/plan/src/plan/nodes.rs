@@ -283,6 +283,11 @@ fn served(report: &AppReport, assignment: &Assignment, is_wanted: bool) -> Serve
     match (report.answers(), same, report.state) {
         (true, true, ReportState::Ready) if is_wanted => Served::Current,
         (true, true, ReportState::Failed) => Served::FormerFailed,
+        (true, false, ReportState::Ready)
+            if is_wanted && report.serving_revision == assignment.revision =>
+        {
+            Served::Updating
+        }
         (false, true, ReportState::Failed) => Served::Failed,
         (true, _, _) => Served::Former,
         (false, _, _) => Served::Nothing,
@@ -298,7 +303,7 @@ fn speaks(served: Served, report: &AppReport) -> bool {
 fn why(served: Served, report: Option<&AppReport>) -> (Option<String>, String) {
     let bounded = |text: &str, length: usize| text.chars().take(length).collect::<String>();
     match (served, report) {
-        (Served::Current | Served::Unheard, _) => (None, String::new()),
+        (Served::Current | Served::Updating | Served::Unheard, _) => (None, String::new()),
         (_, Some(report)) if speaks(served, report) => (
             Some(bounded(&report.reason, 128)),
             bounded(&report.message, 1024),

@@ -9,7 +9,8 @@ use shoal_crds::ConditionStatus;
 
 use super::Planner;
 use crate::{
-    AppRef, Assignment, Instruction, Limits, PodInstruction, Role,
+    AppRef, Assignment, Instruction, Label, Limits, PodInstruction, Role,
+    configuration::{Configured, Settings},
     endpoint::{Decision, PodRole},
     image::Images,
     index::{AppEntry, Memory},
@@ -25,12 +26,13 @@ impl Planner<'_> {
         entry: &AppEntry,
         images: &Images,
         binding: Option<&Binding>,
+        configured: Option<&Configured>,
     ) -> Option<Arc<Content>> {
         let verdict = binding.and_then(|binding| binding.verdict.as_ref());
-        match (&images.wanted, verdict) {
-            (Some(wanted), Some(verdict)) if verdict.status == ConditionStatus::True => {
-                Some(Arc::clone(wanted))
-            }
+        let bound = verdict.is_some_and(|verdict| verdict.status == ConditionStatus::True);
+        let settings = configured.and_then(Configured::settings);
+        match (&images.wanted, settings) {
+            (Some(wanted), Some(_)) if bound => Some(Arc::clone(wanted)),
             _ => entry
                 .memory
                 .content
@@ -42,11 +44,11 @@ impl Planner<'_> {
     /// The assignment of nodes that serve; `None`: what it is made of is not known.
     pub(super) fn assignment(
         &self,
-        content: Option<&Content>,
-        stores: &BTreeMap<String, BoundStore>,
+        content: &Content,
+        stores: &BTreeMap<Label, BoundStore>,
+        settings: &Settings,
         port: Option<u16>,
     ) -> Option<Assignment> {
-        let content = content?;
         let assignment = Assignment {
             app: AppRef::new(
                 self.key,
@@ -55,7 +57,7 @@ impl Planner<'_> {
             revision: content.revision.clone(),
             generation: String::new(),
             port: port?,
-            components: content.bind(&self.app.spec, stores)?,
+            components: content.bind(settings, stores)?,
             limits: Limits::of(self.app.spec.limits.as_ref()),
             role: Role::Serve,
         };

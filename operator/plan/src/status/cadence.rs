@@ -120,8 +120,9 @@ fn events(stored: Option<&AppStatus>, wanted: &AppStatus) -> Vec<AppEvent> {
         let good = now.status == ConditionStatus::True && type_ == ConditionType::Ready;
         let bad =
             now.status == ConditionStatus::False && now.reason != Reason::Progressing.as_str();
+        let worse = [Reason::Degraded, Reason::LastValuesKept].map(Reason::as_str);
         let type_ = match (good, bad) {
-            (true, _) if now.reason == Reason::Degraded.as_str() => EventType::Warning,
+            (true, _) if worse.contains(&now.reason.as_str()) => EventType::Warning,
             (true, _) => EventType::Normal,
             (_, true) => EventType::Warning,
             _ => continue,

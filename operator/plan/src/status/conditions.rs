@@ -200,6 +200,18 @@ fn ready(facts: &Facts<'_>, steps: &Steps, available: bool) -> Verdict {
     if let Some(fault) = steps.fault() {
         return revision_fault(fault, available);
     }
+    let latched =
+        stored(facts, ConditionType::Ready).is_some_and(|c| c.status == ConditionStatus::True);
+    match &facts.configured {
+        Some(fault) if fault.failed() => {
+            return match available && latched {
+                true => kept(fault),
+                false => revision_fault(fault, available),
+            };
+        }
+        Some(pending) if !(available && latched) => return values_pending(facts, pending),
+        _ => {}
+    }
     if !available && facts.eligible == 0 {
         return no_nodes(facts);
     }
@@ -216,13 +228,13 @@ fn ready(facts: &Facts<'_>, steps: &Steps, available: bool) -> Verdict {
     let complete = facts.revision.is_some() && current == facts.nodes.len();
     let served = current.min(facts.ready_nodes.len());
     if available && complete && served >= facts.desired() {
-        let text = "every wanted node serves the current revision".to_owned();
-        return Verdict::holds(Reason::AllNodesReady, text);
+        return all_ready();
     }
-    let latched =
-        stored(facts, ConditionType::Ready).is_some_and(|c| c.status == ConditionStatus::True);
     if available && latched {
-        return degraded();
+        let settled = |node: &NodeFact| matches!(node.served, Served::Current | Served::Updating);
+        let updating =
+            facts.nodes.iter().all(settled) && facts.ready_nodes.len() >= facts.desired();
+        return if updating { all_ready() } else { degraded() };
     }
     if let Some(fault) = node_fault(facts, available) {
         return fault;
@@ -242,6 +254,32 @@ fn ready(facts: &Facts<'_>, steps: &Steps, available: bool) -> Verdict {
         text = format!("{text}; {trouble}");
     }
     Verdict::fails(Reason::Progressing, text).retried()
+}
+
+fn all_ready() -> Verdict {
+    let text = "every wanted node serves the current revision".to_owned();
+    Verdict::holds(Reason::AllNodesReady, text)
+}
+
+/// While values are read, what was written about this generation holds, unless it was ready.
+fn values_pending(facts: &Facts<'_>, pending: &Verdict) -> Verdict {
+    let failed = stored(facts, ConditionType::Ready).filter(|c| c.status == ConditionStatus::False);
+    match failed {
+        Some(failed) => {
+            let stalled = condition(facts, ConditionType::Stalled).is_some();
+            Verdict::stored(failed, !stalled)
+        }
+        None => Verdict::fails(Reason::Progressing, pending.message.clone()).retried(),
+    }
+}
+
+/// It was ready with values of which one is not there any more.
+fn kept(fault: &Verdict) -> Verdict {
+    let text = format!(
+        "{}; it serves on with the values that it had",
+        fault.message
+    );
+    Verdict::holds(Reason::LastValuesKept, text)
 }
 
 fn degraded() -> Verdict {
@@ -281,7 +319,10 @@ fn unheard(facts: &Facts<'_>, available: bool) -> Option<Verdict> {
 }
 
 fn lacks_code(node: &NodeFact) -> bool {
-    let waits = matches!(node.served, Served::Nothing | Served::Former);
+    let waits = matches!(
+        node.served,
+        Served::Nothing | Served::Former | Served::Updating
+    );
     waits && node.reason.as_deref() == Some(Reason::CodeUnavailable.as_str())
 }
 

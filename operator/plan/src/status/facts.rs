@@ -22,6 +22,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) resolved: Option<Verdict>,
     pub(crate) built: Option<Verdict>,
     pub(crate) bound: Option<Verdict>,
+    /// Why what the spec asks for has no environment or variables; pending: they are being read.
+    pub(crate) configured: Option<Verdict>,
     /// Why there is no Service that endpoints could be of.
     pub(crate) service_fault: Option<Verdict>,
     /// Why there is no port.
@@ -64,6 +66,8 @@ pub(crate) struct NodeFact {
 pub(crate) enum Served {
     /// What is wanted now.
     Current,
+    /// What is wanted now, as it was set up before: with another environment, other variables or limits.
+    Updating,
     /// Something, but what is wanted now is not there yet.
     Former,
     /// Something, and what is wanted now cannot be.

@@ -8,10 +8,7 @@ use std::sync::Arc;
 use shoal_crds::{AppSpec, AppStore, DefaultClass, Interface, Reason, Store};
 
 use super::classes::may_bind;
-use crate::{
-    AppKey, Index, ObjectKey,
-    revision::{Fault, Label},
-};
+use crate::{AppKey, Index, Label, ObjectKey, revision::Fault};
 
 /// What a label comes to.
 pub(super) enum Choice<'a> {

@@ -3,6 +3,7 @@
 mod choice;
 mod classes;
 mod name;
+mod reclaim;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,10 +13,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use shoal_crds::{AppSpec, DefaultClass, Reason, Store, StoreSpec, StoreStatusEntry};
 
 use crate::{
-    AppKey, Index, ObjectKey, Priority, Write, WriteAction,
+    AppKey, Index, Label, ObjectKey, Priority, Write, WriteAction,
     index::Rejection,
     output::Plan,
-    revision::{Content, Fault, Label},
+    revision::{Content, Fault},
     status::Verdict,
 };
 use choice::{Choice, choose};
@@ -230,6 +231,7 @@ fn make(index: &Index, app: &AppKey, label: &Label, class: &str, plan: &mut Plan
             label: label.1.clone(),
             interface: label.0,
             class_name: class.to_owned(),
+            reclaim_policy: index.classes.reclaim_policy(class),
             id: None,
         },
         status: None,

@@ -2,7 +2,7 @@
 
 use shoal_crds::Interface;
 
-use crate::{AppKey, Index, hash, revision::Label};
+use crate::{AppKey, Index, Label, hash};
 
 const LONGEST: usize = 253;
 

@@ -54,7 +54,7 @@ fn code_is_made_for_the_engines_that_run() {
     let runtime = world.runtime("node3");
     runtime.engine = "engine-2".to_owned();
     let uid = runtime.pod.uid.to_string();
-    world.runtimes[&uid].connect(&mut world.index);
+    world.runtimes[&uid].connect(&mut world.index, world.now);
     world.settle();
     let asked: Vec<_> = world.builder.asked.iter().collect();
     assert!(
@@ -89,6 +89,7 @@ fn a_digest_of_another_repository_is_another_image() {
     for answer in [
         Ok(crate::Description {
             components: vec![component("theirs", &[])],
+            ..crate::Description::default()
         }),
         Err(refusal("UnsupportedArtifact", 0)),
     ] {

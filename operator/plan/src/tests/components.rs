@@ -9,7 +9,7 @@ fn item(name: &str, image: &str, routes: &[&str]) -> Component {
         name: name.to_owned(),
         image: image.to_owned(),
         routes: routes.iter().map(|&route| route.to_owned()).collect(),
-        env: None,
+        ..Component::default()
     }
 }
 
@@ -29,10 +29,7 @@ fn components_take_names_and_routes_from_the_spec_and_their_own_environment() {
         .image("a:1", vec![component("", &["default"])]);
     world.builder.image("b:1", vec![component("named", &[])]);
     let mut second = item("back", "b:1", &["/api/..."]);
-    second.env = Some(vec![EnvVar {
-        name: "OWN".into(),
-        value: "1".into(),
-    }]);
+    second.env = Some(vec![EnvVar::literal("OWN", "1")]);
     of_components(&mut world, vec![item("front", "a:1", &["/..."]), second]);
     assert!(world.is_ready("hello"), "{:#?}", world.status("hello"));
     let assignment = world
@@ -161,10 +158,7 @@ fn an_environment_that_no_runtime_takes_changes_nothing_that_runs() {
     world.ready_app("hello");
     let before = world.runtime("node1").assigned.clone();
     world.edit("hello", |app| {
-        app.spec.env = Some(vec![EnvVar {
-            name: "BIG".into(),
-            value: "x".repeat(1 << 20),
-        }]);
+        app.spec.env = Some(vec![EnvVar::literal("BIG", "x".repeat(1 << 20))]);
     });
     world.advance(30);
     assert_eq!(world.says("hello", "Ready"), "False/RevisionFailed");

@@ -190,10 +190,7 @@ fn environment_set_replaces_the_images_own_and_changes_live() {
     world.ready_app("hello");
     let before = world.status("hello");
     world.edit("hello", |app| {
-        app.spec.env = Some(vec![EnvVar {
-            name: "A".into(),
-            value: "b".into(),
-        }]);
+        app.spec.env = Some(vec![EnvVar::literal("A", "b")]);
     });
     world.advance(60);
     let assigned = world

@@ -1,14 +1,19 @@
 //! The planner against a small world: one rule a test.
 
+mod binding;
 mod bounds;
 mod builds;
+mod classes;
 mod components;
 mod gone;
 mod images;
 mod moves;
+mod reclaim;
 mod restart;
 mod service;
 mod slices;
 mod status;
 mod stores;
+mod usage;
+mod values;
 mod world;

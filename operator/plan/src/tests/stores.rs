@@ -1,4 +1,4 @@
-use shoal_crds::{Interface, Store, StoreSpec};
+use shoal_crds::{Interface, ReclaimPolicy, Store, StoreSpec};
 
 use super::world::{NAMESPACE, World, component, key};
 use crate::ObjectKey;
@@ -9,6 +9,7 @@ fn store(name: &str, app: &str, label: &str, id: Option<&str>) -> Store {
         label: label.to_owned(),
         interface: Interface::KeyValue,
         class_name: "embedded".to_owned(),
+        reclaim_policy: ReclaimPolicy::Retain,
         id: id.map(str::to_owned),
     };
     Store::new(name, spec)
@@ -280,7 +281,8 @@ fn a_store_that_the_api_server_refuses_is_said_so_and_tried_again() {
 fn a_database_has_a_store_of_its_own_beside_the_key_value_store_of_the_same_label() {
     let mut world = World::new(1);
     let mut component = component("api", &["default"]);
-    component.sqlite_databases = vec!["default".to_owned()];
+    let database = (Interface::Sql, "default".to_owned());
+    component.labels.push(database);
     world.builder.image("hello:1", vec![component]);
     world.app("hello", "hello:1");
     world.advance(30);

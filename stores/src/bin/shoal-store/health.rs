@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use shoal_protocol::LiveIdentity;
-use shoal_stores::{Embedded, EmbeddedSql, server::Operations};
+use shoal_stores::{Embedded, EmbeddedSql, housekeeping::Housekeeping, server::Operations};
 use tokio::{net::TcpListener, sync::Mutex};
 
 /// A probe of the disk counts for this long, however often it is asked for.
@@ -29,6 +29,7 @@ struct Inner {
     databases: Arc<EmbeddedSql>,
     identity: LiveIdentity,
     operations: Arc<Operations>,
+    housekeeping: Arc<Housekeeping>,
     draining: AtomicBool,
     probed: Mutex<Option<(Instant, Result<(), String>)>>,
 }
@@ -49,12 +50,14 @@ impl Health {
         databases: Arc<EmbeddedSql>,
         identity: LiveIdentity,
         operations: Arc<Operations>,
+        housekeeping: Arc<Housekeeping>,
     ) -> Self {
         let inner = Inner {
             stores,
             databases,
             identity,
             operations,
+            housekeeping,
             draining: AtomicBool::new(false),
             probed: Mutex::new(None),
         };
@@ -107,11 +110,13 @@ impl Health {
 
 /// Healthy: nothing is lost that only another process has. A disk that is full or away is none of it.
 async fn healthz(State(health): State<Health>) -> (StatusCode, &'static str) {
-    match health.inner.stores.is_alive() && health.inner.databases.is_alive() {
+    let inner = &health.inner;
+    let is_alive = inner.stores.is_alive() && inner.databases.is_alive();
+    match is_alive && inner.housekeeping.is_alive() {
         true => (StatusCode::OK, "ok\n"),
         false => (
             StatusCode::SERVICE_UNAVAILABLE,
-            "a thread of the stores has ended\n",
+            "a thread or task of the stores has ended\n",
         ),
     }
 }
@@ -126,9 +131,10 @@ async fn readyz(State(health): State<Health>) -> (StatusCode, String) {
 async fn metrics(State(health): State<Health>) -> String {
     let commits = health.inner.stores.commits();
     format!(
-        "{}# HELP shoal_store_commits_total Commits of the embedded stores; a commit carries many writes.\n\
+        "{}{}# HELP shoal_store_commits_total Commits of the embedded stores; a commit carries many writes.\n\
          # TYPE shoal_store_commits_total counter\n\
          shoal_store_commits_total {commits}\n",
-        health.inner.operations.render()
+        health.inner.operations.render(),
+        health.inner.housekeeping.render(),
     )
 }

@@ -16,6 +16,7 @@ use shoal_protocol::{
 use shoal_stores::{
     Embedded, EmbeddedSql, Memory,
     embedded::{Durability, EmbeddedOptions},
+    housekeeping::Housekeeping,
     memory::MemoryOptions,
     server::{Backends, Operations, Server, SqlServer},
 };
@@ -91,11 +92,14 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
         memory: Arc::new(memory),
     };
     let grants = Grants::load(&flags.data_dir.join("grants"));
-    tokio::spawn(
-        grants
-            .clone()
-            .follow(flags.identity.operator, identity.clone()),
+    let operator = flags.identity.operator;
+    tokio::spawn(grants.clone().follow(operator.clone(), identity.clone()));
+    let housekeeping = Housekeeping::new(
+        backends.clone(),
+        grants.clone(),
+        &flags.data_dir.join("catalog.db"),
     );
+    tokio::spawn(housekeeping.clone().run(operator, identity.clone()));
 
     let operations = Arc::new(Operations::default());
     let health = Health::new(
@@ -103,6 +107,7 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
         databases.clone(),
         identity.clone(),
         operations.clone(),
+        housekeeping,
     );
     let health_listener = health::bind(flags.metrics_address)?;
     tokio::spawn(health.clone().serve(health_listener));

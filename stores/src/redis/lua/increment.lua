@@ -1,9 +1,11 @@
--- ARGV: key, what to add, most bytes of a value. Gives {0, sum}, {1} if there is no integer or the sum
--- is beyond its range, {2, bytes} if the sum is longer than a value may be.
+-- ARGV: most keys and most bytes of the Store, or nothing, then key, what to add, most bytes of a value.
+-- Gives {0, sum}, {1} if there is no integer or the sum is beyond its range, {2, bytes} if the sum is
+-- longer than a value may be, or a refusal.
 --
 -- A number of Lua's is a double, which has 53 bits. So the server adds (HINCRBY), and numbers are only
 -- ever texts here, its answer included.
-local key, delta, longest = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local most_keys, most_bytes = tonumber(ARGV[1]), tonumber(ARGV[2])
+local key, delta, longest = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local old = redis.call('HGET', values, key)
 
 local function restore()
@@ -48,12 +50,22 @@ if #sum > longest then
   restore()
   return {2, #sum}
 end
-local grown = #sum
+local added, grown = 0, #sum
 if old then
   grown = grown - #old
 else
+  added, grown = 1, grown + #key
+end
+if most_keys or most_bytes then
+  local keys = redis.call('HLEN', values) - added
+  local refused = refusal(keys, added, grown, most_keys, most_bytes)
+  if refused then
+    restore()
+    return refused
+  end
+end
+if added > 0 then
   redis.call('ZADD', index, '0', key)
-  grown = grown + #key
 end
 if grown ~= 0 then
   redis.call('INCRBY', size, grown)

@@ -11,7 +11,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
 use serde_json::{Value, json};
-use shoal_crds::{App, CLASS_FINALIZER, Store, StoreClass};
+use shoal_crds::{App, CLASS_FINALIZER, DATA_FINALIZER, Store, StoreClass};
 
 use super::NAMESPACE;
 use crate::{
@@ -220,6 +220,40 @@ impl Api {
         class
     }
 
+    /// Someone deletes a Store.
+    pub(in crate::tests) fn delete_store(
+        &mut self,
+        key: &ObjectKey,
+        now: Timestamp,
+        index: &mut Index,
+    ) {
+        let mut store = self.stores[key].clone();
+        store.metadata.deletion_timestamp.get_or_insert(Time(now));
+        self.keep_while_held(store, now, index);
+    }
+
+    fn hold_store(&mut self, key: &ObjectKey, holds: bool, now: Timestamp, index: &mut Index) {
+        let mut store = self.stores[key].clone();
+        let finalizers = store.metadata.finalizers.get_or_insert_default();
+        finalizers.retain(|one| one != DATA_FINALIZER);
+        if holds {
+            finalizers.push(DATA_FINALIZER.to_owned());
+        }
+        self.keep_while_held(store, now, index);
+    }
+
+    /// A Store that is to be deleted is gone once nothing holds it.
+    fn keep_while_held(&mut self, store: Store, now: Timestamp, index: &mut Index) {
+        let store = self.put_store(store, now);
+        let held = store.metadata.finalizers.iter().flatten().next().is_some();
+        if !held && store.metadata.deletion_timestamp.is_some() {
+            self.stores.remove(&ObjectKey::of(&store.metadata));
+            index.delete(&store);
+        } else {
+            index.apply(store);
+        }
+    }
+
     /// A class that is to be deleted is gone once nothing holds it.
     fn hold_class(&mut self, name: &str, holds: bool, now: Timestamp, index: &mut Index) {
         let mut class = self.classes[name].clone();
@@ -299,6 +333,20 @@ impl Api {
                 assert_eq!(store.metadata.uid, Some(uid));
                 store.status = Some(status);
                 index.apply(self.put_store(store, now));
+            }
+            WriteAction::HoldStore { key, uid, holds } => {
+                assert_eq!(self.stores[&key].metadata.uid, Some(uid));
+                self.hold_store(&key, holds, now, index);
+            }
+            WriteAction::DeleteStore {
+                key,
+                uid,
+                resource_version,
+            } => {
+                let metadata = &self.stores[&key].metadata;
+                assert_eq!(metadata.uid, Some(uid));
+                assert_eq!(metadata.resource_version, Some(resource_version));
+                self.delete_store(&key, now, index);
             }
             WriteAction::HoldClass { name, uid, holds } => {
                 assert_eq!(self.classes[&name].metadata.uid, Some(uid));

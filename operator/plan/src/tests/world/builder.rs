@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use shoal_artifact::variables::Declared;
+use shoal_crds::Interface;
+
 use crate::{Built, ComponentDescription, Description, Question, Refusal};
 
 pub(in crate::tests) struct Builder {
@@ -37,8 +40,11 @@ pub(in crate::tests) fn component(name: &str, stores: &[&str]) -> ComponentDescr
         digest: digest(&format!("component {name}")),
         routes: vec!["/...".to_owned()],
         env: BTreeMap::from([("FROM".to_owned(), "image".to_owned())]),
-        key_value_stores: stores.iter().map(|&store| store.to_owned()).collect(),
-        sqlite_databases: Vec::new(),
+        labels: stores
+            .iter()
+            .map(|&label| (Interface::KeyValue, label.to_owned()))
+            .collect(),
+        variables: BTreeMap::new(),
     }
 }
 
@@ -54,6 +60,16 @@ pub(in crate::tests) fn refusal(reason: &str, retry_after_seconds: u32) -> Refus
 impl Builder {
     /// There is such an image.
     pub(in crate::tests) fn image(&mut self, image: &str, components: Vec<ComponentDescription>) {
+        self.app_image(image, components, Declared::new());
+    }
+
+    /// There is such an image of an app that declares variables.
+    pub(in crate::tests) fn app_image(
+        &mut self,
+        image: &str,
+        components: Vec<ComponentDescription>,
+        variables: Declared,
+    ) {
         let components = components
             .into_iter()
             .map(|c| ComponentDescription {
@@ -62,8 +78,11 @@ impl Builder {
             })
             .collect();
         self.images.insert(image.to_owned(), Ok(digest(image)));
-        self.builds
-            .insert(digest(image), Ok(Description { components }));
+        let description = Description {
+            components,
+            variables,
+        };
+        self.builds.insert(digest(image), Ok(description));
     }
 
     /// It has no digest.

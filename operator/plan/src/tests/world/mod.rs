@@ -3,7 +3,9 @@
 
 mod api;
 mod builder;
+mod classes;
 mod runtime;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +14,9 @@ use shoal_crds::{App, AppStatus, Condition, ConditionStatus};
 
 pub(super) use api::Api;
 pub(super) use builder::{Builder, component, refusal};
+pub(super) use classes::{memory, postgres};
 pub(super) use runtime::FakeRuntime;
+pub(super) use values::Objects;
 
 use crate::{AppEvent, AppKey, Index, Plan, PortRecord, Question, WriteAction, plan};
 
@@ -23,6 +27,8 @@ pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) api: Api,
     pub(super) builder: Builder,
+    /// Secrets and ConfigMaps.
+    pub(super) objects: Objects,
     pub(super) runtimes: BTreeMap<String, FakeRuntime>,
     pub(super) record: PortRecord,
     /// Every write so far.
@@ -45,6 +51,7 @@ impl World {
             now,
             api: Api::default(),
             builder: Builder::default(),
+            objects: Objects::default(),
             runtimes: BTreeMap::new(),
             record: PortRecord::default(),
             writes: Vec::new(),
@@ -237,14 +244,14 @@ impl World {
     /// Every runtime connects and reports.
     pub(super) fn hear_all(&mut self) {
         for runtime in self.runtimes.values().filter(|runtime| runtime.alive) {
-            runtime.connect(&mut self.index);
+            runtime.connect(&mut self.index, self.now);
         }
     }
 
     /// The runtime of a node connects and reports.
     pub(super) fn hear(&mut self, node: &str) {
         let runtime = self.runtimes.values().find(|r| r.pod.node == node).unwrap();
-        runtime.connect(&mut self.index);
+        runtime.connect(&mut self.index, self.now);
     }
 
     /// What was written since, and forgets it.

@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::Node;
 
 use super::World;
 use crate::{
-    AppRef, AppReport, Assignment, Hello, Index, Instruction, ObjectKey, PodInstruction,
-    ReportState, RuntimePod,
+    AppRef, AppReport, Assignment, ClassHealth, Hello, Index, Instruction, ObjectKey,
+    PodInstruction, ReportState, RuntimePod,
 };
 
 pub(in crate::tests) struct FakeRuntime {
@@ -24,6 +24,8 @@ pub(in crate::tests) struct FakeRuntime {
     pub(in crate::tests) slow: bool,
     /// It gets no code.
     lacks_code: bool,
+    /// What it says of its classes.
+    pub(super) health: Vec<ClassHealth>,
 }
 
 impl FakeRuntime {
@@ -48,10 +50,11 @@ impl FakeRuntime {
             broken: BTreeSet::new(),
             slow: false,
             lacks_code: false,
+            health: Vec::new(),
         }
     }
 
-    pub(in crate::tests) fn connect(&self, index: &mut Index) {
+    pub(in crate::tests) fn connect(&self, index: &mut Index, now: Timestamp) {
         index.runtime_hello(
             &self.pod.uid,
             Hello {
@@ -64,6 +67,7 @@ impl FakeRuntime {
             self.apps.values().cloned().collect(),
             &[],
         );
+        index.store_health(&self.pod.uid, self.health.clone(), now);
         if self.draining {
             index.runtime_draining(&self.pod.uid);
         }
@@ -144,7 +148,7 @@ impl World {
         let number = u8::try_from(self.runtimes.len() + 1).unwrap();
         let runtime = FakeRuntime::new(pod, node, number, self.now);
         self.index.apply_runtime_pod(runtime.pod.clone());
-        runtime.connect(&mut self.index);
+        runtime.connect(&mut self.index, self.now);
         self.runtimes.insert(runtime.pod.uid.to_string(), runtime);
     }
 
@@ -176,7 +180,7 @@ impl World {
         self.runtime(node).alive = true;
         self.runtime(node).draining = false;
         let uid = self.runtime(node).pod.uid.to_string();
-        self.runtimes[&uid].connect(&mut self.index);
+        self.runtimes[&uid].connect(&mut self.index, self.now);
         let all = self.index.node_assignments(&uid);
         let runtime = self.runtimes.get_mut(&uid).unwrap();
         let named: BTreeSet<AppRef> = all
@@ -186,7 +190,7 @@ impl World {
             .chain(all.keep.iter().cloned())
             .collect();
         runtime.apps.retain(|app, _| named.contains(app));
-        runtime.connect(&mut self.index);
+        runtime.connect(&mut self.index, self.now);
     }
 
     /// A runtime does not get the code of its apps, or does again; what it serves it goes on serving.

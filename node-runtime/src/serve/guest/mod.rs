@@ -1,6 +1,10 @@
 //! An instance answering one request.
 
+mod wasi02;
+mod wasi03;
+
 use std::{
+    fmt::Debug,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -9,14 +13,10 @@ use std::{
 
 use http::Request;
 use wasmtime::Store;
-use wasmtime_wasi_http::{
-    WasiHttpView as _,
-    p2::{bindings::http::types::Scheme, body::HostOutgoingBody},
-};
 
 use super::{exchange::Exchange, failure::Failure, request_body::RequestBody};
 use crate::{
-    code::Prepared,
+    code::{Handler, Prepared},
     engine::Slot,
     host::{HOSTCALL_BYTES, InstanceState},
 };
@@ -64,49 +64,58 @@ async fn run(
     request: Request<RequestBody>,
     exchange: &Arc<Exchange>,
 ) -> Result<(), Failure> {
-    let mut store = Store::new(prepared.pre.engine(), state);
+    let engine = match &prepared.handler {
+        Handler::Wasi02(pre) => pre.engine(),
+        Handler::Wasi03(pre) => pre.engine(),
+    };
+    let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.limiter);
     store.set_epoch_deadline(1);
     store.epoch_deadline_async_yield_and_update(1);
     store.set_hostcall_fuel(HOSTCALL_BYTES);
-    let mut started = false;
-    let ended = call(
-        prepared,
-        &mut store,
-        request,
-        Arc::clone(exchange),
-        &mut started,
-    )
-    .await;
+    let (mut started, answer) = (false, Arc::clone(exchange));
+    let ended = match &prepared.handler {
+        Handler::Wasi02(pre) => wasi02::call(pre, &mut store, request, answer, &mut started).await,
+        // Boxed, so that the smaller guests of the other kind do not pay for its size.
+        Handler::Wasi03(pre) => {
+            Box::pin(wasi03::call(pre, &mut store, request, answer, &mut started)).await
+        }
+    };
     let state = store.data_mut();
-    // A body that is still there was neither finished nor dropped by the guest: whoever reads it
-    // must not take its end for the end of the response.
-    if ended.is_err()
-        || state
-            .table
-            .iter_mut()
-            .any(|entry| entry.is::<HostOutgoingBody>())
-    {
+    if ended.is_err() || wasi02::left_body(state) {
         exchange.set_unfinished();
     }
     ended.map_err(|error| Failure::new(&error, started, state.limiter.refused()))
 }
 
-async fn call(
-    prepared: &Prepared,
-    store: &mut Store<InstanceState>,
-    request: Request<RequestBody>,
-    exchange: Arc<Exchange>,
-    started: &mut bool,
-) -> wasmtime::Result<()> {
-    let mut http = store.data_mut().http();
-    let request = http.new_incoming_request(Scheme::Http, request)?;
-    let answer = move |response| exchange.respond(response);
-    let out = http.new_response_outparam_from_callback(answer)?;
-    let proxy = prepared.pre.instantiate_async(&mut *store).await?;
-    *started = true;
-    proxy
-        .wasi_http_incoming_handler()
-        .call_handle(store, request, out)
-        .await
+/// The WIT name of an error, without what it carries: `internal-error` of
+/// `ErrorCode::InternalError(None)`.
+fn name(code: &impl Debug) -> String {
+    let debug = format!("{code:?}");
+    let path = |c: char| c.is_ascii_alphanumeric() || c == ':';
+    let end = debug.find(|c| !path(c)).unwrap_or(debug.len());
+    let path = debug.get(..end).unwrap_or_default();
+    let mut kebab = String::new();
+    for c in path.rsplit(':').next().unwrap_or_default().chars() {
+        if c.is_ascii_uppercase() && !kebab.is_empty() {
+            kebab.push('-');
+        }
+        kebab.push(c.to_ascii_lowercase());
+    }
+    kebab
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime_wasi_http::{p2, p3};
+
+    use super::*;
+
+    #[test]
+    fn an_error_has_the_name_that_wit_gives_it() {
+        let older = p2::bindings::http::types::ErrorCode::InternalError(Some("x: y".into()));
+        assert_eq!(name(&older), "internal-error");
+        let newer = p3::bindings::http::types::ErrorCode::LoopDetected;
+        assert_eq!(name(&newer), "loop-detected");
+    }
 }

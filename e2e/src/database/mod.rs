@@ -1,0 +1,9 @@
+//! Databases that a test starts for itself, where the cluster's pods reach them.
+
+mod authority;
+mod place;
+mod postgres;
+mod redis;
+
+pub use postgres::Postgres;
+pub use redis::Redis;

@@ -1,0 +1,268 @@
+//! What a label means is decided by StoreClasses, once, and stays decided.
+
+use serde_json::json;
+use shoal_e2e::{
+    App, Class, LONG, Namespace, Postgres, Redis, SYSTEM, image, json as object, kubectl, until,
+};
+
+use crate::parts;
+
+pub(crate) const PASSWORD: &str = "correct-horse-battery";
+
+/// A Postgres with a role for Shoal, and a class that leads to it.
+pub(crate) fn postgres(name: &str) -> (Postgres, Class) {
+    let server = Postgres::start();
+    server.role("shoal", PASSWORD);
+    let url = server.url("shoal", PASSWORD);
+    let class = Class::with_secret(name, "postgres", &url, Some(server.ca()));
+    (server, class)
+}
+
+/// Name of the class that the Store of an App's label `default` has.
+fn class_of(app: &App) -> String {
+    let name = format!("{}-default", app.name());
+    let store = object(&["-n", app.namespace(), "stores.shoal.dev", &name]).expect("a Store");
+    let class = store["spec"]["className"].as_str();
+    class.expect("a Store has a class").to_owned()
+}
+
+fn value(app: &App, node: u8, key: &str) -> String {
+    let answer = app.get(node, &format!("/get/{key}"));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.body.trim().to_owned()
+}
+
+#[test]
+fn a_new_default_is_for_new_apps_and_old_ones_keep_their_data() {
+    let namespace = Namespace::new("defaults");
+    let old = namespace.app("old", &image("kv"));
+    old.apply().ready();
+    assert_eq!(old.get(1, "/set/kept/precious").status, 200);
+
+    let (server, class) = postgres("main");
+    let class = class.with("default", json!(true));
+    class.apply();
+    let bound = old.wait_for("StoresBound", "True", LONG);
+    until("the App to say that there is another default", LONG, || {
+        let bound = old.wait_for("StoresBound", "True", LONG);
+        let message = bound["message"].as_str().unwrap_or_default();
+        if message.contains(class.name()) {
+            Ok(())
+        } else {
+            Err(bound)
+        }
+    });
+    assert_eq!(bound["status"], "True");
+    old.ready();
+    assert_eq!(class_of(&old), "embedded");
+
+    let fresh = namespace
+        .app("fresh", &image("kv"))
+        .with("replicas", json!(3));
+    fresh.apply().ready();
+    assert_eq!(class_of(&fresh), class.name());
+    std::thread::scope(|scope| {
+        for node in 1..=3 {
+            let fresh = &fresh;
+            scope.spawn(move || {
+                for _ in 0..20 {
+                    assert_eq!(fresh.get(node, "/incr/visits").status, 200);
+                }
+            });
+        }
+    });
+    for node in 1..=3 {
+        assert_eq!(value(&fresh, node, "visits"), "60");
+    }
+    assert_ne!(
+        server.sql("SELECT count(*) FROM shoal_kv"),
+        "0",
+        "it is in Postgres"
+    );
+    class.wait_for("Ready", "True", &[]);
+    old.delete();
+    old.apply().ready();
+    assert_eq!(value(&old, 2, "kept"), "precious");
+    nobody_tells(PASSWORD);
+}
+
+/// No object that people read, and no log, holds a secret.
+pub(crate) fn nobody_tells(secret: &str) {
+    let objects = kubectl(&[
+        "get",
+        "apps.shoal.dev,stores.shoal.dev,storeclasses.shoal.dev,events,configmaps,pods",
+        "-A",
+        "-o",
+        "yaml",
+    ]);
+    assert!(!objects.contains(secret), "an object holds the password");
+    for part in [
+        "shoal-runtime",
+        "shoal-store",
+        "shoal-operator",
+        "shoal-builder",
+    ] {
+        for pod in parts::pods(part) {
+            let log = kubectl(&["-n", SYSTEM, "logs", &pod.name, "--all-containers"]);
+            assert!(!log.contains(secret), "{} logs the password", pod.name);
+        }
+    }
+}
+
+#[test]
+fn each_namespace_has_the_default_of_its_selector() {
+    let [one, two, three] = ["one", "two", "three"].map(Namespace::new);
+    let (_postgres, relational) = postgres("relational");
+    let relational = relational.default_of(&[&one]);
+    let redis = Redis::start(PASSWORD);
+    let quick =
+        Class::with_secret("quick", "redis", &redis.url(PASSWORD), None).default_of(&[&two]);
+    relational.apply();
+    quick.apply();
+    let expected = [
+        (&one, relational.name()),
+        (&two, quick.name()),
+        (&three, "embedded"),
+    ];
+    let apps = expected.map(|(namespace, class)| {
+        let app = namespace.app("same", &image("kv"));
+        app.apply().ready();
+        assert_eq!(class_of(&app), class);
+        assert_eq!(app.get(1, &format!("/set/who/{class}")).status, 200);
+        app
+    });
+    for (app, (_, class)) in apps.iter().zip(expected) {
+        assert_eq!(value(app, 2, "who"), class);
+        assert_eq!(
+            app.get(3, "/keys").body.trim(),
+            "who",
+            "its own key and no other"
+        );
+    }
+}
+
+#[test]
+fn two_defaults_of_one_rank_are_an_error_on_all_and_never_a_guess() {
+    let namespace = Namespace::new("tie");
+    let bound = namespace.app("bound", &image("kv"));
+    bound.apply().ready();
+    let [left, right] = ["left", "right"]
+        .map(|name| Class::new(name, json!({"memory": {}})).default_of(&[&namespace]));
+    left.apply();
+    right.apply();
+    left.wait_for("Conflict", "True", &[right.name()]);
+    right.wait_for("Conflict", "True", &[left.name()]);
+    let torn = namespace.app("torn", &image("kv"));
+    torn.apply();
+    torn.wait_for_reason(
+        "StoresBound",
+        "False",
+        "AmbiguousDefault",
+        &[left.name(), right.name()],
+    );
+    bound.ready();
+
+    drop(right);
+    torn.ready();
+    assert_eq!(class_of(&torn), left.name());
+    assert_eq!(class_of(&bound), "embedded");
+}
+
+#[test]
+fn a_store_is_chosen_by_class_and_shared_by_name() {
+    let namespace = Namespace::new("chosen");
+    let memory = Class::new("memory", json!({"memory": {}}));
+    memory.apply();
+    let first = namespace.app("first", &image("kv")).with(
+        "stores",
+        json!([{"label": "default", "class": memory.name()}]),
+    );
+    first.apply().ready();
+    assert_eq!(class_of(&first), memory.name());
+    let second = namespace.app("second", &image("kv")).with(
+        "stores",
+        json!([{"label": "default", "store": "first-default"}]),
+    );
+    second.apply().ready();
+    assert_eq!(first.get(1, "/set/seen/by-both").status, 200);
+    for node in 1..=3 {
+        assert_eq!(value(&second, node, "seen"), "by-both");
+    }
+    until("both users to be named", LONG, || {
+        let store = object(&["-n", namespace.name(), "stores.shoal.dev", "first-default"]);
+        let used = store.unwrap_or_default()["status"]["usedBy"].clone();
+        if used == json!(["first", "second"]) {
+            Ok(())
+        } else {
+            Err(used)
+        }
+    });
+}
+
+#[test]
+fn no_name_reaches_a_neighbours_keys() {
+    let namespace = Namespace::new("thief");
+    let (_server, class) = postgres("shared");
+    let class = class.default_of(&[&namespace]);
+    class.apply();
+    let [victim, thief] = ["victim", "thief"].map(|name| namespace.app(name, &image("kv")));
+    for app in [&victim, &thief] {
+        app.apply().ready();
+    }
+    assert_eq!(victim.get(1, "/set/secret/of-the-victim").status, 200);
+    let store = object(&["-n", namespace.name(), "stores.shoal.dev", "victim-default"]);
+    let store = store.expect("the victim's Store");
+    let id = store["spec"]["id"].as_str().expect("it is bound");
+    let attempts = [
+        "secret".to_owned(),
+        format!("{id}%2Fsecret"),
+        format!("{id}:secret"),
+        format!("..%2F{id}%2Fsecret"),
+        format!("%00{id}%00secret"),
+        "*".to_owned(),
+        "%25".to_owned(),
+        "secret%00".to_owned(),
+        "'%20OR%20'1'='1".to_owned(),
+        "victim-default%2Fsecret".to_owned(),
+        "thief%2F..%2Fvictim%2Fsecret".to_owned(),
+    ];
+    for attempt in attempts {
+        let answer = thief.get(2, &format!("/get/{attempt}"));
+        assert!(
+            !answer.body.contains("of-the-victim"),
+            "{attempt}: {answer:?}"
+        );
+    }
+    for label in [id, "victim-default", "victim/default", "*", "../victim"] {
+        let answer = thief.get(2, &format!("/get/secret?label={label}"));
+        assert_ne!(answer.status, 200, "{label}: {answer:?}");
+    }
+    assert_eq!(thief.get(3, "/keys").body.trim(), "");
+}
+
+#[test]
+fn a_full_store_says_so_to_the_guest_and_in_an_event() {
+    let namespace = Namespace::new("limits");
+    let class = Class::new("small", json!({"memory": {}}))
+        .with("limits", json!({"keys": 2}))
+        .default_of(&[&namespace]);
+    class.apply();
+    let app = namespace.app("full", &image("kv"));
+    app.apply().ready();
+    for key in ["a", "b"] {
+        assert_eq!(app.get(1, &format!("/set/{key}/1")).status, 200);
+    }
+    let refused = app.get(1, "/set/c/1");
+    assert_eq!(refused.status, 500);
+    assert!(refused.body.contains("limit of 2"), "{}", refused.body);
+    assert_eq!(app.get(2, "/delete/a").status, 200);
+    assert_eq!(app.get(3, "/set/c/1").status, 200);
+    until("an event on the App", LONG, || {
+        let events = kubectl(&["-n", namespace.name(), "get", "events", "-o", "wide"]);
+        if events.contains("StoreLimitReached") {
+            Ok(())
+        } else {
+            Err(events)
+        }
+    });
+}

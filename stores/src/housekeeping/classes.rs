@@ -1,0 +1,175 @@
+//! The classes that there are, with a way to the data of each.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
+
+use parking_lot::Mutex;
+use shoal_protocol::v1::{self, store_class::Backend as Message};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    Housekeeping,
+    lane::{self, Pace},
+};
+use crate::{
+    Backend, Health, Postgres, Redis, RedisOptions,
+    health::Reason,
+    postgres::{PostgresOptions, Secret},
+    server::Backends,
+};
+
+/// Classes at once.
+const MOST: usize = 1000;
+/// The class that exists without being declared.
+const EMBEDDED: &str = "embedded";
+/// Connections to a database: one Store is counted at a time, and the data of one removed.
+const CONNECTIONS: u8 = 2;
+
+/// See the module.
+pub(super) struct Classes {
+    own: Backends,
+    of: Weak<Housekeeping>,
+    known: HashMap<String, Class>,
+}
+
+struct Class {
+    /// As it was described. Holds credentials.
+    described: Option<Message>,
+    backend: Result<Arc<dyn Backend>, String>,
+    /// `None`: not known yet.
+    health: Arc<Mutex<Option<Health>>>,
+    _lane: Option<AbortOnDropHandle<()>>,
+}
+
+impl Classes {
+    /// The class `embedded` alone; nothing is counted before the first [`Self::replace`].
+    pub(super) fn new(own: Backends, of: Weak<Housekeeping>) -> Self {
+        Self {
+            own,
+            of,
+            known: HashMap::new(),
+        }
+    }
+
+    /// These are the classes from now on. What is under way with those of before ends.
+    pub(super) fn replace(&mut self, mut classes: Vec<v1::StoreClass>) {
+        classes.truncate(MOST);
+        if classes.iter().all(|class| class.name != EMBEDDED) {
+            classes.push(v1::StoreClass {
+                name: EMBEDDED.to_owned(),
+                backend: Some(Message::Embedded(v1::EmbeddedBackend {})),
+                ..v1::StoreClass::default()
+            });
+        }
+        let mut before = std::mem::take(&mut self.known);
+        for v1::StoreClass { name, backend, .. } in classes {
+            let same = before.remove(&name);
+            let class = match same.filter(|class| class.described == backend) {
+                Some(class) => class,
+                None => self.start(&name, backend),
+            };
+            self.known.insert(name, class);
+        }
+    }
+
+    /// The backend of a class, or what is wrong, as far as that is known.
+    pub(super) fn usable(&self, name: &str) -> Result<Arc<dyn Backend>, String> {
+        let class = self.known.get(name);
+        let class = class.ok_or_else(|| format!("there is no StoreClass `{name}`"))?;
+        if let Some(Health::Failing { message, .. }) = &*class.health.lock() {
+            return Err(format!("StoreClass `{name}`: {message}"));
+        }
+        class.backend.clone()
+    }
+
+    /// How the classes do of which that is known.
+    pub(super) fn health(&self) -> v1::StoreHealth {
+        let mut classes: Vec<_> = self.known.iter().filter_map(describe).collect();
+        classes.sort_unstable_by(|one, other| one.class.cmp(&other.class));
+        v1::StoreHealth { classes }
+    }
+
+    fn start(&self, name: &str, described: Option<Message>) -> Class {
+        let (backend, pace) = match open(described.as_ref(), &self.own) {
+            Ok((backend, pace)) => (Ok(backend), Some(pace)),
+            Err(problem) => (Err(problem), None),
+        };
+        let health = Arc::new(Mutex::new(None));
+        let lane = backend.clone().ok().zip(pace).map(|(backend, pace)| {
+            let lane = lane::run(
+                name.to_owned(),
+                backend,
+                pace,
+                health.clone(),
+                self.of.clone(),
+            );
+            AbortOnDropHandle::new(tokio::spawn(lane))
+        });
+        Class {
+            described,
+            backend,
+            health,
+            _lane: lane,
+        }
+    }
+}
+
+fn describe((name, class): (&String, &Class)) -> Option<v1::ClassHealth> {
+    let failing = match &class.backend {
+        Err(problem) => Some((Reason::InvalidConfiguration, problem.clone())),
+        Ok(_) => match class.health.lock().clone()? {
+            Health::Reachable => None,
+            Health::Failing { reason, message } => Some((reason, message)),
+        },
+    };
+    let reachable = failing.is_none();
+    let (reason, message) = failing
+        .map(|(reason, message)| (reason.as_str().to_owned(), message))
+        .unwrap_or_default();
+    Some(v1::ClassHealth {
+        class: name.clone(),
+        reachable,
+        reason,
+        message,
+    })
+}
+
+type Opened = (Arc<dyn Backend>, Pace);
+
+/// Connects nothing yet. Errors say nothing of credentials.
+fn open(described: Option<&Message>, own: &Backends) -> Result<Opened, String> {
+    match described {
+        Some(Message::Embedded(v1::EmbeddedBackend {})) => Ok((own.embedded.clone(), Pace::OWN)),
+        Some(Message::Memory(v1::MemoryBackend {})) => Ok((own.memory.clone(), Pace::OWN)),
+        Some(Message::Postgres(class)) => {
+            let mut options = PostgresOptions::new(Secret::new(&*class.url));
+            options.ca_pem = authorities(&class.ca_pem);
+            options.max_connections = CONNECTIONS.into();
+            if !class.prefix.is_empty() {
+                options.prefix.clone_from(&class.prefix);
+            }
+            let postgres = Postgres::new(&options).map_err(|error| error.to_string())?;
+            Ok((Arc::new(postgres), Pace::DATABASE))
+        }
+        Some(Message::Redis(class)) => {
+            let mut options = RedisOptions {
+                url: class.url.clone(),
+                ca_pem: authorities(&class.ca_pem),
+                max_connections: CONNECTIONS.into(),
+                ..RedisOptions::default()
+            };
+            if !class.prefix.is_empty() {
+                options.prefix.clone_from(&class.prefix);
+            }
+            let redis = Redis::new(&options).map_err(|error| error.to_string())?;
+            Ok((Arc::new(redis), Pace::DATABASE))
+        }
+        None => Err("its backend is none that this version knows; upgrade Shoal".to_owned()),
+    }
+}
+
+fn authorities(pem: &str) -> Option<Vec<u8>> {
+    (!pem.is_empty()).then(|| pem.as_bytes().to_vec())
+}

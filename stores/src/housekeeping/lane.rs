@@ -1,0 +1,87 @@
+//! The Stores of one class, counted again and again, and how the class does.
+//!
+//! Each class has a lane of its own, so that one whose backend does not answer holds up no other.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::Housekeeping;
+use crate::{Backend, Health};
+
+/// How often the Stores of a class are counted, and how fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pace {
+    /// A round begins no sooner than this after the one before.
+    pub(super) round: Duration,
+    /// Rest after each Store.
+    pub(super) rest: Duration,
+}
+
+impl Pace {
+    /// In this pod: the backend knows its counts.
+    pub(super) const OWN: Self = Self {
+        round: Duration::from_secs(10),
+        rest: Duration::ZERO,
+    };
+    /// In a database, for which each count is a query: 20 in a second at most.
+    pub(super) const DATABASE: Self = Self {
+        round: Duration::from_secs(60),
+        rest: Duration::from_millis(50),
+    };
+}
+
+/// A class that fails is asked again after this.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+
+/// Counts the Stores of a class for as long as it is polled and `of` is there.
+pub(super) async fn run(
+    class: String,
+    backend: Arc<dyn Backend>,
+    pace: Pace,
+    health: Arc<Mutex<Option<Health>>>,
+    of: Weak<Housekeeping>,
+) {
+    loop {
+        let begun = Instant::now();
+        let now = backend.health().await;
+        let is_well = now == Health::Reachable;
+        let Some(housekeeping) = of.upgrade() else {
+            return;
+        };
+        if health.lock().replace(now.clone()) != Some(now) {
+            housekeeping.health_changed();
+        }
+        let counted = is_well && round(&class, &*backend, pace, &housekeeping).await;
+        drop(housekeeping);
+        let again = if counted { pace.round } else { ASK_AGAIN };
+        sleep_until(begun + again).await;
+    }
+}
+
+/// Counts every Store of the class once; whether it could.
+async fn round(class: &str, backend: &dyn Backend, pace: Pace, of: &Housekeeping) -> bool {
+    let mut last = None;
+    loop {
+        let next = of.duties.lock().next(class, last);
+        let Some(store) = next else { return true };
+        match backend.usage(store).await {
+            Ok(usage) if of.duties.lock().has(store) => of.counted(store, usage),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(class, %store, %error, "a store cannot be counted");
+                return false;
+            }
+        }
+        last = Some(store);
+        if pace.rest.is_zero() {
+            tokio::task::yield_now().await;
+        } else {
+            sleep(pace.rest).await;
+        }
+    }
+}
