@@ -16,7 +16,7 @@ use shoal_protocol::{
 use shoal_stores::{
     Embedded, Memory,
     embedded::EmbeddedOptions,
-    housekeeping::Housekeeping,
+    housekeeping::{Housekeeping, TransferService},
     memory::MemoryOptions,
     server::{Backends, Operations, Server},
 };
@@ -102,7 +102,7 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
         stores.clone(),
         identity.clone(),
         operations.clone(),
-        housekeeping,
+        housekeeping.clone(),
     );
     let health_listener = health::bind(flags.metrics_address)?;
     tokio::spawn(health.clone().serve(health_listener));
@@ -113,6 +113,7 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
     let (ending, ended) = watch::channel(false);
     let serving = server::builder()
         .add_service(Server::service(backends, grants, operations))
+        .add_service(TransferService::service(housekeeping))
         .serve_with_incoming_shutdown(connections, wait(ended));
     tokio::pin!(serving);
 
