@@ -22,6 +22,8 @@ mod lines;
 mod orphans;
 mod registration;
 mod store_pod;
+#[cfg(test)]
+mod tests;
 mod user;
 
 use std::sync::Arc;
