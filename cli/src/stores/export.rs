@@ -128,7 +128,11 @@ impl<W: Write> Export<W> {
     /// One answer. The inner error is worth another try.
     async fn once(&mut self, cluster: &Cluster, path: &[&str]) -> Result<Result<End, String>> {
         let query = [("after", self.after.as_str())];
-        let query = if self.after.is_empty() { &[][..] } else { &query };
+        let query = if self.after.is_empty() {
+            &[][..]
+        } else {
+            &query
+        };
         let request = request(Method::GET, path, query, Vec::new())?;
         let mut answer = match cluster.client.request_stream(request).await {
             Ok(answer) => answer,
@@ -164,8 +168,6 @@ impl<W: Write> Export<W> {
     fn write(&mut self, line: Line) -> Result<()> {
         let mut text = Vec::new();
         line.write(&mut text)?;
-        self.out
-            .write_all(&text)
-            .context("cannot write the export")
+        self.out.write_all(&text).context("cannot write the export")
     }
 }

@@ -54,7 +54,10 @@ impl Arguments {
             }
             None => {
                 let stdin = std::io::stdin();
-                ensure!(!stdin.is_terminal(), "there is nothing to read: use -f FILE");
+                ensure!(
+                    !stdin.is_terminal(),
+                    "there is nothing to read: use -f FILE"
+                );
                 Box::new(stdin.lock())
             }
         };
@@ -229,7 +232,10 @@ mod tests {
         let found = parts(&format!("{text}{{\"keys\":20}}\n")).unwrap();
         assert!(found.len() > 1);
         assert_eq!(found.iter().map(|part| part.keys).sum::<u64>(), 20);
-        assert_eq!(found.iter().map(|part| part.text.len()).sum::<usize>(), text.len());
+        assert_eq!(
+            found.iter().map(|part| part.text.len()).sum::<usize>(),
+            text.len()
+        );
     }
 
     #[test]
@@ -239,7 +245,10 @@ mod tests {
             (entry.to_owned(), "was cut"),
             (String::new(), "was cut"),
             (format!("{entry}{{\"keys\":2}}\n"), "says 2 keys"),
-            (format!("{entry}{{\"keys\":1,\"next\":\"a\"}}\n"), "a part of"),
+            (
+                format!("{entry}{{\"keys\":1,\"next\":\"a\"}}\n"),
+                "a part of",
+            ),
             (format!("{entry}{{\"keys\":1}}\n{entry}"), "follows after"),
             (format!("{entry}nonsense\n"), "line 2"),
         ] {

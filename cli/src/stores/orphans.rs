@@ -92,9 +92,10 @@ impl Adopt {
 impl Purge {
     pub(super) async fn run(&self, cluster: &Cluster) -> Result<()> {
         let path = [ORPHANS, &self.id];
-        let orphan = cluster
-            .client
-            .request::<StoreOrphan>(request(Method::GET, &path, &[], Vec::new())?);
+        let orphan =
+            cluster
+                .client
+                .request::<StoreOrphan>(request(Method::GET, &path, &[], Vec::new())?);
         let orphan = orphan.await.map_err(|error| explained(cluster, error))?;
         if !self.yes {
             confirm(&orphan)?;
@@ -162,7 +163,10 @@ fn table(orphans: &[StoreOrphan], now: Timestamp) -> String {
 
 fn name(orphan: &StoreOrphan) -> String {
     let store = &orphan.store;
-    visible(&format!("{}/{}/{}", store.namespace, store.app, store.label))
+    visible(&format!(
+        "{}/{}/{}",
+        store.namespace, store.app, store.label
+    ))
 }
 
 /// Asks on the terminal.
@@ -203,6 +207,9 @@ mod tests {
         .unwrap();
         let text = table(&[orphan], "2026-01-01T01:00:00Z".parse().unwrap());
         let cells: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
-        assert_eq!(cells, ["id", "shop", "hello", "default", "pg", "-", "-", "60m"]);
+        assert_eq!(
+            cells,
+            ["id", "shop", "hello", "default", "pg", "-", "-", "60m"]
+        );
     }
 }

@@ -151,8 +151,14 @@ pub(super) mod tests {
         let hello = store("shop", "hello", "embedded", 7);
         let orphan = |store: &Store, apps: Option<&Apps>| Row::of(store, apps).orphan;
         assert_eq!(orphan(&hello, None), None);
-        assert_eq!(orphan(&hello, Some(&apps(&[("shop", "hello")]))), Some(false));
-        assert_eq!(orphan(&hello, Some(&apps(&[("bank", "hello")]))), Some(true));
+        assert_eq!(
+            orphan(&hello, Some(&apps(&[("shop", "hello")]))),
+            Some(false)
+        );
+        assert_eq!(
+            orphan(&hello, Some(&apps(&[("bank", "hello")]))),
+            Some(true)
+        );
         let mut shared = hello;
         if let Some(status) = &mut shared.status {
             status.used_by = vec!["other".to_owned()];
@@ -162,12 +168,24 @@ pub(super) mod tests {
 
     #[test]
     fn a_table_has_a_namespace_where_there_may_be_several() {
-        let rows = [Row::of(&store("shop", "hello", "embedded", 7), Some(&Apps::new()))];
+        let rows = [Row::of(
+            &store("shop", "hello", "embedded", 7),
+            Some(&Apps::new()),
+        )];
         let text = table(&rows, true, Timestamp::UNIX_EPOCH);
         let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[0].starts_with("NAMESPACE   NAME            APP     LABEL"), "{text}");
-        assert!(lines[1].starts_with("shop        hello-default   hello   default"), "{text}");
-        assert!(lines[1].contains("embedded   2      7       -         yes"), "{text}");
+        assert!(
+            lines[0].starts_with("NAMESPACE   NAME            APP     LABEL"),
+            "{text}"
+        );
+        assert!(
+            lines[1].starts_with("shop        hello-default   hello   default"),
+            "{text}"
+        );
+        assert!(
+            lines[1].contains("embedded   2      7       -         yes"),
+            "{text}"
+        );
         assert!(table(&rows, false, Timestamp::UNIX_EPOCH).starts_with("NAME "));
     }
 }

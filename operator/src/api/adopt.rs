@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use kube::api::{Api as Objects, ListParams, ObjectMeta, PostParams};
-use shoal_crds::{Adoption, GROUP, ReclaimPolicy, Reason, Store, StoreSpec};
+use shoal_crds::{Adoption, GROUP, Reason, ReclaimPolicy, Store, StoreSpec};
 use shoal_protocol::v1::Orphan;
 
 use super::access::Deed;

@@ -240,7 +240,10 @@ mod tests {
             entry("requestheader-username-headers", r#"["X-Remote-User"]"#),
             entry("requestheader-uid-headers", r#"["X-Remote-Uid"]"#),
             entry("requestheader-group-headers", r#"["X-Remote-Group"]"#),
-            entry("requestheader-extra-headers-prefix", r#"["X-Remote-Extra-"]"#),
+            entry(
+                "requestheader-extra-headers-prefix",
+                r#"["X-Remote-Extra-"]"#,
+            ),
         ])
     }
 

@@ -74,7 +74,10 @@ impl Catalog {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(super) async fn entry(self: Arc<Self>, store: StoreId) -> Result<Option<Entry>, CatalogError> {
+    pub(super) async fn entry(
+        self: Arc<Self>,
+        store: StoreId,
+    ) -> Result<Option<Entry>, CatalogError> {
         self.with(move |table| table.entry(store)).await
     }
 

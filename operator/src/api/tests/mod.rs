@@ -28,10 +28,7 @@ struct FrontAuthority {
 
 impl FrontAuthority {
     fn new() -> Self {
-        let (mut params, key) = (
-            CertificateParams::default(),
-            KeyPair::generate().unwrap(),
-        );
+        let (mut params, key) = (CertificateParams::default(), KeyPair::generate().unwrap());
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let pem = params.self_signed(&key).unwrap().pem();
         Self {
@@ -42,10 +39,7 @@ impl FrontAuthority {
 
     /// Certificate and key, PEM.
     fn client(&self, name: &str) -> (String, String) {
-        let (mut params, key) = (
-            CertificateParams::default(),
-            KeyPair::generate().unwrap(),
-        );
+        let (mut params, key) = (CertificateParams::default(), KeyPair::generate().unwrap());
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -77,10 +71,7 @@ impl World {
             .set(
                 &[
                     (text("requestheader-client-ca-file"), authority.pem.clone()),
-                    (
-                        text("requestheader-allowed-names"),
-                        format!("[{FRONT:?}]"),
-                    ),
+                    (text("requestheader-allowed-names"), format!("[{FRONT:?}]")),
                     (
                         text("requestheader-username-headers"),
                         text(r#"["X-Remote-User"]"#),
@@ -110,7 +101,9 @@ impl World {
     async fn until_the_pod_knows_its_classes(&self) {
         let known = self.store("probe", StoreId::random());
         until("the store pod knows its classes", async || {
-            self.ask(ADMIN, Method::GET, &export("probe"), "").await.is_ok()
+            self.ask(ADMIN, Method::GET, &export("probe"), "")
+                .await
+                .is_ok()
         })
         .await;
         self.server.stores.lock().retain(|store| *store != known);
@@ -241,10 +234,19 @@ async fn what_is_exported_from_one_store_is_imported_into_another() {
     let set = world.parts.embedded.set(from, odd, StoreLimits::default());
     set.await.unwrap();
 
-    let text = world.ask("ada", Method::GET, &export("from"), "").await.unwrap();
+    let text = world
+        .ask("ada", Method::GET, &export("from"), "")
+        .await
+        .unwrap();
     assert_eq!(text.lines().count(), 2347);
-    assert!(text.ends_with("\n{\"keys\":2346}\n"), "{}", &text[text.len() - 80..]);
-    let done = world.ask("ada", Method::POST, &import("to", ""), &text).await;
+    assert!(
+        text.ends_with("\n{\"keys\":2346}\n"),
+        "{}",
+        &text[text.len() - 80..]
+    );
+    let done = world
+        .ask("ada", Method::POST, &import("to", ""), &text)
+        .await;
     assert_eq!(done.unwrap(), "{\"keys\":2346}");
     let again = world.ask("eve", Method::GET, &export("to"), "").await;
     assert_eq!(again.unwrap(), text);
@@ -253,7 +255,10 @@ async fn what_is_exported_from_one_store_is_imported_into_another() {
     let event = |reason: &str, note: &str, name: &str| {
         (reason.to_owned(), note.to_owned(), name.to_owned())
     };
-    assert_eq!(told[0], event("Exported", "User ada read 2346 keys", "from"));
+    assert_eq!(
+        told[0],
+        event("Exported", "User ada read 2346 keys", "from")
+    );
     assert_eq!(told[1], event("Imported", "User ada wrote 2346 keys", "to"));
     assert_eq!(told[2], event("Exported", "User eve read 2346 keys", "to"));
 }
@@ -271,8 +276,14 @@ async fn large_values_come_in_several_pages_and_an_export_goes_on_after_a_key() 
         let pair = vec![(format!("key-{n}"), vec![n; 3 << 20].into())];
         world.parts.embedded.set(id, pair, limits).await.unwrap();
     }
-    let text = world.ask(ADMIN, Method::GET, &export("large"), "").await.unwrap();
-    let read: Vec<Line> = text.lines().map(|line| Line::read(line.as_bytes()).unwrap()).collect();
+    let text = world
+        .ask(ADMIN, Method::GET, &export("large"), "")
+        .await
+        .unwrap();
+    let read: Vec<Line> = text
+        .lines()
+        .map(|line| Line::read(line.as_bytes()).unwrap())
+        .collect();
     assert_eq!(read.len(), 6);
     assert_eq!(read[4], Line::Entry("key-4".to_owned(), vec![4; 3 << 20]));
     let path = format!("{}?after=key-3", export("large"));
@@ -292,10 +303,18 @@ async fn who_has_no_right_gets_nothing_and_changes_nothing() {
     let one = format!("{orphans}/{id}");
     for (method, path, body) in [
         (Method::GET, elsewhere.clone(), String::new()),
-        (Method::POST, elsewhere.replace("export", "import"), lines(&[], 0)),
+        (
+            Method::POST,
+            elsewhere.replace("export", "import"),
+            lines(&[], 0),
+        ),
         (Method::GET, orphans, String::new()),
         (Method::DELETE, one.clone(), String::new()),
-        (Method::POST, format!("{one}/adopt"), json!({"namespace": "shop"}).to_string()),
+        (
+            Method::POST,
+            format!("{one}/adopt"),
+            json!({"namespace": "shop"}).to_string(),
+        ),
     ] {
         let (code, message) = world.ask("ada", method, &path, &body).await.unwrap_err();
         assert_eq!(code, 403, "{path}: {message}");
@@ -305,13 +324,19 @@ async fn who_has_no_right_gets_nothing_and_changes_nothing() {
 
     // Whoever is not the API server.
     let ask = async |identity, user| {
-        world.ask_as(&identity, user, Method::GET, &export("secret"), "").await
+        world
+            .ask_as(&identity, user, Method::GET, &export("secret"), "")
+            .await
     };
-    let (code, _) = ask(world.authority.client("somebody"), ADMIN).await.unwrap_err();
+    let (code, _) = ask(world.authority.client("somebody"), ADMIN)
+        .await
+        .unwrap_err();
     assert_eq!(code, 401);
     let (code, _) = ask(world.authority.client(FRONT), "").await.unwrap_err();
     assert_eq!(code, 401);
-    let (code, _) = ask(FrontAuthority::new().client(FRONT), ADMIN).await.unwrap_err();
+    let (code, _) = ask(FrontAuthority::new().client(FRONT), ADMIN)
+        .await
+        .unwrap_err();
     assert_eq!(code, 0, "no connection");
     assert!(world.server.events.lock().is_empty());
 }
@@ -334,7 +359,12 @@ async fn an_import_says_what_is_wrong_and_how_far_it_came() {
         assert!(message.contains("it holds 1 keys"), "{message}");
     }
     let over = world
-        .ask("ada", Method::POST, &import("full", "?overwrite=true"), &lines(&two, 2))
+        .ask(
+            "ada",
+            Method::POST,
+            &import("full", "?overwrite=true"),
+            &lines(&two, 2),
+        )
         .await;
     assert_eq!(over.unwrap(), "{\"keys\":2}");
     assert_eq!(world.keys(full).await, 3);
@@ -389,7 +419,10 @@ async fn orphaned_data_is_listed_adopted_and_purged() {
     let (kept, adopted, purged) = (StoreId::random(), StoreId::random(), StoreId::random());
     for (name, id) in [("kept", kept), ("adopted", adopted), ("purged", purged)] {
         world.fill(id, 2).await;
-        let object = store(id, json!({"metadata": {"name": name, "uid": name}, "spec": {"app": name}}));
+        let object = store(
+            id,
+            json!({"metadata": {"name": name, "uid": name}, "spec": {"app": name}}),
+        );
         world.parts.world.change(|index| index.apply(object));
     }
     let seen = async |id, orphan| {
@@ -399,7 +432,10 @@ async fn orphaned_data_is_listed_adopted_and_purged() {
     };
     until("the Stores are known", async || seen(purged, false).await).await;
     for (name, id) in [("adopted", adopted), ("purged", purged)] {
-        let object = store(id, json!({"metadata": {"name": name, "uid": name}, "spec": {"app": name}}));
+        let object = store(
+            id,
+            json!({"metadata": {"name": name, "uid": name}, "spec": {"app": name}}),
+        );
         world.parts.world.change(|index| index.delete(&object));
     }
     until("their data is orphaned", async || {
@@ -413,16 +449,24 @@ async fn orphaned_data_is_listed_adopted_and_purged() {
     let list = ask(Method::GET, &orphans, "").await.unwrap();
     let list: Value = serde_json::from_str(&list).unwrap();
     let items = list["items"].as_array().unwrap();
-    let mut names: Vec<_> = items.iter().map(|item| item["metadata"]["name"].clone()).collect();
+    let mut names: Vec<_> = items
+        .iter()
+        .map(|item| item["metadata"]["name"].clone())
+        .collect();
     names.sort_by_key(Value::to_string);
     let mut expected = vec![json!(adopted.to_string()), json!(purged.to_string())];
     expected.sort_by_key(Value::to_string);
     assert_eq!(names, expected);
     assert_eq!(items[0]["status"]["keys"], 2);
     assert_eq!(items[0]["store"]["namespace"], "shop");
-    let page = ask(Method::GET, &format!("{orphans}?limit=1"), "").await.unwrap();
+    let page = ask(Method::GET, &format!("{orphans}?limit=1"), "")
+        .await
+        .unwrap();
     let page: Value = serde_json::from_str(&page).unwrap();
-    assert_eq!(page["metadata"]["continue"], page["items"][0]["metadata"]["name"]);
+    assert_eq!(
+        page["metadata"]["continue"],
+        page["items"][0]["metadata"]["name"]
+    );
 
     // That of a Store is none.
     let of_store = format!("{orphans}/{kept}");
@@ -445,7 +489,12 @@ async fn orphaned_data_is_listed_adopted_and_purged() {
     assert!(ask(Method::DELETE, &path, "").await.is_ok());
     assert_eq!(world.keys(purged).await, 0);
     assert_eq!(ask(Method::GET, &path, "").await.unwrap_err().0, 404);
-    let reasons: Vec<String> = world.events(2).await.into_iter().map(|event| event.0).collect();
+    let reasons: Vec<String> = world
+        .events(2)
+        .await
+        .into_iter()
+        .map(|event| event.0)
+        .collect();
     assert_eq!(reasons, ["Adopted", "Purged"]);
 }
 
@@ -460,10 +509,17 @@ async fn clients_learn_what_there_is() {
     assert_eq!(ask("/apis/runtime.shoal.dev").await["kind"], "APIGroup");
     let resources = ask(ROOT).await;
     let names = resources["resources"].as_array().unwrap().iter();
-    let names: Vec<_> = names.map(|resource| resource["name"].as_str().unwrap()).collect();
+    let names: Vec<_> = names
+        .map(|resource| resource["name"].as_str().unwrap())
+        .collect();
     assert_eq!(
         names,
-        ["storeorphans", "storeorphans/adopt", "stores/export", "stores/import"]
+        [
+            "storeorphans",
+            "storeorphans/adopt",
+            "stores/export",
+            "stores/import"
+        ]
     );
     assert_eq!(ask("/openapi/v2").await["swagger"], "2.0");
     assert!(ask("/openapi/v3").await["paths"].is_object());

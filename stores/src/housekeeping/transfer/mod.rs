@@ -14,9 +14,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use tonic::{Request, Response, Status};
 
 use super::{CatalogError, Housekeeping};
-use crate::{
-    Backend, InvalidStoreId, MAX_BYTES_PER_CALL, StoreId, StoreLimits,
-};
+use crate::{Backend, InvalidStoreId, MAX_BYTES_PER_CALL, StoreId, StoreLimits};
 
 /// Calls at once: each holds up to twice what one call to a backend carries.
 const AT_ONCE: usize = 4;
