@@ -106,6 +106,7 @@ impl World {
                 .is_ok()
         })
         .await;
+        self.events(1).await;
         self.server.stores.lock().retain(|store| *store != known);
         self.server.events.lock().clear();
     }
