@@ -103,9 +103,9 @@ impl Failure {
     }
 }
 
-/// A status that came over the wire has headers; one that tonic made for want of a connection has none.
+/// Whether the store pod wrote the message, as opposed to whatever lies before it.
 fn is_its_own(status: &Status) -> bool {
-    !status.metadata().is_empty()
+    status.metadata().contains_key("shoal-message")
 }
 
 impl IntoResponse for Failure {

@@ -7,6 +7,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
+use shoal_crds::FIELD_MANAGER;
 use shoal_protocol::CertificateAuthority;
 use tracing::{info, warn};
 
@@ -73,7 +74,10 @@ impl Registration {
             return Ok(false);
         }
         let patch = json!({"spec": {"caBundle": wanted}});
-        let parameters = PatchParams::default();
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         timely(api.patch(NAME, &parameters, &Patch::Merge(&patch))).await?;
         self.metrics.wrote("APIService", "patch");
         info!("APIService {NAME} names the certificate authority");

@@ -525,3 +525,23 @@ async fn clients_learn_what_there_is() {
     assert_eq!(ask("/openapi/v2").await["swagger"], "2.0");
     assert!(ask("/openapi/v3").await["paths"].is_object());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_class_that_is_not_there_is_said_and_a_store_pod_that_is_not_is_not_described() {
+    let world = World::start().await;
+    let mut object = world.store("elsewhere", StoreId::random());
+    object["metadata"]["name"] = "lost".into();
+    object["spec"]["className"] = "gone".into();
+    world.server.stores.lock().push(object);
+    let (code, message) = world
+        .ask("ada", Method::GET, &export("lost"), "")
+        .await
+        .unwrap_err();
+    assert_eq!(code, 404);
+    assert!(message.contains("no StoreClass `gone`"), "{message}");
+
+    let nobody = StorePod::new("127.0.0.1:1", &identity(&world.parts.ca, Role::Operator));
+    let failure = nobody.unwrap().orphans("", 1).await.unwrap_err();
+    assert!(!failure.message.contains("127"), "{failure:?}");
+    assert!(failure.message.contains("cannot be reached"), "{failure:?}");
+}

@@ -14,7 +14,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use tonic::{Request, Response, Status};
 
 use super::{CatalogError, Housekeeping};
-use crate::{Backend, InvalidStoreId, MAX_BYTES_PER_CALL, StoreId, StoreLimits};
+use crate::{Backend, InvalidStoreId, MAX_BYTES_PER_CALL, StoreId, StoreLimits, wire};
 
 /// Calls at once: each holds up to twice what one call to a backend carries.
 const AT_ONCE: usize = 4;
@@ -47,11 +47,19 @@ impl TransferService {
         work: impl AsyncFnOnce(Q) -> Result<A, Status>,
     ) -> Result<Response<A>, Status> {
         require(&request, &[Role::Operator])?;
+        let done = self.in_turn(work(request.into_inner())).await;
+        // By the mark the operator knows that the message is for people.
+        done.map(Response::new).map_err(wire::answered)
+    }
+
+    async fn in_turn<A>(&self, work: impl Future<Output = Result<A, Status>>) -> Result<A, Status> {
         let turn = timeout(TURN, self.turns.acquire()).await;
         let _turn = turn.map_err(|_| Status::unavailable("too many transfers at once"))?;
-        let done = timeout(WORK, work(request.into_inner())).await;
-        let late = || Status::unavailable(format!("it took longer than {WORK:?}"));
-        done.map_err(|_| late())?.map(Response::new)
+        let done = timeout(WORK, work).await;
+        done.unwrap_or_else(|_| {
+            let message = format!("it took longer than {WORK:?}");
+            Err(Status::unavailable(message))
+        })
     }
 
     /// The backend and the limits of a class.
