@@ -46,8 +46,8 @@ pub use front::Front;
 pub use registration::Registration;
 pub use store_pod::StorePod;
 
-/// Exports, imports and purges at once.
-const TRANSFERS: usize = 8;
+/// Exports, imports and purges at once: each may hold 40 MiB, where values are of 8 MiB.
+const TRANSFERS: usize = 4;
 /// Requests to the API server.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
