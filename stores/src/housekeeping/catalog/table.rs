@@ -16,13 +16,16 @@ const TABLE: &str = "
         namespace TEXT NOT NULL,
         app TEXT NOT NULL,
         label TEXT NOT NULL,
-        interface TEXT NOT NULL,
         first_seen INTEGER NOT NULL,
         last_seen INTEGER NOT NULL,
-        orphan_since INTEGER
+        orphan_since INTEGER,
+        interface TEXT NOT NULL DEFAULT 'KeyValue'
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS orphans ON stores (orphan_since) WHERE orphan_since IS NOT NULL;
     CREATE TEMP TABLE named (id BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;";
+
+/// For a file of the time when there was no other interface.
+const INTERFACE: &str = "ALTER TABLE stores ADD COLUMN interface TEXT NOT NULL DEFAULT 'KeyValue'";
 
 const COLUMNS: &str =
     "id, class, namespace, app, label, interface, first_seen, last_seen, orphan_since";
@@ -62,6 +65,9 @@ impl Table {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.execute_batch(TABLE)?;
+        if !connection.column_exists(None::<&str>, "stores", "interface")? {
+            connection.execute_batch(INTERFACE)?;
+        }
         Ok(Self { connection })
     }
 
@@ -158,7 +164,8 @@ impl Table {
 
 fn set(transaction: &Transaction<'_>, duties: &[Duty], now: i64) -> rusqlite::Result<()> {
     let mut upsert = transaction.prepare(
-        "INSERT INTO stores VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, NULL) \
+        "INSERT INTO stores (id, class, namespace, app, label, interface, first_seen, last_seen) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7) \
          ON CONFLICT (id) DO UPDATE SET class = ?2, namespace = ?3, app = ?4, label = ?5, \
          interface = ?6, last_seen = ?7, orphan_since = NULL \
          WHERE orphan_since IS NOT NULL OR (class, namespace, app, label, interface) \
@@ -244,6 +251,30 @@ mod tests {
         );
         assert_eq!(of(&mut table, &two).unwrap().orphan_since, Some(40));
         assert_eq!(table.orphans().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_file_of_the_time_before_interfaces_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        let (old, new) = (duty("shop"), duty("bank"));
+        let before = Connection::open(&path).unwrap();
+        let table = "CREATE TABLE stores (id BLOB PRIMARY KEY, class TEXT NOT NULL, namespace TEXT NOT NULL, \
+             app TEXT NOT NULL, label TEXT NOT NULL, first_seen INTEGER NOT NULL, \
+             last_seen INTEGER NOT NULL, orphan_since INTEGER) STRICT, WITHOUT ROWID";
+        before.execute_batch(table).unwrap();
+        let id = old.store.as_bytes();
+        let row = "INSERT INTO stores VALUES (?, 'embedded', 'shop', 'hello', 'default', 5, 6, 7)";
+        before.execute(row, params![id]).unwrap();
+        drop(before);
+        for _ in 0..2 {
+            let mut table = Table::open(&path).unwrap();
+            table.change(std::slice::from_ref(&new), &[], 10).unwrap();
+            let kept = of(&mut table, &old).unwrap();
+            assert_eq!(kept.interface, "KeyValue");
+            assert_eq!((kept.first_seen, kept.orphan_since), (5, Some(7)));
+            assert!(of(&mut table, &new).is_some());
+        }
     }
 
     #[test]
