@@ -15,6 +15,7 @@
 //! ```
 
 pub mod api;
+mod api_error;
 pub mod args;
 pub mod builder_client;
 pub mod ca;

@@ -27,6 +27,11 @@ impl From<KeyValueError> for Status {
     }
 }
 
+/// A status whose message is for guests.
+pub(crate) fn for_guests(code: Code, message: String) -> Status {
+    answered(Status::new(code, message))
+}
+
 /// The same, as the store's own answer.
 pub(crate) fn answered(mut status: Status) -> Status {
     let mark = MetadataValue::from_static("1");

@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use kube::api::{Api as Objects, ListParams, ObjectMeta, PostParams};
-use shoal_crds::{Adoption, GROUP, Reason, ReclaimPolicy, Store, StoreSpec};
+use shoal_crds::{Adoption, GROUP, Interface, Reason, ReclaimPolicy, Store, StoreSpec};
 use shoal_protocol::v1::Orphan;
 
 use super::access::Deed;
@@ -62,10 +62,14 @@ fn store(id: &str, orphan: Orphan, adoption: &Adoption) -> Result<Store, Failure
     })?;
     let app = adoption.app.clone().unwrap_or(orphan.app);
     let label = adoption.label.clone().unwrap_or(orphan.label);
+    let suffix = match interface {
+        Interface::KeyValue => String::new(),
+        other => format!("-{}", other.as_str().to_ascii_lowercase()),
+    };
     let name = adoption.name.clone();
     Ok(Store {
         metadata: ObjectMeta {
-            name: Some(name.unwrap_or_else(|| format!("{app}-{label}"))),
+            name: Some(name.unwrap_or_else(|| format!("{app}-{label}{suffix}"))),
             ..ObjectMeta::default()
         },
         spec: StoreSpec {

@@ -6,6 +6,8 @@ use axum::{Json, http::header};
 use serde_json::json;
 use tonic::{Code, Status};
 
+use crate::api_error::in_words;
+
 /// Why a request is not answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
@@ -90,8 +92,9 @@ impl Failure {
                 }
             }
             error => {
-                tracing::warn!(%error, "the API server does not answer");
-                Self::unavailable("the API server cannot be reached now; try again")
+                let words = in_words(error);
+                tracing::warn!(words, "a request to the API server failed");
+                Self::unavailable(format!("{words}; try again"))
             }
         }
     }

@@ -23,6 +23,7 @@ use tracing::warn;
 
 use super::failure::Failure;
 use super::user::User;
+use crate::api_error::in_words;
 
 const NAMESPACE: &str = "kube-system";
 const CONFIG_MAP: &str = "extension-apiserver-authentication";
@@ -80,7 +81,7 @@ impl Front {
     async fn read(&self, api: &Api<ConfigMap>) -> Result<(), String> {
         let read = tokio::time::timeout(REQUEST_TIMEOUT, api.get(CONFIG_MAP)).await;
         let map = read.map_err(|_| "the API server did not answer in time".to_owned())?;
-        let map = map.map_err(|error| error.to_string())?;
+        let map = map.map_err(|error| in_words(&error))?;
         self.set(&map.data.unwrap_or_default())
     }
 

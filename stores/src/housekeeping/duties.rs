@@ -11,7 +11,7 @@ const NAME_BYTES: usize = 256;
 /// The class of a Store that names none.
 const EMBEDDED: &str = "embedded";
 /// The interface of a Store that names none.
-const KEY_VALUE: &str = "KeyValue";
+pub(super) const KEY_VALUE: &str = "KeyValue";
 
 /// A Store whose data is looked after.
 #[derive(Clone, Debug, PartialEq, Eq)]

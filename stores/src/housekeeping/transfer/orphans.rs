@@ -9,7 +9,7 @@ use tonic::Status;
 use super::unreadable;
 use crate::{
     StoreId, Usage,
-    housekeeping::{Entry, Housekeeping, purges::Refusal},
+    housekeeping::{Entry, Housekeeping, duties::KEY_VALUE, purges::Refusal},
 };
 
 /// Orphans of one page.
@@ -64,6 +64,9 @@ pub(super) async fn one(
 }
 
 async fn count(of: &Housekeeping, entry: &Entry) -> Option<Usage> {
+    if entry.interface != KEY_VALUE {
+        return None;
+    }
     let backend = of.classes.lock().usable(&entry.class).ok()?;
     timeout(COUNT, backend.usage(entry.store)).await.ok()?.ok()
 }
@@ -100,6 +103,12 @@ pub(super) async fn purge(
             "a Store of namespace `{}` has the id `{store}`: its data goes with it, see its \
              `spec.reclaimPolicy`",
             entry.namespace
+        )));
+    }
+    if entry.interface != KEY_VALUE {
+        return Err(Status::failed_precondition(format!(
+            "the data is of interface `{}`, which this version does not remove",
+            entry.interface
         )));
     }
     match timeout(PURGE, of.purges.try_purge(of, store, &entry.class)).await {
