@@ -1,6 +1,6 @@
 //! Generates the messages and services of `proto/` without an installed `protoc`.
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "shoal/v1/app.proto",
     "shoal/v1/builder.proto",
     "shoal/v1/certificates.proto",
@@ -9,6 +9,7 @@ const FILES: [&str; 8] = [
     "shoal/v1/housekeeping.proto",
     "shoal/v1/sql.proto",
     "shoal/v1/store.proto",
+    "shoal/v1/transfer.proto",
 ];
 
 /// Messages that carry a token, credentials or a tenant's values: `src/redacted.rs` writes their `Debug`.

@@ -14,10 +14,11 @@ use super::{
     lane::{self, Pace},
 };
 use crate::{
-    Backend, Health, Postgres, Redis, RedisOptions,
+    Backend, Health, Postgres, Redis, RedisOptions, StoreLimits,
     health::Reason,
     postgres::{PostgresOptions, Secret},
     server::Backends,
+    wire,
 };
 
 /// Classes at once.
@@ -38,6 +39,7 @@ struct Class {
     /// As it was described. Holds credentials.
     described: Option<Message>,
     backend: Result<Arc<dyn Backend>, String>,
+    limits: StoreLimits,
     /// `None`: not known yet.
     health: Arc<Mutex<Option<Health>>>,
     _lane: Option<AbortOnDropHandle<()>>,
@@ -64,12 +66,19 @@ impl Classes {
             });
         }
         let mut before = std::mem::take(&mut self.known);
-        for v1::StoreClass { name, backend, .. } in classes {
+        for v1::StoreClass {
+            name,
+            backend,
+            limits,
+            ..
+        } in classes
+        {
             let same = before.remove(&name);
-            let class = match same.filter(|class| class.described == backend) {
+            let mut class = match same.filter(|class| class.described == backend) {
                 Some(class) => class,
                 None => self.start(&name, backend),
             };
+            class.limits = wire::limits_from_wire(limits);
             self.known.insert(name, class);
         }
     }
@@ -82,6 +91,11 @@ impl Classes {
             return Err(format!("StoreClass `{name}`: {message}"));
         }
         class.backend.clone()
+    }
+
+    /// Bounds of each Store of a class; `None`: there is no such class.
+    pub(super) fn limits(&self, name: &str) -> Option<StoreLimits> {
+        self.known.get(name).map(|class| class.limits)
     }
 
     /// How the classes do of which that is known.
@@ -110,6 +124,7 @@ impl Classes {
         Class {
             described,
             backend,
+            limits: StoreLimits::default(),
             health,
             _lane: lane,
         }

@@ -11,6 +11,7 @@ mod follow;
 mod lane;
 mod outbox;
 mod purges;
+mod transfer;
 
 use std::{
     collections::HashMap,
@@ -22,7 +23,10 @@ use parking_lot::Mutex;
 use shoal_protocol::{Grants, LiveIdentity, Precedence, with_each};
 use tokio_util::task::AbortOnDropHandle;
 
-pub use self::catalog::{Catalog, CatalogError, Entry};
+pub use self::{
+    catalog::{Catalog, CatalogError, Entry},
+    transfer::TransferService,
+};
 use self::{
     classes::Classes,
     duties::{Duties, Duty},

@@ -65,6 +65,11 @@ impl Purges {
         self.done.load(Ordering::Relaxed)
     }
 
+    /// The data of one more was removed.
+    pub(super) fn count(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Works for as long as `of` is there.
     pub(super) async fn work(self: Arc<Self>, of: Weak<Housekeeping>) {
         loop {
@@ -90,11 +95,11 @@ impl Purges {
             Ok(()) => {
                 tracing::info!(%store, class, "the data of a store was removed");
                 self.waiting.lock().remove(&store);
-                self.done.fetch_add(1, Ordering::Relaxed);
+                self.count();
                 of.catalog.clone().forget(store).await;
                 of.purged(store, None);
             }
-            Err(problem) => {
+            Err(Refusal::InUse(problem) | Refusal::Failed(problem)) => {
                 let is_new = self.waiting.lock().get_mut(&store).is_some_and(|waiting| {
                     waiting.problem.replace(problem.clone()).as_ref() != Some(&problem)
                 });
@@ -106,21 +111,33 @@ impl Purges {
         }
     }
 
-    async fn try_purge(
+    /// Removes all data of a Store that no pod may open.
+    pub(super) async fn try_purge(
         &self,
         of: &Housekeeping,
         store: StoreId,
         class: &str,
-    ) -> Result<(), String> {
+    ) -> Result<(), Refusal> {
         if self.grants.table().is_store_in_use(&store.to_string()) {
-            return Err("a node may still use it".to_owned());
+            return Err(Refusal::InUse("a node may still use it".to_owned()));
         }
-        let backend = of.classes.lock().usable(class)?;
-        let failed = |error: KeyValueError| error.to_string();
+        let backend = of.classes.lock().usable(class).map_err(Refusal::Failed)?;
+        let failed = |error: KeyValueError| Refusal::Failed(error.to_string());
         backend.purge(store).await.map_err(failed)?;
         match backend.usage(store).await.map_err(failed)? {
             Usage { keys: 0, .. } => Ok(()),
-            Usage { keys, .. } => Err(format!("{keys} keys were written meanwhile")),
+            Usage { keys, .. } => Err(Refusal::Failed(format!(
+                "{keys} keys were written meanwhile"
+            ))),
         }
     }
+}
+
+/// Why data was not removed, for people.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// A pod may still open it.
+    InUse(String),
+    /// It could not be done now.
+    Failed(String),
 }
