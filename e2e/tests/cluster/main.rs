@@ -15,6 +15,8 @@ mod classes;
 mod coexistence;
 mod databases;
 mod housekeeping;
+mod isolation;
+mod killed;
 mod kubernetes_manners;
 mod outage;
 mod ownership;

@@ -18,6 +18,7 @@ mod output;
 mod revisions;
 mod serving;
 mod store_classes;
+mod store_failures;
 mod store_servers;
 mod support;
 mod wasi03;
