@@ -27,7 +27,12 @@ pub struct Proxy {
 impl Proxy {
     /// A way to `target`.
     pub async fn to(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at("127.0.0.1:0".parse().unwrap(), target).await
+    }
+
+    /// The same, at an address.
+    pub async fn at(address: SocketAddr, target: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let way = watch::Sender::new(Way {
             target,
