@@ -1,6 +1,10 @@
 //! Clients without Shoal: one value under one key, in the way that their documentation shows first.
 
-use std::{path::Path, sync::Mutex, time::Instant};
+use std::{
+    path::Path,
+    sync::Mutex,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 use async_trait::async_trait;
 use redis::{AsyncCommands as _, aio::MultiplexedConnection};
@@ -15,14 +19,21 @@ pub trait Bare: Send + Sync {
 }
 
 /// Nanoseconds that each of `count` operations took, one after the other.
-pub async fn times(bare: &dyn Bare, operation: &str, count: usize, value: &[u8]) -> Vec<u128> {
+pub async fn times(bare: &dyn Bare, operation: &str, count: usize, bytes: usize) -> Vec<u128> {
+    let run = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_nanos();
     let mut times = Vec::with_capacity(count);
     for n in 0..count {
         let key = format!("bare{:06}", n % 1000);
+        // As guests do: no value is set twice.
+        let mut value = format!("{run}-{n}").into_bytes();
+        value.resize(bytes, b'x');
         let began = Instant::now();
         match operation {
             "get" => assert!(bare.get(&key).await, "{key} is missing"),
-            _ => bare.set(&key, value).await,
+            _ => bare.set(&key, &value).await,
         }
         times.push(began.elapsed().as_nanos());
     }

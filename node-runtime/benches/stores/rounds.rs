@@ -34,7 +34,7 @@ impl Rounds {
     pub async fn measure(self, guests: &Guests, class: &str, bare: &dyn Bare) -> Value {
         // What is read has to be there, and what is slow the first time is over.
         guests.times(class, "set", "guest", 1000).await;
-        bare::times(bare, "set", 1000, &[7; VALUE]).await;
+        bare::times(bare, "set", 1000, VALUE).await;
         let mut figures = serde_json::Map::new();
         for (operation, count) in [("get", self.gets), ("set", self.sets)] {
             let (mut seen, mut late, mut alone) = (Vec::new(), Vec::new(), Vec::new());
@@ -42,7 +42,7 @@ impl Rounds {
                 let times = guests.times(class, operation, "guest", count).await;
                 seen.push(microseconds(&times["p50"]));
                 late.push(microseconds(&times["p99"]));
-                let times = bare::times(bare, operation, count, &[7; VALUE]).await;
+                let times = bare::times(bare, operation, count, VALUE).await;
                 alone.push(middle(times) as f64 / 1000.0);
             }
             figures.insert(

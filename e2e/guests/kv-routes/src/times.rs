@@ -1,6 +1,6 @@
 //! How long operations take, by the guest's own clock.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::{Result, Store};
 
@@ -16,11 +16,16 @@ pub fn times<S: Store>(
     count: u32,
     bytes: usize,
 ) -> Result<Option<String>> {
-    let value = vec![b'x'; bytes];
+    let run = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos());
     let mut times = Vec::with_capacity(count as usize);
     let began = Instant::now();
     for n in 0..count {
         let key = format!("{prefix}{:06}", n % KEYS);
+        // A database may not write what is there already: no value is set twice.
+        let mut value = format!("{run}-{n}").into_bytes();
+        value.resize(bytes, b'x');
         let one = Instant::now();
         match operation {
             "get" if store.get(&key)?.is_none() => return Ok(None),
