@@ -185,7 +185,7 @@ impl App {
     }
 
     /// GET from a node, by the Service's name. Asks again while there is no connection: an App is Ready
-    /// when its endpoints are written, and each node's kube-proxy follows in its own time.
+    /// when its endpoints are written; DNS and each node's kube-proxy follow in their own time.
     ///
     /// # Panics
     /// There is none for long.
@@ -193,7 +193,7 @@ impl App {
         let url = self.url(path);
         until(&format!("a connection to {url}"), SHORT, || {
             let answer = http::get(node, &url);
-            if answer.is_refused() {
+            if answer.has_no_connection() {
                 Err(answer)
             } else {
                 Ok(answer)

@@ -23,12 +23,16 @@ impl From<KeyValueError> for Status {
             KeyValueError::NotAnInteger => (Code::FailedPrecondition, String::new()),
             KeyValueError::Unavailable(reason) => (Code::Unavailable, reason),
         };
-        let mut status = Status::new(code, message);
-        status
-            .metadata_mut()
-            .insert(FOR_GUESTS, MetadataValue::from_static("1"));
-        status
+        for_guests(code, message)
     }
+}
+
+/// A status whose message is for guests.
+pub(crate) fn for_guests(code: Code, message: String) -> Status {
+    let mut status = Status::new(code, message);
+    let metadata = status.metadata_mut();
+    metadata.insert(FOR_GUESTS, MetadataValue::from_static("1"));
+    status
 }
 
 /// Whether the store itself answered with this status, as opposed to whatever lies before it.

@@ -53,7 +53,7 @@ async fn values_outlive_a_killed_process_even_while_the_operator_is_away() {
     let pod = PodGrants {
         pod_uid: POD.to_owned(),
         store_ids: vec![store.to_string()],
-        digests: Vec::new(),
+        ..Default::default()
     };
     operator.grants.send_replace(GrantSet {
         epoch: 7,

@@ -187,8 +187,8 @@ fn operator_builder_and_store_take_connections_of_parts_only() {
 }
 
 #[test]
-fn builder_and_runtimes_do_not_reach_a_metadata_service() {
-    for name in ["shoal-builder", "shoal-runtime"] {
+fn builder_store_and_runtimes_reach_servers_anywhere_but_no_metadata_service() {
+    for name in ["shoal-builder", "shoal-store", "shoal-runtime"] {
         let policy = named("NetworkPolicy", name);
         assert!(strings(&policy["spec"]["policyTypes"]).contains(&"Egress".to_owned()));
         let rules = list(&policy["spec"]["egress"]);

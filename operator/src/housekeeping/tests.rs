@@ -69,7 +69,7 @@ impl Parts {
         let granted = PodGrants {
             pod_uid: "runtime".to_owned(),
             store_ids: granted.iter().map(StoreId::to_string).collect(),
-            digests: Vec::new(),
+            ..Default::default()
         };
         let grants = Grants::fixed(GrantSet {
             epoch: 1,

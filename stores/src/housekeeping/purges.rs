@@ -112,7 +112,7 @@ impl Purges {
         store: StoreId,
         class: &str,
     ) -> Result<(), String> {
-        if self.grants.table().grants_store(&store.to_string()) {
+        if self.grants.table().is_store_in_use(&store.to_string()) {
             return Err("a node may still use it".to_owned());
         }
         let backend = of.classes.lock().usable(class)?;

@@ -66,6 +66,15 @@ impl Responses {
     }
 }
 
+/// An answer whose room was made where it was found; it is kept until the answer is sent.
+pub(super) fn hold<T>(room: Option<Arc<OwnedSemaphorePermit>>, answer: T) -> Response<T> {
+    let mut response = Response::new(answer);
+    if let Some(room) = room {
+        response.extensions_mut().insert(Taken(room));
+    }
+    response
+}
+
 impl Room {
     /// The answer, which keeps as much of this room as it needs until it is sent.
     pub(super) fn hold<T: Message>(mut self, answer: T) -> Response<T> {

@@ -48,7 +48,9 @@ pub(super) fn decide(
         return Fate::Stays;
     };
     if is_leaving {
-        return match (is_held, used) {
+        // A node that has not finished with the App may still write.
+        let ends = !exists && index.runtimes.reporting(app).next().is_some();
+        return match (is_held, used || ends) {
             (false, _) => Fate::Stays,
             (true, true) => Fate::StillUsed,
             (true, false) => purge(index, id, key, store, plan),
@@ -132,7 +134,9 @@ impl Fate {
             ),
             Self::StillUsed => (
                 Reason::StillUsed,
-                "the Store is to be deleted with its data, and waits for the Apps of `status.usedBy`".to_owned(),
+                "the Store is to be deleted with its data, and waits for the Apps of `status.usedBy` and for nodes that \
+                 still end requests"
+                    .to_owned(),
             ),
             Self::Purging(None) => (Reason::Purging, "the data is being removed".to_owned()),
             Self::Purging(Some(problem)) => (

@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use shoal_protocol::LiveIdentity;
-use shoal_stores::{Embedded, housekeeping::Housekeeping, server::Operations};
+use shoal_stores::{Embedded, EmbeddedSql, housekeeping::Housekeeping, server::Operations};
 use tokio::{net::TcpListener, sync::Mutex};
 
 /// A probe of the disk counts for this long, however often it is asked for.
@@ -26,6 +26,7 @@ pub(crate) struct Health {
 
 struct Inner {
     stores: Arc<Embedded>,
+    databases: Arc<EmbeddedSql>,
     identity: LiveIdentity,
     operations: Arc<Operations>,
     housekeeping: Arc<Housekeeping>,
@@ -46,12 +47,14 @@ pub(crate) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 impl Health {
     pub(crate) fn new(
         stores: Arc<Embedded>,
+        databases: Arc<EmbeddedSql>,
         identity: LiveIdentity,
         operations: Arc<Operations>,
         housekeeping: Arc<Housekeeping>,
     ) -> Self {
         let inner = Inner {
             stores,
+            databases,
             identity,
             operations,
             housekeeping,
@@ -107,7 +110,9 @@ impl Health {
 
 /// Healthy: nothing is lost that only another process has. A disk that is full or away is none of it.
 async fn healthz(State(health): State<Health>) -> (StatusCode, &'static str) {
-    match health.inner.stores.is_alive() && health.inner.housekeeping.is_alive() {
+    let inner = &health.inner;
+    let is_alive = inner.stores.is_alive() && inner.databases.is_alive();
+    match is_alive && inner.housekeeping.is_alive() {
         true => (StatusCode::OK, "ok\n"),
         false => (
             StatusCode::SERVICE_UNAVAILABLE,

@@ -14,11 +14,11 @@ use shoal_protocol::{
     shutdown,
 };
 use shoal_stores::{
-    Embedded, Memory,
-    embedded::EmbeddedOptions,
+    Embedded, EmbeddedSql, Memory,
+    embedded::{Durability, EmbeddedOptions},
     housekeeping::Housekeeping,
     memory::MemoryOptions,
-    server::{Backends, Operations, Server},
+    server::{Backends, Operations, Server, SqlServer},
 };
 use tokio::sync::watch;
 
@@ -80,6 +80,10 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
         &flags.data_dir.join("stores"),
         EmbeddedOptions::default(),
     )?);
+    let databases = Arc::new(EmbeddedSql::open(
+        &flags.data_dir.join("sql"),
+        Durability::Full,
+    )?);
     let memory = Memory::new(MemoryOptions {
         max_bytes: flags.memory_bytes,
     });
@@ -100,6 +104,7 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
     let operations = Arc::new(Operations::default());
     let health = Health::new(
         stores.clone(),
+        databases.clone(),
         identity.clone(),
         operations.clone(),
         housekeeping,
@@ -112,7 +117,12 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
     let connections = listener.incoming(&identity, ClientAuth::Required)?;
     let (ending, ended) = watch::channel(false);
     let serving = server::builder()
-        .add_service(Server::service(backends, grants, operations))
+        .add_service(Server::service(
+            backends,
+            grants.clone(),
+            operations.clone(),
+        ))
+        .add_service(SqlServer::service(databases, grants, operations))
         .serve_with_incoming_shutdown(connections, wait(ended));
     tokio::pin!(serving);
 

@@ -51,6 +51,8 @@ pub(super) struct Table {
 impl Table {
     /// Opens the file, or makes it.
     pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
+        // It has to come before SQLite's first use in the process.
+        crate::sql::embedded::memory::install();
         let connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
