@@ -73,7 +73,7 @@ impl Store {
             pods: vec![PodGrants {
                 pod_uid: POD.to_owned(),
                 store_ids: vec![STORE.to_owned()],
-                digests: Vec::new(),
+                ..PodGrants::default()
             }],
         });
         let authority = operator.authority();

@@ -49,8 +49,7 @@ impl Served {
             let mut pods = std::mem::take(&mut grants.pods);
             let mut pod = pods.pop().unwrap_or_else(|| PodGrants {
                 pod_uid: POD.to_owned(),
-                store_ids: Vec::new(),
-                digests: Vec::new(),
+                ..PodGrants::default()
             });
             pod.store_ids.push(store.to_string());
             *grants = GrantSet {
