@@ -11,8 +11,10 @@
 )]
 
 mod app;
+mod ask;
 mod audit;
 mod class;
+mod counted;
 mod database;
 mod document;
 mod http;
@@ -25,8 +27,10 @@ mod process;
 mod wait;
 
 pub use app::{App, condition};
+pub use ask::ask;
 pub use audit::{Writes, settled};
 pub use class::Class;
+pub use counted::{Comparison, Counted, Order};
 pub use database::{Postgres, Redis};
 pub use document::{commands, run};
 pub use http::{Answer, get, request};

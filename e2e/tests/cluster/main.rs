@@ -16,6 +16,8 @@ mod coexistence;
 mod databases;
 mod documents;
 mod housekeeping;
+mod isolation;
+mod killed;
 mod kubernetes_manners;
 mod orphans;
 mod outage;
