@@ -1,7 +1,7 @@
 //! Removing the data of Stores that end.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
@@ -11,19 +11,27 @@ use std::{
 
 use parking_lot::Mutex;
 use shoal_protocol::Grants;
-use tokio::{sync::Notify, time::sleep};
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 use super::Housekeeping;
-use crate::{KeyValueError, StoreId, Usage};
+use crate::{Backend, KeyValueError, StoreId, Usage};
 
 /// What could not be done is tried again after this.
 const AGAIN: Duration = Duration::from_secs(5);
+/// After this it is the turn of the next Store of the class. Longer than any call to a backend takes, so that each
+/// turn gets on.
+const TURN: Duration = Duration::from_secs(10);
 
-/// The Stores whose data is to be removed. One at a time: nobody waits for it.
+/// The Stores whose data is to be removed: one at a time of each class, in turns.
 pub(super) struct Purges {
     grants: Arc<Grants>,
     waiting: Mutex<BTreeMap<StoreId, Waiting>>,
     more: Notify,
+    withdrawn: Notify,
     done: AtomicU64,
 }
 
@@ -35,12 +43,23 @@ struct Waiting {
     problem: Option<String>,
 }
 
+/// How a turn ended.
+enum Turn {
+    /// No data is left.
+    Done,
+    /// There is more of it, and others come first.
+    Over,
+    /// It is not to be removed any more.
+    Withdrawn,
+}
+
 impl Purges {
     pub(super) fn new(grants: Arc<Grants>) -> Self {
         Self {
             grants,
             waiting: Mutex::default(),
             more: Notify::new(),
+            withdrawn: Notify::new(),
             done: AtomicU64::new(0),
         }
     }
@@ -55,9 +74,21 @@ impl Purges {
         self.more.notify_one();
     }
 
+    /// What was asked for of these Stores counts no longer.
+    pub(super) fn withdraw(&self, stores: impl IntoIterator<Item = StoreId>) {
+        {
+            let mut waiting = self.waiting.lock();
+            for store in stores {
+                waiting.remove(&store);
+            }
+        }
+        self.withdrawn.notify_waiters();
+    }
+
     /// What was asked for is asked for again, as far as it still counts.
     pub(super) fn clear(&self) {
         self.waiting.lock().clear();
+        self.withdrawn.notify_waiters();
     }
 
     /// How many Stores it has removed the data of.
@@ -67,33 +98,79 @@ impl Purges {
 
     /// Works for as long as `of` is there.
     pub(super) async fn work(self: Arc<Self>, of: Weak<Housekeeping>) {
+        let (mut workers, mut busy) = (JoinSet::new(), HashSet::new());
         loop {
-            let round: Vec<StoreId> = self.waiting.lock().keys().copied().collect();
-            for store in round {
-                let Some(of) = of.upgrade() else { return };
-                // It may have been taken back meanwhile.
-                let waiting = self.waiting.lock().get(&store).cloned();
-                if let Some(waiting) = waiting {
-                    self.purge(&of, store, &waiting.class).await;
+            for class in self.classes() {
+                if busy.insert(class.clone()) {
+                    workers.spawn(self.clone().work_on(class, of.clone()));
                 }
             }
-            if self.waiting.lock().is_empty() {
-                self.more.notified().await;
-            } else {
+            tokio::select! {
+                () = self.more.notified() => {}
+                Some(ended) = workers.join_next() => match ended {
+                    Ok(class) => drop(busy.remove(&class)),
+                    // It is said by `Housekeeping::is_alive`.
+                    Err(_) => return,
+                },
+            }
+        }
+    }
+
+    /// Removes the data of what waits of one class, until nothing does. Returns the class.
+    async fn work_on(self: Arc<Self>, class: String, of: Weak<Housekeeping>) -> String {
+        loop {
+            let round = self.of_class(&class);
+            if round.is_empty() {
+                return class;
+            }
+            let mut got_on = false;
+            for store in round {
+                let Some(of) = of.upgrade() else { return class };
+                // It may have been taken back meanwhile.
+                if self.waits(store) {
+                    got_on |= self.purge(&of, store, &class).await;
+                }
+            }
+            if !got_on {
                 sleep(AGAIN).await;
             }
         }
     }
 
-    async fn purge(&self, of: &Housekeeping, store: StoreId, class: &str) {
+    fn classes(&self) -> HashSet<String> {
+        let waiting = self.waiting.lock();
+        waiting.values().map(|one| one.class.clone()).collect()
+    }
+
+    fn of_class(&self, class: &str) -> Vec<StoreId> {
+        let waiting = self.waiting.lock();
+        let of_class = waiting.iter().filter(|(_, one)| one.class == class);
+        of_class.map(|(store, _)| *store).collect()
+    }
+
+    /// Why the data of this Store was not removed when it was last tried.
+    #[cfg(test)]
+    pub(super) fn problem(&self, store: StoreId) -> Option<String> {
+        self.waiting.lock().get(&store)?.problem.clone()
+    }
+
+    fn waits(&self, store: StoreId) -> bool {
+        self.waiting.lock().contains_key(&store)
+    }
+
+    /// Returns whether it got on.
+    async fn purge(&self, of: &Housekeeping, store: StoreId, class: &str) -> bool {
         match self.try_purge(of, store, class).await {
-            Ok(()) => {
-                tracing::info!(%store, class, "the data of a store was removed");
-                self.waiting.lock().remove(&store);
-                self.done.fetch_add(1, Ordering::Relaxed);
-                of.catalog.clone().forget(store).await;
-                of.purged(store, None);
+            Ok(Turn::Done) => {
+                if self.waiting.lock().remove(&store).is_some() {
+                    tracing::info!(%store, class, "the data of a store was removed");
+                    self.done.fetch_add(1, Ordering::Relaxed);
+                    of.catalog.clone().forget(store).await;
+                    of.purged(store, None);
+                }
+                true
             }
+            Ok(Turn::Over | Turn::Withdrawn) => true,
             Err(problem) => {
                 let is_new = self.waiting.lock().get_mut(&store).is_some_and(|waiting| {
                     waiting.problem.replace(problem.clone()).as_ref() != Some(&problem)
@@ -102,6 +179,7 @@ impl Purges {
                     tracing::warn!(%store, class, problem, "the data of a store is not removed yet");
                     of.purged(store, Some(&problem));
                 }
+                false
             }
         }
     }
@@ -111,16 +189,41 @@ impl Purges {
         of: &Housekeeping,
         store: StoreId,
         class: &str,
-    ) -> Result<(), String> {
+    ) -> Result<Turn, String> {
         if self.grants.table().is_store_in_use(&store.to_string()) {
             return Err("a node may still use it".to_owned());
         }
-        let backend = of.classes.lock().usable(class)?;
-        let failed = |error: KeyValueError| error.to_string();
-        backend.purge(store).await.map_err(failed)?;
-        match backend.usage(store).await.map_err(failed)? {
-            Usage { keys: 0, .. } => Ok(()),
-            Usage { keys, .. } => Err(format!("{keys} keys were written meanwhile")),
+        let backend = of.classes.lock().backend(class)?;
+        let turn = tokio::select! {
+            turn = timeout(TURN, empty(&*backend, store)) => turn,
+            () = self.withdrawal(store) => return Ok(Turn::Withdrawn),
+        };
+        match turn {
+            Err(_) => Ok(Turn::Over),
+            Ok(Ok(0)) => Ok(Turn::Done),
+            Ok(Ok(keys)) => Err(format!("{keys} keys were written meanwhile")),
+            Ok(Err(error)) => {
+                let trouble = of.classes.lock().trouble(class);
+                Err(trouble.unwrap_or_else(|| error.to_string()))
+            }
         }
     }
+
+    /// Waits until this Store is not to be emptied any more.
+    async fn withdrawal(&self, store: StoreId) {
+        loop {
+            let withdrawn = self.withdrawn.notified();
+            if !self.waits(store) {
+                return;
+            }
+            withdrawn.await;
+        }
+    }
+}
+
+/// Removes all that a Store holds. Begun again it meets only what is left. Returns how many keys there are then.
+async fn empty(backend: &dyn Backend, store: StoreId) -> Result<u64, KeyValueError> {
+    backend.purge(store).await?;
+    let Usage { keys, .. } = backend.usage(store).await?;
+    Ok(keys)
 }
