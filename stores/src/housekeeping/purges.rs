@@ -107,11 +107,11 @@ impl Purges {
             }
             tokio::select! {
                 () = self.more.notified() => {}
-                Some(ended) = workers.join_next() => match ended {
-                    Ok(class) => drop(busy.remove(&class)),
-                    // It is said by `Housekeeping::is_alive`.
-                    Err(_) => return,
-                },
+                Some(ended) = workers.join_next() => {
+                    // `Housekeeping::is_alive` says that it panicked.
+                    let Ok(class) = ended else { return };
+                    busy.remove(&class);
+                }
             }
         }
     }
