@@ -1,17 +1,19 @@
 //! Generates the messages and services of `proto/` without an installed `protoc`.
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 9] = [
     "shoal/v1/app.proto",
     "shoal/v1/builder.proto",
     "shoal/v1/certificates.proto",
     "shoal/v1/control.proto",
     "shoal/v1/grants.proto",
     "shoal/v1/housekeeping.proto",
+    "shoal/v1/sql.proto",
     "shoal/v1/store.proto",
+    "shoal/v1/transfer.proto",
 ];
 
 /// Messages that carry a token, credentials or a tenant's values: `src/redacted.rs` writes their `Debug`.
-const WITHOUT_DEBUG: [&str; 7] = [
+const WITHOUT_DEBUG: [&str; 11] = [
     ".shoal.v1.SignRequest",
     ".shoal.v1.ImageSource",
     ".shoal.v1.Component",
@@ -19,6 +21,10 @@ const WITHOUT_DEBUG: [&str; 7] = [
     ".shoal.v1.Value",
     ".shoal.v1.PostgresBackend",
     ".shoal.v1.RedisBackend",
+    ".shoal.v1.ExecuteRequest",
+    ".shoal.v1.ExecuteResponse",
+    ".shoal.v1.SqlRow",
+    ".shoal.v1.SqlValue",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -153,6 +153,13 @@ impl ComponentFacts {
             .any(|import| interfaces::opens_key_value(import))
     }
 
+    /// Whether the component opens SQL databases by label.
+    pub fn opens_sql(&self) -> bool {
+        self.imports
+            .iter()
+            .any(|import| interfaces::opens_sql(import))
+    }
+
     /// Checks that the component can be served: that it exports the handler, and imports nothing
     /// that is not implemented.
     ///

@@ -133,6 +133,11 @@ const SUPPORTED: &[Served] = &[
         versions: &[Version::Exactly("2.0.0")],
     },
     Served {
+        package: "fermyon:spin",
+        interfaces: &["sqlite"],
+        versions: &[Version::None, Version::Exactly("2.0.0")],
+    },
+    Served {
         package: "spin:key-value",
         interfaces: &["key-value"],
         versions: &[Version::Exactly("3.0.0")],
@@ -163,6 +168,9 @@ const KEY_VALUE: &[(&str, &str)] = &[
     ("fermyon:spin", "key-value"),
     ("spin:key-value", "key-value"),
 ];
+
+/// Packages and interfaces that open SQL databases by label.
+const SQL: &[(&str, &str)] = &[("fermyon:spin", "sqlite")];
 
 /// An interface's name in its parts: `wasi:http/types@0.2.3`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,9 +220,17 @@ pub fn is_supported(import: &str) -> bool {
 
 /// Whether an import of this name opens key-value stores by label.
 pub fn opens_key_value(import: &str) -> bool {
+    is_one_of(KEY_VALUE, import)
+}
+
+/// Whether an import of this name opens SQL databases by label.
+pub fn opens_sql(import: &str) -> bool {
+    is_one_of(SQL, import)
+}
+
+fn is_one_of(list: &[(&str, &str)], import: &str) -> bool {
     InterfaceName::parse(import).is_some_and(|name| {
-        KEY_VALUE
-            .iter()
+        list.iter()
             .any(|(package, interface)| name.is(package, interface))
     })
 }
@@ -274,6 +290,8 @@ mod tests {
             "wasi:keyvalue/store@0.2.0-draft",
             "wasi:keyvalue/batch@0.2.0-draft2",
             "fermyon:spin/key-value@2.0.0",
+            "fermyon:spin/sqlite@2.0.0",
+            "fermyon:spin/sqlite",
             "fermyon:spin/key-value",
             "spin:key-value/key-value@3.0.0",
             "wasi:cli/types@0.3.0",
@@ -309,6 +327,8 @@ mod tests {
             "spin:key-value/key-value",
             "fermyon:spin/config@2.0.0",
             "fermyon:spin/variables",
+            "fermyon:spin/sqlite@3.0.0",
+            "spin:sqlite/sqlite@3.0.0",
             "wasi:config/runtime@0.2.0-draft-2024-09-27",
             "wasi:config/store@0.2.0-draft",
             "log",

@@ -31,6 +31,8 @@ pub struct ComponentPlan {
     pub variables: BTreeMap<String, String>,
     /// Labels of key-value stores; `None` where the manifest says nothing about them.
     pub key_value_stores: Option<Vec<String>>,
+    /// Labels of SQL databases; `None` where the manifest says nothing about them.
+    pub sqlite_databases: Option<Vec<String>>,
     /// As the manifest has them; policy is applied at the call.
     pub allowed_outbound_hosts: Vec<String>,
     /// Where its bytes are.
@@ -62,6 +64,7 @@ impl AppPlan {
             env: BTreeMap::new(),
             variables: BTreeMap::new(),
             key_value_stores: None,
+            sqlite_databases: None,
             allowed_outbound_hosts: Vec::new(),
             wasm,
         };
@@ -160,15 +163,19 @@ impl ComponentPlan {
             return Err(Refusal::new(Reason::UnsupportedFeature, message));
         }
         self.check_env()?;
-        let labels = self.key_value_stores.as_deref().unwrap_or_default();
-        if labels.len() > limits::LABELS {
+        let stores = self.key_value_stores.as_deref().unwrap_or_default();
+        let databases = self.sqlite_databases.as_deref().unwrap_or_default();
+        if stores.len() + databases.len() > limits::LABELS {
             let bound = limits::LABELS;
-            return unsupported(format!("{subject} has more than {bound} key-value stores"));
+            return unsupported(format!(
+                "{subject} has more than {bound} key-value stores and SQLite databases"
+            ));
         }
-        match labels.iter().find(|label| !is_label(label)) {
+        let labels = stores.iter().chain(databases);
+        match labels.into_iter().find(|label| !is_label(label)) {
             None => Ok(()),
             Some(label) => unsupported(format!(
-                "{subject} has a key-value store `{label}`: a label is of letters, digits, `-` and `_`"
+                "{subject} has a store or database `{label}`: a label is of letters, digits, `-` and `_`"
             )),
         }
     }

@@ -182,6 +182,9 @@ fn locked_component(component: &ComponentPlan, digest: &Digest) -> Value {
     if let Some(stores) = &component.key_value_stores {
         metadata.insert("key_value_stores".into(), json!(stores));
     }
+    if let Some(databases) = &component.sqlite_databases {
+        metadata.insert("databases".into(), json!(databases));
+    }
     if !component.allowed_outbound_hosts.is_empty() {
         let hosts = json!(component.allowed_outbound_hosts);
         metadata.insert("allowed_outbound_hosts".into(), hosts);
@@ -245,11 +248,13 @@ mod tests {
         plan.variables.insert("host".into(), Some("h".into()));
         plan.variables.insert("key".into(), None);
         first.key_value_stores = Some(vec!["default".into()]);
+        first.sqlite_databases = Some(vec!["default".into()]);
         first.allowed_outbound_hosts = vec!["https://example.com".into()];
         let second = ComponentPlan {
             name: "page".into(),
             routes: vec![Route::everything()],
             key_value_stores: None,
+            sqlite_databases: None,
             ..first.clone()
         };
         plan.components = vec![first, second];

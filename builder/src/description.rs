@@ -27,6 +27,9 @@ pub struct ComponentDescription {
     pub env: BTreeMap<String, String>,
     /// Labels of key-value stores that it opens.
     pub key_value_stores: Vec<String>,
+    /// Labels of SQL databases that it opens.
+    #[serde(default)]
+    pub sqlite_databases: Vec<String>,
     /// Imports as `namespace:package/interface@version`, sorted.
     pub imports: Vec<String>,
     /// Variables that it reads: templates that name the app's.

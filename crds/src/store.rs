@@ -134,14 +134,27 @@ pub enum Interface {
     /// Values under keys.
     #[default]
     KeyValue,
+    /// Databases of SQLite's language.
+    Sql,
 }
 
 impl Interface {
+    /// Every interface.
+    pub const ALL: [Self; 2] = [Self::KeyValue, Self::Sql];
+
     /// As manifests write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::KeyValue => "KeyValue",
+            Self::Sql => "Sql",
         }
+    }
+
+    /// The interface of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|interface| interface.as_str() == name)
     }
 }
 

@@ -19,7 +19,8 @@ pub struct App {
 }
 
 impl App {
-    pub(crate) fn new(namespace: &str, name: &str, image: &str) -> Self {
+    /// An App of any namespace; not applied yet.
+    pub fn new(namespace: &str, name: &str, image: &str) -> Self {
         let spec = json!({"image": image});
         Self {
             namespace: namespace.into(),

@@ -14,11 +14,13 @@ mod app;
 mod audit;
 mod class;
 mod database;
+mod document;
 mod http;
 mod image;
 mod kubectl;
 mod load;
 mod namespace;
+mod person;
 mod process;
 mod wait;
 
@@ -26,11 +28,13 @@ pub use app::{App, condition};
 pub use audit::{Writes, settled};
 pub use class::Class;
 pub use database::{Postgres, Redis};
+pub use document::{commands, run};
 pub use http::{Answer, get, request};
 pub use image::{image, push_bytes};
 pub use kubectl::{Outcome, apply, cluster, delete, json, kubectl, try_kubectl};
 pub use load::{Load, Report, Target};
 pub use namespace::Namespace;
+pub use person::{Person, shoal};
 pub use process::kill_process_of_pod;
 pub use wait::{LONG, SHORT, eventually, until};
 

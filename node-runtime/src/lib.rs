@@ -10,7 +10,11 @@
 //! ```no_run
 //! use std::{sync::Arc, time::Duration};
 //! use shoal_runtime::{Assignment, Assignments, CodeSource, Node, NodeConfig, StoreClasses};
-//! use shoal_stores::{Embedded, Memory, embedded::EmbeddedOptions, memory::MemoryOptions};
+//! use shoal_stores::{
+//!     Embedded, EmbeddedSql, Memory,
+//!     embedded::{Durability, EmbeddedOptions},
+//!     memory::MemoryOptions,
+//! };
 //!
 //! # async fn example(
 //! #     code: Arc<dyn CodeSource>,
@@ -20,7 +24,8 @@
 //! // Within a tokio runtime; guests run on threads of the node's own.
 //! let embedded = Embedded::open(".shoal/stores".as_ref(), EmbeddedOptions::default())?;
 //! let memory = Memory::new(MemoryOptions::default());
-//! let stores = StoreClasses::new(Arc::new(embedded), Arc::new(memory));
+//! let sql = EmbeddedSql::open(".shoal/sql".as_ref(), Durability::Full)?;
+//! let stores = StoreClasses::new(Arc::new(embedded), Arc::new(memory), Arc::new(sql));
 //! let node = Node::start(NodeConfig::new(".shoal".into())?, code, stores)?;
 //! // All that is to run. Applying another set changes what runs; requests under way end first.
 //! let assignments = Assignments { code_keys: vec![public_key], ..Assignments::all([app]) };

@@ -30,7 +30,11 @@ use shoal_runtime::{
     Code, CodeSource, Digest, FetchError, Node, NodeConfig, StoreClasses,
     control::{Control, ControlConfig, Patience},
 };
-use shoal_stores::{Embedded, Memory, embedded::EmbeddedOptions, memory::MemoryOptions};
+use shoal_stores::{
+    Embedded, EmbeddedSql, Memory,
+    embedded::{Durability, EmbeddedOptions},
+    memory::MemoryOptions,
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -203,7 +207,8 @@ fn start(folder: &Path, ca: &CertificateAuthority, operator: SocketAddr) -> (Nod
     let stores = Embedded::open(&folder.join("stores"), EmbeddedOptions::default()).unwrap();
     let config = NodeConfig::new(folder.to_owned()).unwrap();
     let memory = Memory::new(MemoryOptions::default());
-    let stores = StoreClasses::new(Arc::new(stores), Arc::new(memory));
+    let sql = EmbeddedSql::open(&folder.join("sql"), Durability::Full).unwrap();
+    let stores = StoreClasses::new(Arc::new(stores), Arc::new(memory), Arc::new(sql));
     let node = Node::start(config, Arc::new(NoCode), stores).unwrap();
     let identity = part(
         ca,

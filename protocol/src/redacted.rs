@@ -77,6 +77,47 @@ impl fmt::Debug for v1::RedisBackend {
     }
 }
 
+impl fmt::Debug for v1::ExecuteRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExecuteRequest")
+            .field("store_id", &self.store_id)
+            .field("state", &self.state)
+            .field("statement_bytes", &self.statement.len())
+            .field("parameters", &self.parameters.len())
+            .finish()
+    }
+}
+
+impl fmt::Debug for v1::ExecuteResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExecuteResponse")
+            .field("columns", &self.columns.len())
+            .field("rows", &self.rows.len())
+            .field("in_transaction", &self.in_transaction)
+            .finish()
+    }
+}
+
+impl fmt::Debug for v1::SqlRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlRow")
+            .field("values", &self.values.len())
+            .finish()
+    }
+}
+
+impl fmt::Debug for v1::SqlValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SqlValue")
+    }
+}
+
+impl fmt::Debug for v1::sql_value::Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Value")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

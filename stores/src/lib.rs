@@ -2,6 +2,7 @@
 //!
 //! Everything is keyed by the [`StoreId`] of a `Store` object, never by a name that a tenant chose.
 
+pub mod backup;
 mod counter;
 pub mod embedded;
 mod health;
@@ -14,6 +15,7 @@ mod quota;
 pub mod redis;
 pub mod remote;
 pub mod server;
+pub mod sql;
 mod store_id;
 mod wire;
 
@@ -24,6 +26,7 @@ pub use key_value::{KeyValue, KeyValueError, StoreLimits, Usage};
 pub use limits::{MAX_BYTES_PER_CALL, MAX_KEYS_PER_CALL, MAX_PAGE_BYTES, MAX_PAGE_KEYS};
 pub use memory::Memory;
 pub use postgres::Postgres;
-pub use remote::Remote;
+pub use remote::{Remote, RemoteSql};
+pub use sql::{EmbeddedSql, Sql, SqlError};
 pub use store_id::{InvalidStoreId, StoreId};
 pub use wire::limits_from_wire;

@@ -23,12 +23,20 @@ impl From<KeyValueError> for Status {
             KeyValueError::NotAnInteger => (Code::FailedPrecondition, String::new()),
             KeyValueError::Unavailable(reason) => (Code::Unavailable, reason),
         };
-        let mut status = Status::new(code, message);
-        status
-            .metadata_mut()
-            .insert(FOR_GUESTS, MetadataValue::from_static("1"));
-        status
+        answered(Status::new(code, message))
     }
+}
+
+/// A status whose message is for guests.
+pub(crate) fn for_guests(code: Code, message: String) -> Status {
+    answered(Status::new(code, message))
+}
+
+/// The same, as the store's own answer.
+pub(crate) fn answered(mut status: Status) -> Status {
+    let mark = MetadataValue::from_static("1");
+    status.metadata_mut().insert(FOR_GUESTS, mark);
+    status
 }
 
 /// Whether the store itself answered with this status, as opposed to whatever lies before it.

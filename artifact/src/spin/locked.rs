@@ -98,7 +98,7 @@ struct ComponentMetadata {
     #[serde(default)]
     key_value_stores: Option<Vec<String>>,
     #[serde(default)]
-    databases: Vec<Value>,
+    databases: Option<Vec<String>>,
     #[serde(default)]
     ai_models: Vec<Value>,
 }
@@ -236,7 +236,6 @@ fn read_component(
     let subject = plan::subject(&component.id);
     let metadata = component.metadata;
     absent(&subject, "files", !component.files.is_empty())?;
-    absent(&subject, "sqlite_databases", !metadata.databases.is_empty())?;
     absent(&subject, "ai_models", !metadata.ai_models.is_empty())?;
     if !component.dependencies.is_empty() {
         let message = format!(
@@ -261,6 +260,7 @@ fn read_component(
         env: component.env,
         variables: component.config,
         key_value_stores: metadata.key_value_stores,
+        sqlite_databases: metadata.databases,
         allowed_outbound_hosts: hosts,
     })
 }

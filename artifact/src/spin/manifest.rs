@@ -95,7 +95,7 @@ struct Component {
     #[serde(default)]
     key_value_stores: Option<Vec<String>>,
     #[serde(default)]
-    sqlite_databases: Vec<String>,
+    sqlite_databases: Option<Vec<String>>,
     #[serde(default)]
     ai_models: Vec<String>,
     #[serde(default)]
@@ -270,11 +270,6 @@ fn read_component(
 ) -> Result<ComponentPlan, Refusal> {
     let subject = plan::subject(&name);
     absent(&subject, "files", !component.files.is_empty())?;
-    absent(
-        &subject,
-        "sqlite_databases",
-        !component.sqlite_databases.is_empty(),
-    )?;
     absent(&subject, "ai_models", !component.ai_models.is_empty())?;
     absent(&subject, "dependencies", !component.dependencies.is_empty())?;
     let mut hosts = component.allowed_outbound_hosts;
@@ -293,6 +288,7 @@ fn read_component(
         env: component.environment,
         variables: component.variables,
         key_value_stores: component.key_value_stores,
+        sqlite_databases: component.sqlite_databases,
         allowed_outbound_hosts: hosts,
         wasm: WasmSource::File(source),
     })

@@ -64,14 +64,15 @@ async fn look_into(
         (facts, file, sha256) = inspect_file(subject.clone(), output, cache).await?;
     }
     facts.check(&subject)?;
-    let stores = plan.key_value_stores.unwrap_or_else(|| {
-        // What the manifest says nothing about is what Spin and Shoal call the first store.
-        facts
-            .opens_key_value()
-            .then(|| "default".to_owned())
-            .into_iter()
-            .collect()
-    });
+    // What the manifest says nothing about is what Spin and Shoal call the first store.
+    let default =
+        |opens: bool| -> Vec<String> { opens.then(|| "default".to_owned()).into_iter().collect() };
+    let stores = plan
+        .key_value_stores
+        .unwrap_or_else(|| default(facts.opens_key_value()));
+    let databases = plan
+        .sqlite_databases
+        .unwrap_or_else(|| default(facts.opens_sql()));
     let description = ComponentDescription {
         name: plan.name,
         digest: Digest::from_sha256(&sha256),
@@ -79,6 +80,7 @@ async fn look_into(
         env: plan.env,
         variables: plan.variables,
         key_value_stores: stores,
+        sqlite_databases: databases,
         imports: facts.imports,
     };
     Ok(Pulled {

@@ -25,6 +25,7 @@ pub fn description_message(description: Description) -> v1::Description {
         routes: component.routes.into_iter().map(String::from).collect(),
         env: component.env.into_iter().collect(),
         key_value_stores: component.key_value_stores,
+        sqlite_databases: component.sqlite_databases,
         imports: component.imports,
         variables: component.variables.into_iter().collect(),
     };

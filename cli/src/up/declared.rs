@@ -102,6 +102,7 @@ impl Declared {
         namespace: &str,
         app: &str,
         label: &str,
+        interface: Interface,
         asked: Option<&AppStore>,
     ) -> Result<Option<Place>, String> {
         let place = |app: &str, label: &str, class: &str| Place {
@@ -114,13 +115,20 @@ impl Declared {
             let store = store.ok_or_else(|| {
                 format!("Store `{name}` of `spec.stores` is not in this manifest, in namespace `{namespace}`")
             })?;
+            let is = store.interface;
+            if is != interface {
+                let (is, wanted) = (is.as_str(), interface.as_str());
+                return Err(format!(
+                    "Store `{name}` is of interface `{is}`, not `{wanted}`"
+                ));
+            }
             return Ok(Some(place(&store.app, &store.label, &store.class_name)));
         }
         let own = self.stores.iter().find(|((of, _), store)| {
             of == namespace
                 && store.app == app
                 && store.label == label
-                && store.interface == Interface::KeyValue
+                && store.interface == interface
         });
         let asked = asked.and_then(|asked| asked.class.as_deref());
         match (own, asked) {
@@ -129,8 +137,25 @@ impl Declared {
                 store.class_name
             )),
             (Some((_, store)), _) => Ok(Some(place(app, label, &store.class_name))),
-            (None, Some(class)) => Ok(Some(place(app, label, class))),
-            (None, None) => self.by_default(namespace, app, label, place),
+            (None, Some(class)) => {
+                self.check_interface(class, interface)?;
+                Ok(Some(place(app, label, class)))
+            }
+            (None, None) => self.by_default(namespace, app, (interface, label), place),
+        }
+    }
+
+    fn check_interface(&self, class: &str, interface: Interface) -> Result<(), String> {
+        // What is built in has all that need no declaration.
+        let found = self.classes.get(class).filter(|_| class != EMBEDDED_CLASS);
+        match found.map(|class| class.interface) {
+            Some(is) if is != interface => {
+                let (is, wanted) = (is.as_str(), interface.as_str());
+                Err(format!(
+                    "StoreClass `{class}` is of interface `{is}`, not `{wanted}`"
+                ))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -138,7 +163,7 @@ impl Declared {
         &self,
         namespace: &str,
         app: &str,
-        label: &str,
+        (interface, label): (Interface, &str),
         place: impl Fn(&str, &str, &str) -> Place,
     ) -> Result<Option<Place>, String> {
         let mut labels = self.namespaces.get(namespace).cloned().unwrap_or_default();
@@ -147,7 +172,7 @@ impl Declared {
             .classes
             .iter()
             .map(|(name, spec)| (name.as_str(), spec));
-        match default_class(classes, &labels, label, Interface::KeyValue) {
+        match default_class(classes, &labels, label, interface) {
             DefaultClass::Class(class) => Ok(Some(place(app, label, class))),
             DefaultClass::None => Ok(None),
             DefaultClass::Tie(names) => Err(format!(
@@ -289,6 +314,7 @@ mod tests {
         declared
     }
 
+    const KV: Interface = Interface::KeyValue;
     const OBJECTS: &str = "
 {apiVersion: shoal.dev/v1alpha1, kind: StoreClass, metadata: {name: fast}, spec: {default: true, labels: [cache],
  backend: {memory: {}}, limits: {keys: 5, valueBytes: 2Ki, opsPerSecond: 9}}}
@@ -313,7 +339,7 @@ mod tests {
             store: store.map(Into::into),
         };
         let class = |namespace, app, label, asked: Option<AppStore>| {
-            let found = declared.resolve(namespace, app, label, asked.as_ref());
+            let found = declared.resolve(namespace, app, label, KV, asked.as_ref());
             found.map(|place| place.map(|place| place.class))
         };
         let is = |class: &str| Ok(Some(class.to_owned()));
@@ -327,13 +353,13 @@ mod tests {
         assert_eq!(class("shop", "a", "cache", Some(fast)), is("fast"));
         let other = asked(Some("team"), None);
         assert!(class("default", "cart", "default", Some(other)).is_err());
-        let shared = declared.resolve("default", "b", "x", Some(&asked(None, Some("shared"))));
+        let shared = declared.resolve("default", "b", "x", KV, Some(&asked(None, Some("shared"))));
         let place = shared.unwrap().unwrap();
         assert_eq!(
             (place.app.as_str(), place.label.as_str()),
             ("cart", "default")
         );
-        let elsewhere = declared.resolve("shop", "b", "x", Some(&asked(None, Some("shared"))));
+        let elsewhere = declared.resolve("shop", "b", "x", KV, Some(&asked(None, Some("shared"))));
         assert!(elsewhere.unwrap_err().contains("`shared`"));
     }
 

@@ -41,7 +41,7 @@ pub async fn all(
             port: address.port(),
             ..app.clone()
         };
-        let bind = |label: &str| stores.bind(&entry, label);
+        let bind = |label: &str, interface| stores.bind(&entry, label, interface);
         let ip = Some(address.ip());
         let assignment = local::assignment(&entry, descriptions, ip, &configuration, bind);
         let mut assignment = assignment.map_err(anyhow::Error::msg).with_context(named)?;

@@ -9,9 +9,9 @@ use anyhow::{Context as _, Result, bail};
 use shoal_builder::{BuilderHandle, Options};
 use shoal_runtime::StoreClasses;
 use shoal_runtime::local::StoreIds;
-use shoal_stores::embedded::EmbeddedOptions;
+use shoal_stores::embedded::{Durability, EmbeddedOptions};
 use shoal_stores::memory::MemoryOptions;
-use shoal_stores::{Embedded, Memory};
+use shoal_stores::{Embedded, EmbeddedSql, Memory};
 
 /// The folder, held by this process alone.
 pub struct StateFolder {
@@ -75,7 +75,12 @@ impl StateFolder {
         let folder = self.path.join("stores");
         let embedded = Embedded::open(&folder, EmbeddedOptions::default())?;
         let memory = Memory::new(MemoryOptions::default());
-        Ok(StoreClasses::new(Arc::new(embedded), Arc::new(memory)))
+        let sql = EmbeddedSql::open(&self.path.join("sql"), Durability::Full)?;
+        Ok(StoreClasses::new(
+            Arc::new(embedded),
+            Arc::new(memory),
+            Arc::new(sql),
+        ))
     }
 
     /// The folder for the node's code.

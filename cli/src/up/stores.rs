@@ -6,9 +6,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use shoal_crds::{EMBEDDED_CLASS, Interface};
 use shoal_runtime::local::{Entry, StoreIds};
 use shoal_runtime::stores::{ClassBackend, ClassDescription};
-use shoal_runtime::{Assignment, StoreBinding, StoreClasses};
+use shoal_runtime::{Assignment, ComponentSpec, StoreBinding, StoreClasses};
 use shoal_stores::embedded::EmbeddedOptions;
 use shoal_stores::postgres::{PostgresOptions, Secret};
 use shoal_stores::{Backend, Embedded, Postgres, Redis, RedisOptions};
@@ -138,8 +139,15 @@ impl<'a> Stores<'a> {
     ///
     /// # Errors
     /// Nothing was said about this label, or the wrong thing.
-    pub fn bind(&mut self, app: &Entry, label: &str) -> Result<StoreBinding, String> {
+    pub fn bind(
+        &mut self,
+        app: &Entry,
+        label: &str,
+        interface: Interface,
+    ) -> Result<StoreBinding, String> {
         let flag = self.flags.iter().find(|flag| flag.label == label);
+        // What flags name are key-value stores.
+        let flag = flag.filter(|_| interface == Interface::KeyValue);
         let Place {
             app: owner,
             label: name,
@@ -150,30 +158,44 @@ impl<'a> Stores<'a> {
                 label: label.to_owned(),
                 class: flag.class(),
             },
-            None => self.declared_place(app, label)?,
+            None => self.declared_place(app, label, interface)?,
         };
         let id = self
             .ids
-            .get(&app.namespace, &owner, &name)
+            .get(&app.namespace, &owner, &name, interface)
             .map_err(|error| format!("its id cannot be had: {error}"))?;
         if flag.is_none() {
             self.used.insert(class.clone());
         }
         Ok(StoreBinding {
             label: label.to_owned(),
+            interface,
             id,
             class,
             nodes: 1,
         })
     }
 
-    fn declared_place(&self, app: &Entry, label: &str) -> Result<Place, String> {
+    fn declared_place(
+        &self,
+        app: &Entry,
+        label: &str,
+        interface: Interface,
+    ) -> Result<Place, String> {
         let mut asked = app.spec.stores.iter().flatten();
-        let asked = asked.find(|asked| asked.label == label);
+        let asked = asked.find(|asked| asked.label == label && asked.interface == interface);
         let place = self
             .declared
-            .resolve(&app.namespace, &app.name, label, asked)?;
-        place.ok_or_else(|| format!("say where that is with --store {label}=URL ({PLACES})"))
+            .resolve(&app.namespace, &app.name, label, interface, asked)?;
+        place.ok_or_else(|| match interface {
+            Interface::KeyValue => {
+                format!("say where that is with --store {label}=URL ({PLACES})")
+            }
+            Interface::Sql => format!(
+                "no class answers it; give its class in `stores` of the App: `{{label: {label}, interface: Sql, \
+                 class: {EMBEDDED_CLASS}}}`"
+            ),
+        })
     }
 
     /// Gives labels of `--store` that no component lists to every component that opens stores: which
@@ -184,19 +206,23 @@ impl<'a> Stores<'a> {
     pub fn bind_unlisted(&mut self, apps: &[Entry], assignments: &mut [Assignment]) -> Result<()> {
         for flag in self.flags {
             let components = || assignments.iter().flat_map(|app| &app.components);
-            let stores = || components().flat_map(|component| &component.stores);
+            let stores = || {
+                let stores = components().flat_map(|component| &component.stores);
+                stores.filter(|store| store.interface == Interface::KeyValue)
+            };
             if stores().any(|store| store.label == flag.label) {
                 continue;
             }
             ensure!(
                 stores().next().is_some(),
-                "{}: no component of these apps opens a store",
+                "{}: no component of these apps opens a key-value store",
                 flag.class()
             );
             for (app, assignment) in apps.iter().zip(&mut *assignments) {
                 let components = assignment.components.iter_mut();
-                for component in components.filter(|component| !component.stores.is_empty()) {
-                    let binding = self.bind(app, &flag.label).map_err(anyhow::Error::msg)?;
+                for component in components.filter(|component| opens_key_value(component)) {
+                    let binding = self.bind(app, &flag.label, Interface::KeyValue);
+                    let binding = binding.map_err(anyhow::Error::msg)?;
                     component.stores.push(binding);
                 }
             }
@@ -235,6 +261,11 @@ impl<'a> Stores<'a> {
         }
         Ok(())
     }
+}
+
+fn opens_key_value(component: &ComponentSpec) -> bool {
+    let mut stores = component.stores.iter();
+    stores.any(|store| store.interface == Interface::KeyValue)
 }
 
 #[cfg(test)]
@@ -287,10 +318,18 @@ mod tests {
             port: 0,
             spec: shoal_crds::AppSpec::default(),
         };
-        let mut class = |label| stores.bind(&app, label).map(|binding| binding.class);
-        assert_eq!(class("default").unwrap(), "embedded");
-        assert_eq!(class("cache").unwrap(), "--store cache");
-        let error = class("other").unwrap_err();
+        let (kv, sql) = (Interface::KeyValue, Interface::Sql);
+        let mut class = |label, interface| {
+            stores
+                .bind(&app, label, interface)
+                .map(|binding| binding.class)
+        };
+        assert_eq!(class("default", kv).unwrap(), "embedded");
+        assert_eq!(class("cache", kv).unwrap(), "--store cache");
+        let error = class("other", kv).unwrap_err();
         assert!(error.contains("--store other=URL"), "{error}");
+        assert_eq!(class("default", sql).unwrap(), "embedded");
+        let error = class("cache", sql).unwrap_err();
+        assert!(error.contains("interface: Sql"), "{error}");
     }
 }

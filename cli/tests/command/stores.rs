@@ -125,7 +125,7 @@ fn what_is_wrong_with_a_store_is_said_before_anything_is_served() {
         (
             "hello",
             "cache=memory:",
-            "no component of these apps opens a store",
+            "no component of these apps opens a key-value store",
         ),
     ];
     for (guest, store, named) in cases {

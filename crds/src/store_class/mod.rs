@@ -60,6 +60,10 @@ pub use resolution::{DefaultClass, default_class};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.interface == oldSelf.interface")
     .message("`interface` cannot change; make another StoreClass"))]
+#[x_kube(validation = Rule::new(
+        "!has(self.interface) || self.interface != 'Sql' || has(self.backend.embedded)"
+    )
+    .message("SQL databases are in the backend `embedded` alone"))]
 pub struct StoreClassSpec {
     /// Interface that the data is reached through.
     #[serde(default)]

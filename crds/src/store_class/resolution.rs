@@ -71,14 +71,14 @@ impl StoreClassSpec {
 /// Finds the class that answers `label` for an app that names none, in a namespace with these
 /// labels. `classes`: all that there are and that are not being deleted, by name.
 ///
-/// The class `embedded` answers `default` where no other class does, declared or not.
+/// The class `embedded` answers `default` of each interface where no other class does, declared or not.
 pub fn default_class<'a>(
     classes: impl IntoIterator<Item = (&'a str, &'a StoreClassSpec)>,
     namespace: &BTreeMap<String, String>,
     label: &str,
     interface: Interface,
 ) -> DefaultClass<'a> {
-    let mut built_in = label == DEFAULT_LABEL && interface == Interface::KeyValue;
+    let mut built_in = label == DEFAULT_LABEL;
     let mut best: Option<Rank> = None;
     let mut names = Vec::new();
     for (name, class) in classes {

@@ -6,6 +6,7 @@ mod variables;
 
 use std::{fmt, net::IpAddr, time::Duration};
 
+use shoal_crds::Interface;
 use shoal_stores::StoreId;
 
 pub use bounds::PortRange;
@@ -98,8 +99,10 @@ impl fmt::Debug for ComponentSpec {
 /// Which Store a label of a component opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreBinding {
-    /// Name that the guest uses.
+    /// Name that the guest uses, within its interface.
     pub label: String,
+    /// What is behind it.
+    pub interface: Interface,
     /// The Store's id.
     pub id: StoreId,
     /// Name of the class that says where the data is.

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use shoal_crds::Interface;
 use shoal_protocol::v1;
 
 use super::{
@@ -187,12 +188,10 @@ fn variables(variables: HashMap<String, String>) -> Result<Variables, String> {
 fn store(message: v1::StoreBinding) -> Result<StoreBinding, String> {
     check_length("store label", &message.label, 1, bounds::NAME_BYTES)?;
     let label = message.label;
-    if message.interface != "KeyValue" {
+    let interface = Interface::parse(&message.interface).ok_or_else(|| {
         let interface = cut(&message.interface, 64);
-        return Err(format!(
-            "store `{label}`: interface `{interface}` is none that this version serves"
-        ));
-    }
+        format!("store `{label}`: interface `{interface}` is none that this version serves")
+    })?;
     let id = message
         .store_id
         .parse()
@@ -206,6 +205,7 @@ fn store(message: v1::StoreBinding) -> Result<StoreBinding, String> {
     };
     Ok(StoreBinding {
         label,
+        interface,
         id,
         class,
         nodes: message.nodes.max(1),

@@ -6,6 +6,7 @@ mod http;
 mod key_value;
 pub mod output;
 mod resources;
+mod sqlite;
 mod wasi;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub struct InstanceState {
     request: Arc<RequestId>,
     stores: Arc<StoreClasses>,
     open_stores: key_value::OpenStores,
+    open_databases: sqlite::OpenConnections,
     /// Made by the first call that needs it: small guests make none.
     wasi: Option<WasiCtx>,
     http: WasiHttpCtx,
@@ -56,6 +58,7 @@ impl InstanceState {
             request,
             stores,
             open_stores: key_value::OpenStores::default(),
+            open_databases: sqlite::OpenConnections::default(),
             wasi: None,
             http,
             policy: http::DenyAll,
@@ -69,6 +72,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceState>>
     wasi::link(&mut linker)?;
     http::link(&mut linker)?;
     key_value::link(&mut linker)?;
+    sqlite::link(&mut linker)?;
     configuration::link(&mut linker)?;
     Ok(linker)
 }

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use shoal_crds::Interface;
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -139,7 +140,7 @@ impl Follower {
                 message: format!("image `{image}`: {error}"),
             })?);
         }
-        let bind = |label: &str| bind(&mut self.ids, entry, label);
+        let bind = |label: &str, interface| bind(&mut self.ids, entry, label, interface);
         let address = self.config.listen_address;
         let none = Configuration::default();
         let assignment =
@@ -163,10 +164,15 @@ struct Problem {
 const DEFAULT_LABEL: &str = "default";
 
 /// All Stores are embedded: a file of assignments knows no other class.
-fn bind(ids: &mut StoreIds, entry: &Entry, label: &str) -> Result<StoreBinding, String> {
+fn bind(
+    ids: &mut StoreIds,
+    entry: &Entry,
+    label: &str,
+    interface: Interface,
+) -> Result<StoreBinding, String> {
     let embedded = shoal_crds::EMBEDDED_CLASS;
     let mut asked = entry.spec.stores.iter().flatten();
-    match asked.find(|asked| asked.label == label) {
+    match asked.find(|asked| asked.label == label && asked.interface == interface) {
         Some(asked) if asked.store.is_none() && asked.class.as_deref() == Some(embedded) => {}
         Some(_) => {
             return Err(format!(
@@ -183,10 +189,11 @@ fn bind(ids: &mut StoreIds, entry: &Entry, label: &str) -> Result<StoreBinding, 
         }
     }
     let id = ids
-        .get(&entry.namespace, &entry.name, label)
+        .get(&entry.namespace, &entry.name, label, interface)
         .map_err(|error| format!("its id cannot be had: {error}"))?;
     Ok(StoreBinding {
         label: label.to_owned(),
+        interface,
         id,
         class: embedded.to_owned(),
         nodes: 1,

@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
 use shoal_artifact::variables::Declared;
-use shoal_crds::Limits;
+use shoal_crds::{Interface, Limits};
 use shoal_protocol::v1;
 
 use super::{
@@ -23,7 +23,7 @@ pub fn assignment(
     descriptions: Vec<v1::Description>,
     listen_address: Option<IpAddr>,
     configuration: &Configuration,
-    mut bind: impl FnMut(&str) -> Result<StoreBinding, String>,
+    mut bind: impl FnMut(&str, Interface) -> Result<StoreBinding, String>,
 ) -> Result<Assignment, String> {
     let mut components = Vec::new();
     for (described, declared) in described(entry, descriptions)? {
@@ -110,11 +110,23 @@ fn declared(variables: HashMap<String, v1::VariableDeclaration>) -> Arc<Declared
     Arc::new(variables.into_iter().map(one).collect())
 }
 
+/// Labels that the image says the component opens.
+fn labels_of_image(described: &v1::ComponentDescription) -> Vec<(Interface, &str)> {
+    let of_interfaces = [
+        (Interface::KeyValue, &described.key_value_stores),
+        (Interface::Sql, &described.sqlite_databases),
+    ];
+    of_interfaces
+        .into_iter()
+        .flat_map(|(interface, labels)| labels.iter().map(move |label| (interface, label.as_str())))
+        .collect()
+}
+
 fn component(
     entry: &Entry,
     described: v1::ComponentDescription,
     (env, variables): (Vec<(String, String)>, Variables),
-    bind: &mut impl FnMut(&str) -> Result<StoreBinding, String>,
+    bind: &mut impl FnMut(&str, Interface) -> Result<StoreBinding, String>,
 ) -> Result<ComponentSpec, String> {
     let name = described.name.clone();
     let of = |problem: String| format!("component `{name}`: {problem}");
@@ -129,14 +141,19 @@ fn component(
     let routes = routes
         .collect::<Result<_, _>>()
         .map_err(|error| of(error.to_string()))?;
+    let mut labels = labels_of_image(&described);
     // Labels that the App names are open to all of its components.
-    let named = entry.spec.stores.iter().flatten().map(|named| &named.label);
-    let of_image = &described.key_value_stores;
-    let others = named.filter(|label| !of_image.contains(label));
-    let labels = of_image.iter().chain(others);
+    for named in entry.spec.stores.iter().flatten() {
+        let label = (named.interface, named.label.as_str());
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
     let stores = labels
-        .map(|label| {
-            bind(label).map_err(|problem| of(format!("it opens the store `{label}`: {problem}")))
+        .into_iter()
+        .map(|(interface, label)| {
+            bind(label, interface)
+                .map_err(|problem| of(format!("it opens the store `{label}`: {problem}")))
         })
         .collect::<Result<_, _>>()?;
     Ok(ComponentSpec {
@@ -184,9 +201,10 @@ mod tests {
 
     fn plan(spec: &str, descriptions: Vec<v1::Description>) -> Result<Assignment, String> {
         let id = "11111111-1111-4111-8111-111111111111".parse().unwrap();
-        let bind = |label: &str| match label {
+        let bind = |label: &str, interface| match label {
             "default" => Ok(StoreBinding {
                 label: label.into(),
+                interface,
                 id,
                 class: "embedded".into(),
                 nodes: 1,

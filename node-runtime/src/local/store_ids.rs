@@ -6,13 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use shoal_crds::Interface;
 use shoal_protocol::state_file;
 use shoal_stores::StoreId;
 
 const NAME: &str = "stores.json";
 const MOST_BYTES: u64 = 64 << 20;
 
-/// Ids by `namespace/app/label`. An id, once given, stays.
+/// Ids by `namespace/app/label`, and `/Sql` for what is no key-value store. An id, once given, stays.
 pub struct StoreIds {
     path: PathBuf,
     ids: BTreeMap<String, String>,
@@ -37,8 +38,17 @@ impl StoreIds {
     ///
     /// # Errors
     /// A new id cannot be kept, or the kept one is no id.
-    pub fn get(&mut self, namespace: &str, app: &str, label: &str) -> io::Result<StoreId> {
-        let name = format!("{namespace}/{app}/{label}");
+    pub fn get(
+        &mut self,
+        namespace: &str,
+        app: &str,
+        label: &str,
+        interface: Interface,
+    ) -> io::Result<StoreId> {
+        let mut name = format!("{namespace}/{app}/{label}");
+        if interface != Interface::KeyValue {
+            name = format!("{name}/{}", interface.as_str());
+        }
         if let Some(id) = self.ids.get(&name) {
             return id.parse().map_err(io::Error::other);
         }
@@ -58,12 +68,14 @@ mod tests {
     fn a_label_finds_its_store_again() {
         let folder = tempfile::tempdir().unwrap();
         let mut ids = StoreIds::open(folder.path()).unwrap();
-        let id = ids.get("a", "b", "default").unwrap();
-        assert_ne!(ids.get("a", "c", "default").unwrap(), id);
+        let kv = Interface::KeyValue;
+        let id = ids.get("a", "b", "default", kv).unwrap();
+        assert_ne!(ids.get("a", "c", "default", kv).unwrap(), id);
+        assert_ne!(ids.get("a", "b", "default", Interface::Sql).unwrap(), id);
         assert_eq!(
             StoreIds::open(folder.path())
                 .unwrap()
-                .get("a", "b", "default")
+                .get("a", "b", "default", kv)
                 .unwrap(),
             id
         );

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub(crate) use super::counts::{Operation, Outcome};
 use super::{
     backend::{self, BuiltIn, Way},
-    counts::Counts,
+    counts::{CallError, Counts},
     description::{ClassBackend, ClassDescription},
     health::{Board, ClassFault},
     rates::Rates,
@@ -99,6 +99,11 @@ impl Class {
         self.keeper.abort();
     }
 
+    /// Whether its data is in the embedded stores.
+    pub(super) fn is_embedded(&self) -> bool {
+        self.bounds.load().backend == ClassBackend::Embedded
+    }
+
     /// Its name.
     pub(crate) fn name(&self) -> &str {
         &self.name
@@ -167,15 +172,15 @@ impl Class {
     ///
     /// # Errors
     /// Those of the call, and that it took too long.
-    pub(crate) async fn call<T>(
+    pub(crate) async fn call<T, E: CallError>(
         &self,
         operation: Operation,
-        call: impl Future<Output = Result<T, KeyValueError>>,
-    ) -> Result<T, KeyValueError> {
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         let began = Instant::now();
         let result = timeout(DEADLINE, call).await.unwrap_or_else(|_| {
             let seconds = DEADLINE.as_secs();
-            Err(KeyValueError::Unavailable(format!(
+            Err(E::unavailable(format!(
                 "it did not answer within {seconds} s"
             )))
         });

@@ -8,7 +8,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use shoal_stores::{Backend, KeyValueError};
+use shoal_stores::{Backend, KeyValueError, Sql, SqlError};
 use tokio::{
     sync::{broadcast, watch},
     time::{Instant, sleep, timeout},
@@ -33,6 +33,7 @@ const MOST: usize = 1000;
 /// See the module. The class `embedded` is always there, with the default limits unless it is described.
 pub struct StoreClasses {
     built_in: BuiltIn,
+    sql: Arc<dyn Sql>,
     known: ArcSwap<HashMap<String, Arc<Class>>>,
     /// Which classes are needed no more, and since when. Held while `known` is changed.
     unneeded: Mutex<HashMap<String, Instant>>,
@@ -42,11 +43,16 @@ pub struct StoreClasses {
 }
 
 impl StoreClasses {
-    /// The class `embedded` alone. Its data is in `embedded`, that of classes of backend `memory` in
-    /// `memory`. Must be called within a tokio runtime.
-    pub fn new(embedded: Arc<dyn Backend>, memory: Arc<dyn Backend>) -> Arc<Self> {
+    /// The class `embedded` alone. Its data is in `embedded`, that of its SQL databases in `sql`, that of
+    /// classes of backend `memory` in `memory`. Must be called within a tokio runtime.
+    pub fn new(
+        embedded: Arc<dyn Backend>,
+        memory: Arc<dyn Backend>,
+        sql: Arc<dyn Sql>,
+    ) -> Arc<Self> {
         let classes = Arc::new(Self {
             built_in: BuiltIn { embedded, memory },
+            sql,
             known: ArcSwap::default(),
             unneeded: Mutex::default(),
             changed: watch::Sender::new(()),
@@ -140,6 +146,20 @@ impl StoreClasses {
         })
     }
 
+    /// Where the SQL databases of a class are.
+    ///
+    /// # Errors
+    /// The class is of a backend that has none.
+    pub(crate) fn sql(&self, class: &Class) -> Result<Arc<dyn Sql>, SqlError> {
+        if class.is_embedded() {
+            return Ok(Arc::clone(&self.sql));
+        }
+        let name = class.name();
+        Err(SqlError::Unavailable(format!(
+            "its class `{name}` has no SQL databases: only backend `embedded` has"
+        )))
+    }
+
     fn get(&self, name: &str) -> Option<Arc<Class>> {
         self.known.load().get(name).cloned()
     }
@@ -169,13 +189,16 @@ async fn close_unneeded(classes: Weak<StoreClasses>) {
 
 #[cfg(test)]
 mod tests {
-    use shoal_stores::{Memory, memory::MemoryOptions};
+    use shoal_stores::{EmbeddedSql, Memory, embedded::Durability, memory::MemoryOptions};
 
     use super::*;
 
     fn classes() -> Arc<StoreClasses> {
         let memory = || Arc::new(Memory::new(MemoryOptions::default()));
-        StoreClasses::new(memory(), memory())
+        // No database of it is opened.
+        let folder = tempfile::tempdir().unwrap();
+        let sql = EmbeddedSql::open(folder.path(), Durability::Full).unwrap();
+        StoreClasses::new(memory(), memory(), Arc::new(sql))
     }
 
     fn described(name: &str) -> ClassDescription {

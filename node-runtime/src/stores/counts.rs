@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use shoal_stores::KeyValueError;
+use shoal_stores::{KeyValueError, SqlError};
 
 use crate::metrics::Durations;
 
@@ -44,6 +44,8 @@ labels! {
         Increment = "increment",
         /// Compare-and-swap; one that was lost is done as well.
         Swap = "swap",
+        /// A statement of SQL.
+        Execute = "execute",
     }
 }
 
@@ -63,15 +65,47 @@ labels! {
     }
 }
 
-impl<T> From<&Result<T, KeyValueError>> for Outcome {
-    fn from(result: &Result<T, KeyValueError>) -> Self {
-        match result {
-            Ok(_) => Self::Ok,
-            Err(KeyValueError::AccessDenied) => Self::Denied,
-            Err(KeyValueError::LimitExceeded(_)) => Self::Limit,
-            Err(KeyValueError::NotAnInteger) => Self::Invalid,
-            Err(KeyValueError::Unavailable(_)) => Self::Unavailable,
+/// An error of an interface's.
+pub(crate) trait CallError {
+    /// How the operation ended.
+    fn outcome(&self) -> Outcome;
+    /// The backend could not do it; the text says why.
+    fn unavailable(why: String) -> Self;
+}
+
+impl CallError for KeyValueError {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::AccessDenied => Outcome::Denied,
+            Self::LimitExceeded(_) => Outcome::Limit,
+            Self::NotAnInteger => Outcome::Invalid,
+            Self::Unavailable(_) => Outcome::Unavailable,
         }
+    }
+
+    fn unavailable(why: String) -> Self {
+        Self::Unavailable(why)
+    }
+}
+
+impl CallError for SqlError {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::AccessDenied => Outcome::Denied,
+            Self::LimitExceeded(_) | Self::Full(_) => Outcome::Limit,
+            Self::Statement(_) | Self::RolledBack(_) => Outcome::Invalid,
+            Self::Unavailable(_) => Outcome::Unavailable,
+        }
+    }
+
+    fn unavailable(why: String) -> Self {
+        Self::Unavailable(why)
+    }
+}
+
+impl<T, E: CallError> From<&Result<T, E>> for Outcome {
+    fn from(result: &Result<T, E>) -> Self {
+        result.as_ref().map_or_else(E::outcome, |_| Self::Ok)
     }
 }
 

@@ -17,6 +17,7 @@ mod limits;
 mod output;
 mod revisions;
 mod serving;
+mod sqlite;
 mod store_classes;
 mod store_servers;
 mod support;

@@ -68,9 +68,9 @@ impl fmt::Debug for Component {
 /// Which Store a label opens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StoreBinding {
-    /// The name that guests open.
+    /// The name that guests open, within the interface.
     pub label: String,
-    /// `KeyValue`
+    /// `KeyValue` or `Sql`
     pub interface: String,
     /// The Store's `spec.id`.
     pub store_id: String,

@@ -9,7 +9,10 @@ use shoal_artifact::{
 };
 use shoal_crds::Reason;
 
-use crate::revision::{ContentComponent, Fault};
+use crate::{
+    Label,
+    revision::{ContentComponent, Fault},
+};
 
 /// Whether the runtimes take an app of these components.
 ///
@@ -31,7 +34,7 @@ pub(crate) fn check(components: &[ContentComponent]) -> Result<(), Fault> {
                 component.name
             )));
         }
-        let labels: HashSet<&String> = component.labels.iter().collect();
+        let labels: HashSet<&Label> = component.labels.iter().collect();
         if labels.len() > limits::LABELS {
             return Err(too_much(format!(
                 "component `{}` opens {} stores; at most {} are served",

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use shoal_artifact::variables::Declared;
+use shoal_crds::Interface;
 
 use crate::AppKey;
 
@@ -43,6 +44,9 @@ pub struct Description {
     pub variables: Declared,
 }
 
+/// What a guest opens: a name within an interface.
+pub type Label = (Interface, String);
+
 /// One component of an artifact.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ComponentDescription {
@@ -54,8 +58,8 @@ pub struct ComponentDescription {
     pub routes: Vec<String>,
     /// Environment that the artifact declares.
     pub env: BTreeMap<String, String>,
-    /// Labels of the key-value stores that it opens.
-    pub key_value_stores: Vec<String>,
+    /// Stores that it opens.
+    pub labels: Vec<Label>,
     /// Variables that it reads: templates that name those that the app declares.
     pub variables: BTreeMap<String, String>,
 }

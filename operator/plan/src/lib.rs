@@ -55,7 +55,7 @@ mod tests;
 mod write;
 
 pub use assignment::{Assignment, Component, Limits, Role, StoreBinding};
-pub use builder::{ComponentDescription, Description, Question, Refusal};
+pub use builder::{ComponentDescription, Description, Label, Question, Refusal};
 pub use event::{AppEvent, EventType};
 pub use index::{
     AppReport, Built, ClassHealth, CredentialFault, Hello, Index, ReportState, RuntimePod,

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use shoal_crds::App;
 
 use crate::{
-    AppKey, Index, class,
+    AppKey, Index, Label, class,
     configuration::{self, Configured},
     endpoint::decide,
     image::{self, Images},
@@ -186,7 +186,7 @@ impl Planner<'_> {
         content: &Content,
         images: &Images,
         binding: Option<&Binding>,
-    ) -> BTreeMap<String, BoundStore> {
+    ) -> BTreeMap<Label, BoundStore> {
         match binding {
             Some(binding) if images.wanted.as_deref() == Some(content) => binding.stores.clone(),
             _ => {
@@ -199,7 +199,7 @@ impl Planner<'_> {
 
     /// Says of Stores whose class limits operations on how many nodes they are used: those of this App and of all that
     /// share them.
-    fn share_out(&self, stores: &mut BTreeMap<String, BoundStore>, placed: &Placed) {
+    fn share_out(&self, stores: &mut BTreeMap<Label, BoundStore>, placed: &Placed) {
         let limited = stores
             .values_mut()
             .filter(|store| self.index.classes.limits_operations(&store.class_name));

@@ -7,11 +7,11 @@ use std::{
 
 use serde::Serialize;
 use shoal_artifact::variables::Declared;
-use shoal_crds::{AppSpec, Interface, Reason};
+use shoal_crds::{AppSpec, Reason};
 
 use crate::{
-    Component, Description, StoreBinding, bounds, configuration::Settings, hash, index::BuildKey,
-    store::BoundStore,
+    Component, Description, Label, StoreBinding, bounds, configuration::Settings, hash,
+    index::BuildKey, store::BoundStore,
 };
 
 /// An image of an App.
@@ -51,8 +51,8 @@ pub(crate) struct ContentComponent {
     pub(crate) routes: Vec<String>,
     /// Environment of the image.
     pub(crate) env: BTreeMap<String, String>,
-    /// Labels of key-value stores, of the image and of `spec.stores`.
-    pub(crate) labels: Vec<String>,
+    /// Of the image and of `spec.stores`.
+    pub(crate) labels: Vec<Label>,
     /// Variables that the image declares.
     pub(crate) declared: Arc<Declared>,
     /// Variables of the component: templates that name the declared ones.
@@ -179,7 +179,7 @@ fn from_image(
         digest: component.digest.clone(),
         routes: component.routes.clone(),
         env: component.env.clone(),
-        labels: component.key_value_stores.clone(),
+        labels: component.labels.clone(),
         declared: Arc::clone(declared),
         variables: component.variables.clone(),
     }
@@ -210,8 +210,9 @@ fn from_component(
 fn with_labels_of(spec: &AppSpec, mut components: Vec<ContentComponent>) -> Vec<ContentComponent> {
     for component in &mut components {
         for named in spec.stores.iter().flatten() {
-            if !component.labels.contains(&named.label) {
-                component.labels.push(named.label.clone());
+            let label = (named.interface, named.label.clone());
+            if !component.labels.contains(&label) {
+                component.labels.push(label);
             }
         }
     }
@@ -223,7 +224,7 @@ impl Content {
     pub(crate) fn bind(
         &self,
         settings: &Settings,
-        stores: &BTreeMap<String, BoundStore>,
+        stores: &BTreeMap<Label, BoundStore>,
     ) -> Option<Vec<Component>> {
         self.components
             .iter()
@@ -232,13 +233,11 @@ impl Content {
     }
 
     /// Labels that its components open, each with the first component that does.
-    pub(crate) fn labels(&self) -> BTreeMap<&str, &str> {
+    pub(crate) fn labels(&self) -> BTreeMap<&Label, &str> {
         let mut labels = BTreeMap::new();
         for component in &self.components {
             for label in &component.labels {
-                labels
-                    .entry(label.as_str())
-                    .or_insert(component.name.as_str());
+                labels.entry(label).or_insert(component.name.as_str());
             }
         }
         labels
@@ -248,17 +247,18 @@ impl Content {
 fn bind_component(
     component: &ContentComponent,
     settings: &Settings,
-    stores: &BTreeMap<String, BoundStore>,
+    stores: &BTreeMap<Label, BoundStore>,
 ) -> Option<Component> {
     let settings = settings.of(&component.name)?;
     let mut labels = component.labels.clone();
     labels.sort();
     labels.dedup();
-    let binding = |label: String| {
+    let binding = |label: Label| {
         let store = stores.get(&label)?;
+        let (interface, label) = label;
         Some(StoreBinding {
             label,
-            interface: Interface::KeyValue.as_str().to_owned(),
+            interface: interface.as_str().to_owned(),
             store_id: store.id.clone(),
             class: store.class_name.clone(),
             nodes: store.nodes,

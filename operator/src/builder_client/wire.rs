@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use shoal_crds::Reason;
-use shoal_plan::{ComponentDescription, Description, Refusal};
+use shoal_crds::{Interface, Reason};
+use shoal_plan::{ComponentDescription, Description, Label, Refusal};
 use shoal_protocol::v1;
 use tonic::{Code, Request, Status};
 
@@ -53,7 +53,9 @@ pub(super) fn plan_description(description: v1::Description) -> Description {
         digest: component.digest,
         routes: component.routes,
         env: component.env.into_iter().collect(),
-        key_value_stores: component.key_value_stores,
+        labels: of_interface(Interface::KeyValue, component.key_value_stores)
+            .chain(of_interface(Interface::Sql, component.sqlite_databases))
+            .collect(),
         variables: component.variables.into_iter().collect(),
     };
     let variable =
@@ -62,4 +64,8 @@ pub(super) fn plan_description(description: v1::Description) -> Description {
         components: description.components.into_iter().map(component).collect(),
         variables: description.variables.into_iter().map(variable).collect(),
     }
+}
+
+fn of_interface(interface: Interface, labels: Vec<String>) -> impl Iterator<Item = Label> {
+    labels.into_iter().map(move |label| (interface, label))
 }

@@ -8,7 +8,7 @@
 mod accounts;
 mod connection;
 mod fair_queue;
-mod fault;
+pub(crate) mod fault;
 mod read;
 mod schema;
 mod shard;
@@ -99,6 +99,9 @@ pub enum OpenError {
         /// Which file.
         path: PathBuf,
     },
+    /// SQLite was in use in this process before it could be bounded.
+    #[error("SQLite was in use in this process before: open the stores first")]
+    Bounds,
     /// A thread cannot be started.
     #[error("a thread cannot be started: {0}")]
     Thread(io::Error),

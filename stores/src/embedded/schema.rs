@@ -105,6 +105,8 @@ fn file_error(path: &Path, error: &rusqlite::Error) -> OpenError {
 
 /// A connection that writes, with its tables there.
 pub(crate) fn writer(file: &Path, mode: Durability) -> rusqlite::Result<Connection> {
+    // What bounds the SQL databases of this process has to come before SQLite's first use.
+    crate::sql::embedded::memory::install();
     // Without SQLITE_OPEN_URI: a folder's name is no URI.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE

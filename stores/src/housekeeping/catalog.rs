@@ -63,7 +63,31 @@ impl Catalog {
         self.with(Table::entries).await
     }
 
-    /// Stores whose data is kept although nobody knows them any more.
+    /// Stores whose data is kept although no object names them, after this id, in the order of their ids.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(super) async fn orphans_after(
+        self: Arc<Self>,
+        after: StoreId,
+        most: u32,
+    ) -> Result<Vec<Entry>, CatalogError> {
+        self.with(move |table| table.orphans_after(after, most))
+            .await
+    }
+
+    /// What is known of one Store, if its data was seen and not removed.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(super) async fn entry(
+        self: Arc<Self>,
+        store: StoreId,
+    ) -> Result<Option<Entry>, CatalogError> {
+        self.with(move |table| table.entry(store)).await
+    }
+
+    /// How many Stores' data is kept although nobody knows them any more.
     pub(super) fn orphans(&self) -> u64 {
         self.orphans.load(Ordering::Relaxed)
     }

@@ -14,10 +14,11 @@ use super::{
     lane::{self, Pace},
 };
 use crate::{
-    Backend, Health, Postgres, Redis, RedisOptions,
+    Backend, Health, Postgres, Redis, RedisOptions, StoreLimits,
     health::Reason,
     postgres::{PostgresOptions, Secret},
     server::Backends,
+    wire,
 };
 
 /// Classes at once.
@@ -38,6 +39,7 @@ struct Class {
     /// As it was described. Holds credentials.
     described: Option<Message>,
     backend: Result<Arc<dyn Backend>, String>,
+    limits: StoreLimits,
     /// `None`: not known yet.
     health: Arc<Mutex<Option<Health>>>,
     _lane: Option<AbortOnDropHandle<()>>,
@@ -64,12 +66,19 @@ impl Classes {
             });
         }
         let mut before = std::mem::take(&mut self.known);
-        for v1::StoreClass { name, backend, .. } in classes {
+        for v1::StoreClass {
+            name,
+            backend,
+            limits,
+            ..
+        } in classes
+        {
             let same = before.remove(&name);
-            let class = match same.filter(|class| class.described == backend) {
+            let mut class = match same.filter(|class| class.described == backend) {
                 Some(class) => class,
                 None => self.start(&name, backend),
             };
+            class.limits = wire::limits_from_wire(limits);
             self.known.insert(name, class);
         }
     }
@@ -81,6 +90,12 @@ impl Classes {
         class.backend.clone()
     }
 
+    /// The backend of a class, or what is wrong, as far as that is known.
+    pub(super) fn usable(&self, name: &str) -> Result<Arc<dyn Backend>, String> {
+        let backend = self.backend(name)?;
+        self.trouble(name).map_or(Ok(backend), Err)
+    }
+
     /// What is wrong with a class, as far as that is known.
     pub(super) fn trouble(&self, name: &str) -> Option<String> {
         match &*self.known.get(name)?.health.lock() {
@@ -89,6 +104,11 @@ impl Classes {
             }
             _ => None,
         }
+    }
+
+    /// Bounds of each Store of a class; `None`: there is no such class.
+    pub(super) fn limits(&self, name: &str) -> Option<StoreLimits> {
+        self.known.get(name).map(|class| class.limits)
     }
 
     /// How the classes do of which that is known.
@@ -117,6 +137,7 @@ impl Classes {
         Class {
             described,
             backend,
+            limits: StoreLimits::default(),
             health,
             _lane: lane,
         }

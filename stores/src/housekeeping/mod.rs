@@ -13,6 +13,7 @@ mod outbox;
 mod purges;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 use std::{
     collections::HashMap,
@@ -24,7 +25,10 @@ use parking_lot::Mutex;
 use shoal_protocol::{Grants, LiveIdentity, Precedence, with_each};
 use tokio_util::task::AbortOnDropHandle;
 
-pub use self::catalog::{Catalog, CatalogError, Entry};
+pub use self::{
+    catalog::{Catalog, CatalogError, Entry},
+    transfer::TransferService,
+};
 use self::{
     classes::Classes,
     duties::{Duties, Duty},

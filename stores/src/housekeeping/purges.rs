@@ -96,6 +96,11 @@ impl Purges {
         self.done.load(Ordering::Relaxed)
     }
 
+    /// The data of one more was removed.
+    pub(super) fn count(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Works for as long as `of` is there.
     pub(super) async fn work(self: Arc<Self>, of: Weak<Housekeeping>) {
         let (mut workers, mut busy) = (JoinSet::new(), HashSet::new());
@@ -160,18 +165,18 @@ impl Purges {
 
     /// Returns whether it got on.
     async fn purge(&self, of: &Housekeeping, store: StoreId, class: &str) -> bool {
-        match self.try_purge(of, store, class).await {
+        match self.turn(of, store, class).await {
             Ok(Turn::Done) => {
                 if self.waiting.lock().remove(&store).is_some() {
                     tracing::info!(%store, class, "the data of a store was removed");
-                    self.done.fetch_add(1, Ordering::Relaxed);
+                    self.count();
                     of.catalog.clone().forget(store).await;
                     of.purged(store, None);
                 }
                 true
             }
             Ok(Turn::Over | Turn::Withdrawn) => true,
-            Err(problem) => {
+            Err(Refusal::InUse(problem) | Refusal::Failed(problem)) => {
                 let is_new = self.waiting.lock().get_mut(&store).is_some_and(|waiting| {
                     waiting.problem.replace(problem.clone()).as_ref() != Some(&problem)
                 });
@@ -184,28 +189,37 @@ impl Purges {
         }
     }
 
-    async fn try_purge(
+    /// Removes all data of a Store that no pod may open.
+    pub(super) async fn try_purge(
         &self,
         of: &Housekeeping,
         store: StoreId,
         class: &str,
-    ) -> Result<Turn, String> {
+    ) -> Result<(), Refusal> {
         if self.grants.table().is_store_in_use(&store.to_string()) {
-            return Err("a node may still use it".to_owned());
+            return Err(Refusal::InUse("a node may still use it".to_owned()));
         }
-        let backend = of.classes.lock().backend(class)?;
-        let turn = tokio::select! {
-            turn = timeout(TURN, empty(&*backend, store)) => turn,
-            () = self.withdrawal(store) => return Ok(Turn::Withdrawn),
-        };
-        match turn {
-            Err(_) => Ok(Turn::Over),
-            Ok(Ok(0)) => Ok(Turn::Done),
-            Ok(Ok(keys)) => Err(format!("{keys} keys were written meanwhile")),
-            Ok(Err(error)) => {
-                let trouble = of.classes.lock().trouble(class);
-                Err(trouble.unwrap_or_else(|| error.to_string()))
-            }
+        let backend = of.classes.lock().backend(class).map_err(Refusal::Failed)?;
+        let keys = empty(&*backend, store).await.map_err(|error| {
+            let trouble = of.classes.lock().trouble(class);
+            Refusal::Failed(trouble.unwrap_or_else(|| error.to_string()))
+        })?;
+        match keys {
+            0 => Ok(()),
+            keys => Err(Refusal::Failed(format!(
+                "{keys} keys were written meanwhile"
+            ))),
+        }
+    }
+
+    /// As [`Self::try_purge`], for as long as the Store waits for it and it is its turn.
+    async fn turn(&self, of: &Housekeeping, store: StoreId, class: &str) -> Result<Turn, Refusal> {
+        tokio::select! {
+            turn = timeout(TURN, self.try_purge(of, store, class)) => match turn {
+                Ok(result) => result.map(|()| Turn::Done),
+                Err(_) => Ok(Turn::Over),
+            },
+            () = self.withdrawal(store) => Ok(Turn::Withdrawn),
         }
     }
 
@@ -226,4 +240,13 @@ async fn empty(backend: &dyn Backend, store: StoreId) -> Result<u64, KeyValueErr
     backend.purge(store).await?;
     let Usage { keys, .. } = backend.usage(store).await?;
     Ok(keys)
+}
+
+/// Why data was not removed, for people.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// A pod may still open it.
+    InUse(String),
+    /// It could not be done now.
+    Failed(String),
 }

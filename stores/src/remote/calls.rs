@@ -3,26 +3,21 @@
 use std::{
     error::Error,
     future::Future,
+    marker::PhantomData,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
 use prost::Message;
-use shoal_protocol::v1::key_value_client::KeyValueClient;
 use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
 };
-use tonic::{Response, Status, transport::Channel};
+use tonic::{Response, Status};
 
-use crate::{
-    KeyValueError,
-    wire::{self, MAX_MESSAGE_BYTES},
-};
+use crate::wire;
 
-/// Every call ends by then.
-const DEADLINE: Duration = Duration::from_secs(5);
 /// Time between two attempts of a call.
 const AGAIN: Duration = Duration::from_millis(100);
 /// A store that has been away for this long fails calls at once: those who wait would only pile up.
@@ -42,23 +37,34 @@ pub(crate) enum Repeat {
 }
 
 /// See the module.
-pub(crate) struct Calls {
-    client: KeyValueClient<Channel>,
+/// `C`: a client of one of the store's services; `E`: its errors.
+pub(crate) struct Calls<C, E> {
+    client: C,
+    /// Every call ends by then.
+    deadline: Duration,
     budget: Arc<Semaphore>,
     slots: Arc<Semaphore>,
     away_since: Mutex<Option<Instant>>,
+    errors: PhantomData<fn() -> E>,
 }
 
-impl Calls {
-    pub(crate) fn new(channel: Channel) -> Self {
-        let client = KeyValueClient::new(channel)
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+/// Why a call failed, in the words of its interface.
+pub(crate) trait CallError {
+    /// What a status means.
+    fn of(status: &Status) -> Self;
+    /// The store did not answer; the text says how long.
+    fn unavailable(why: String) -> Self;
+}
+
+impl<C: Clone, E: CallError> Calls<C, E> {
+    pub(crate) fn new(client: C, deadline: Duration) -> Self {
         Self {
             client,
+            deadline,
             budget: Arc::new(Semaphore::new(BUDGET_KIB)),
             slots: Arc::new(Semaphore::new(MAX_CALLS)),
             away_since: Mutex::new(None),
+            errors: PhantomData,
         }
     }
 
@@ -67,8 +73,8 @@ impl Calls {
         &self,
         repeat: Repeat,
         request: Q,
-        call: impl Fn(KeyValueClient<Channel>, Q) -> F,
-    ) -> Result<A, KeyValueError>
+        call: impl Fn(C, Q) -> F,
+    ) -> Result<A, E>
     where
         Q: Message + Clone,
         F: Future<Output = Result<Response<A>, Status>>,
@@ -86,23 +92,24 @@ impl Calls {
                     }
                     Err(status) if wire::is_answer(&status) => {
                         self.back();
-                        return Err(wire::error(&status));
+                        return Err(E::of(&status));
                     }
                     Err(status) => {
                         tracing::debug!(%status, "a call to the store failed");
                         let again = repeat == Repeat::Always || was_not_sent(&status);
                         if !is_of_the_connection(&status) || !again || self.long_away() {
-                            return Err(wire::error(&status));
+                            return Err(E::of(&status));
                         }
                     }
                 }
                 sleep(AGAIN).await;
             }
         };
-        timeout(DEADLINE, attempts).await.unwrap_or_else(|_| {
-            Err(KeyValueError::Unavailable(
-                "it did not answer within 5 s".to_owned(),
-            ))
+        timeout(self.deadline, attempts).await.unwrap_or_else(|_| {
+            let seconds = self.deadline.as_secs();
+            Err(E::unavailable(format!(
+                "it did not answer within {seconds} s"
+            )))
         })
     }
 

@@ -1,29 +1,45 @@
-//! Key-value stores of `shoal-store`, over gRPC.
+//! Stores of `shoal-store`, over gRPC.
 
 mod calls;
+mod sql;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use shoal_protocol::{
     LiveIdentity, Role,
     client::{self, ConnectError},
-    v1,
+    v1::{self, key_value_client::KeyValueClient},
 };
+use tonic::{Status, transport::Channel};
 
-use self::calls::{Calls, Repeat};
+use self::calls::{CallError, Calls, Repeat};
+pub use self::sql::RemoteSql;
 use crate::{
     Backend, Health, KeyValue, KeyValueError, Reason, StoreId, StoreLimits, Usage,
     key_value::{KeyPage, Swap},
     limits::{self, MAX_PAGE_KEYS},
-    wire::{self, limits_to_wire, value_from_wire, value_to_wire},
+    wire::{self, MAX_MESSAGE_BYTES, limits_to_wire, value_from_wire, value_to_wire},
 };
+
+/// Every call ends by then.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+impl CallError for KeyValueError {
+    fn of(status: &Status) -> Self {
+        wire::error(status)
+    }
+
+    fn unavailable(why: String) -> Self {
+        Self::Unavailable(why)
+    }
+}
 
 /// The stores behind one `shoal-store`. Every call ends within 5 s, whatever happens to the connection,
 /// which is made again by itself.
 pub struct Remote {
-    calls: Arc<Calls>,
+    calls: Arc<Calls<KeyValueClient<Channel>, KeyValueError>>,
     in_memory: bool,
 }
 
@@ -35,8 +51,11 @@ impl Remote {
     /// TLS cannot be set up.
     pub fn new(target: &str, identity: &LiveIdentity) -> Result<Self, ConnectError> {
         let channel = client::channel(target, Role::Store, identity)?;
+        let client = KeyValueClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
         Ok(Self {
-            calls: Arc::new(Calls::new(channel)),
+            calls: Arc::new(Calls::new(client, DEADLINE)),
             in_memory: false,
         })
     }

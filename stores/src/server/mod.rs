@@ -2,6 +2,7 @@
 
 mod operations;
 mod responses;
+mod sql;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +19,11 @@ use tokio::{
 use tonic::{Code, Request, Response, Status};
 
 use self::responses::Responses;
-pub use self::{operations::Operations, responses::Holding};
+pub use self::{
+    operations::Operations,
+    responses::Holding,
+    sql::{SqlServer, SqlService},
+};
 use crate::{
     Backend, Health, KeyValueError, MAX_BYTES_PER_CALL, MAX_PAGE_BYTES, StoreId,
     key_value::Swap,
@@ -83,25 +88,8 @@ impl Server {
         }
     }
 
-    /// The Store that a request names, if its caller may open it.
     async fn store<T>(&self, request: &Request<T>, id: &str) -> Result<StoreId, Status> {
-        let caller = require(request, &[Role::Runtime])?;
-        let store = parse(id)?;
-        let granted = self
-            .grants
-            .allows_within(GRANT_PATIENCE, |table| {
-                table.allows_store(caller.pod_uid(), id)
-            })
-            .await;
-        if !granted {
-            tracing::debug!(
-                pod_uid = caller.pod_uid(),
-                store = id,
-                "refused: not granted"
-            );
-            return Err(KeyValueError::AccessDenied.into());
-        }
-        Ok(store)
+        granted(&self.grants, request, id).await
     }
 
     /// How a backend is, asked at most every few seconds however many nodes want to know.
@@ -136,6 +124,26 @@ impl Server {
 /// The pod that asks.
 fn caller<T>(request: &Request<T>) -> Result<String, Status> {
     Ok(require(request, &[Role::Runtime])?.pod_uid().to_owned())
+}
+
+/// The Store that a request names, if its caller may open it.
+async fn granted<T>(grants: &Grants, request: &Request<T>, id: &str) -> Result<StoreId, Status> {
+    let caller = require(request, &[Role::Runtime])?;
+    let store = parse(id)?;
+    let granted = grants
+        .allows_within(GRANT_PATIENCE, |table| {
+            table.allows_store(caller.pod_uid(), id)
+        })
+        .await;
+    if !granted {
+        tracing::debug!(
+            pod_uid = caller.pod_uid(),
+            store = id,
+            "refused: not granted"
+        );
+        return Err(KeyValueError::AccessDenied.into());
+    }
+    Ok(store)
 }
 
 fn parse(id: &str) -> Result<StoreId, Status> {

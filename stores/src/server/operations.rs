@@ -23,10 +23,11 @@ pub(crate) enum Name {
     Usage,
     Purge,
     Health,
+    Execute,
 }
 
 impl Name {
-    const ALL: [(Name, &'static str); 10] = [
+    const ALL: [(Name, &'static str); 11] = [
         (Name::Get, "get"),
         (Name::Set, "set"),
         (Name::Delete, "delete"),
@@ -37,6 +38,7 @@ impl Name {
         (Name::Usage, "usage"),
         (Name::Purge, "purge"),
         (Name::Health, "health"),
+        (Name::Execute, "execute"),
     ];
 }
 

@@ -5,6 +5,7 @@
 //! have a large one, and many of them would be in memory before the first is sent.
 
 use std::{
+    any::Any,
     collections::HashMap,
     pin::Pin,
     sync::{Arc, Weak},
@@ -64,7 +65,7 @@ pub(super) struct Room {
 
 /// Room that is taken until the last clone is gone.
 #[derive(Clone)]
-struct Taken(#[expect(dead_code, reason = "it works by being dropped")] Arc<Room>);
+struct Taken(#[expect(dead_code, reason = "it works by being dropped")] Arc<dyn Any + Send + Sync>);
 
 impl Responses {
     /// Waits for room for an answer of at most `most` bytes to the pod `caller`.
@@ -97,6 +98,15 @@ impl Responses {
         callers.insert(caller.to_owned(), Arc::downgrade(&share));
         share
     }
+}
+
+/// An answer whose room was made where it was found; it is kept until the answer is sent.
+pub(super) fn hold<T>(room: Option<Arc<OwnedSemaphorePermit>>, answer: T) -> Response<T> {
+    let mut response = Response::new(answer);
+    if let Some(room) = room {
+        response.extensions_mut().insert(Taken(room));
+    }
+    response
 }
 
 impl Room {

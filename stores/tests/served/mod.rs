@@ -9,10 +9,10 @@ use shoal_protocol::{
     v1::{GrantSet, PodGrants},
 };
 use shoal_stores::{
-    Embedded, Memory, Remote, StoreId,
-    embedded::EmbeddedOptions,
+    Embedded, EmbeddedSql, Memory, Remote, RemoteSql, StoreId,
+    embedded::{Durability, EmbeddedOptions},
     memory::MemoryOptions,
-    server::{Backends, Operations, Server},
+    server::{Backends, Operations, Server, SqlServer},
 };
 
 /// See the module. Dropping it ends the server.
@@ -48,10 +48,13 @@ impl Served {
             embedded: Arc::new(Embedded::open(folder.path(), EmbeddedOptions::default()).unwrap()),
             memory: Arc::new(Memory::new(MemoryOptions::default())),
         };
-        let service = Server::service(backends.clone(), grants, operations.clone());
+        let service = Server::service(backends.clone(), grants.clone(), operations.clone());
+        let databases = EmbeddedSql::open(&folder.path().join("sql"), Durability::Full).unwrap();
+        let sql = SqlServer::service(Arc::new(databases), grants, operations.clone());
         let task = tokio::spawn(async move {
             server::builder()
                 .add_service(service)
+                .add_service(sql)
                 .serve_with_incoming(incoming)
                 .await
                 .unwrap();
@@ -68,6 +71,11 @@ impl Served {
 
     pub fn runtime(&self, pod: &str) -> Remote {
         self.part(Role::Runtime, pod)
+    }
+
+    pub fn sql(&self, pod: &str) -> RemoteSql {
+        let identity = identity(&self.ca, Role::Runtime, pod);
+        RemoteSql::new(&self.target, &identity).unwrap()
     }
 
     pub fn part(&self, role: Role, pod: &str) -> Remote {

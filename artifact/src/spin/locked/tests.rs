@@ -25,7 +25,7 @@ fn app() -> Value {
         }],
         "components": [{
             "id": "api",
-            "metadata": {"allowed_outbound_hosts": ["https://example.com"], "key_value_stores": ["default"],
+            "metadata": {"allowed_outbound_hosts": ["https://example.com"], "key_value_stores": ["default"], "databases": ["default"],
                          "description": "", "build": {"command": "make"}},
             "source": {"content_type": "application/wasm", "digest": Digest::of(b"api")},
             "env": {"A": "b"}
@@ -70,7 +70,7 @@ fn inline_content_is_taken_from_the_description() {
 
 #[test]
 fn what_is_not_served_is_refused_by_its_name() {
-    let changes: [(&str, Value, &str); 13] = [
+    let changes: [(&str, Value, &str); 12] = [
         ("/spin_lock_version", json!(2), "spin_lock_version 2"),
         ("/must_understand", json!(["telepathy"]), "`telepathy`"),
         (
@@ -104,11 +104,6 @@ fn what_is_not_served_is_refused_by_its_name() {
             "/components/0/files",
             json!([{"path": "a", "digest": "b"}]),
             "component `api` needs `files`",
-        ),
-        (
-            "/components/0/metadata/databases",
-            json!(["default"]),
-            "`sqlite_databases`",
         ),
         (
             "/components/0/metadata/ai_models",

@@ -36,6 +36,7 @@ fn a_manifest_as_templates_write_it_is_read() {
         [component.api]
         source = "target/wasm32-wasip1/release/api.wasm"
         key_value_stores = ["default"]
+        sqlite_databases = ["default", "other"]
         allowed_outbound_hosts = ["https://example.com"]
         environment = { LEVEL = "debug" }
         [component.api.build]
@@ -62,6 +63,11 @@ fn a_manifest_as_templates_write_it_is_read() {
         WasmSource::File("target/wasm32-wasip1/release/api.wasm".into())
     );
     assert_eq!(plan.components[1].key_value_stores, None);
+    assert_eq!(plan.components[1].sqlite_databases, None);
+    assert_eq!(
+        plan.components[0].sqlite_databases.as_deref(),
+        Some(&["default".to_owned(), "other".to_owned()][..])
+    );
 }
 
 #[test]
@@ -70,10 +76,6 @@ fn what_is_not_served_is_refused_by_its_name() {
         (
             component("files = [\"a\"]"),
             "component `api` needs `files`",
-        ),
-        (
-            component("sqlite_databases = [\"default\"]"),
-            "`sqlite_databases`",
         ),
         (component("ai_models = [\"llama2-chat\"]"), "`ai_models`"),
         (

@@ -59,6 +59,8 @@ pub(crate) const GUESTS: &[Guest] = &[
     },
     guest("spin-sdk-6"),
     guest("spin-sdk-7"),
+    guest("sqlite"),
+    guest("sqlite-v1"),
     guest("unknown-import"),
     Guest {
         copies: &["e2e/guests/manifests/configured"],

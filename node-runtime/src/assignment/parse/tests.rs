@@ -77,8 +77,8 @@ fn what_is_out_of_bounds_is_refused_by_its_name() {
         ("store `default`", |a| {
             a.components[0].stores[0].store_id = "x".into()
         }),
-        ("interface `Sql`", |a| {
-            a.components[0].stores[0].interface = "Sql".into()
+        ("interface `Blob`", |a| {
+            a.components[0].stores[0].interface = "Blob".into()
         }),
         ("component name", |a| a.components[0].name = String::new()),
         ("129 components", |a| {

@@ -15,7 +15,7 @@ use shoal_runtime::{
     control::{Control, ControlConfig, Patience},
     health,
 };
-use shoal_stores::Remote;
+use shoal_stores::{Remote, RemoteSql};
 use tokio::net::TcpListener;
 
 use crate::flags::Flags;
@@ -63,7 +63,12 @@ pub async fn run(flags: Flags) -> Result<()> {
 fn stores(target: &str, identity: &LiveIdentity) -> Result<Arc<StoreClasses>> {
     let embedded = Remote::new(target, identity)?;
     let memory = embedded.in_memory();
-    Ok(StoreClasses::new(Arc::new(embedded), Arc::new(memory)))
+    let sql = RemoteSql::new(target, identity)?;
+    Ok(StoreClasses::new(
+        Arc::new(embedded),
+        Arc::new(memory),
+        Arc::new(sql),
+    ))
 }
 
 /// Why the node is not ready. Once it was what it is to be, a rollout may go on to the next node,

@@ -8,7 +8,11 @@ use shoal_runtime::{
     Node, NodeConfig, StoreClasses, health,
     local::{LocalBuilder, LocalConfig, follow},
 };
-use shoal_stores::{Embedded, Memory, embedded::EmbeddedOptions, memory::MemoryOptions};
+use shoal_stores::{
+    Embedded, EmbeddedSql, Memory,
+    embedded::{Durability, EmbeddedOptions},
+    memory::MemoryOptions,
+};
 use tokio::net::TcpListener;
 
 use crate::flags::Flags;
@@ -22,7 +26,8 @@ pub async fn run(flags: Flags, file: PathBuf) -> Result<()> {
         .with_context(|| format!("--metrics-address {}", flags.metrics_address.0))?;
     let embedded = Embedded::open(&state.join("stores"), EmbeddedOptions::default())?;
     let memory = Memory::new(MemoryOptions::default());
-    let stores = StoreClasses::new(Arc::new(embedded), Arc::new(memory));
+    let sql = EmbeddedSql::open(&state.join("sql"), Durability::Full)?;
+    let stores = StoreClasses::new(Arc::new(embedded), Arc::new(memory), Arc::new(sql));
     let builder = LocalBuilder::start(&state.join("builder")).await?;
     let config = NodeConfig {
         instance_slots: flags.instances,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use shoal_crds::Reason;
+use shoal_crds::{Interface, Reason};
 use shoal_stores::{
     Backend, KeyValueError, MAX_BYTES_PER_CALL, MAX_KEYS_PER_CALL, StoreId, StoreLimits,
     key_value::Swap,
@@ -59,7 +59,10 @@ impl<'a> Operations<'a> {
     /// The Store that a label is bound to.
     pub(super) fn find_label(&self, label: &str) -> Result<Target, Failure> {
         let bindings = &self.component.stores;
-        let target = bindings.iter().position(|binding| binding.label == label);
+        let is_it = |binding: &StoreBinding| {
+            binding.interface == Interface::KeyValue && binding.label == label
+        };
+        let target = bindings.iter().position(is_it);
         target.map(Target).ok_or(Failure::NoSuchStore)
     }
 

@@ -76,6 +76,8 @@ impl Guests {
             "kv",
             "kv-draft",
             "kv-spin",
+            "sqlite",
+            "sqlite-v1",
             "kv-spin-v1",
             "kv-spin-v3",
             "spin-sdk-6",

@@ -12,12 +12,13 @@ pub mod redis_server;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use shoal_crds::Interface;
 use shoal_runtime::{
     AppRef, AppReport, Assignment, Assignments, ComponentSpec, Limits, Node, NodeConfig, Role,
     State, StoreBinding, StoreClasses, Variables,
     stores::{ClassBackend, ClassDescription},
 };
-use shoal_stores::StoreId;
+use shoal_stores::{EmbeddedSql, StoreId, embedded::Durability};
 use tempfile::TempDir;
 
 use self::{guests::Guests, memory_store::MemoryStore, output::Captured};
@@ -57,7 +58,9 @@ impl TestNode {
         config.output = output.clone();
         config.linger = Duration::from_millis(200);
         settings(&mut config);
-        let stores = StoreClasses::new(store.clone(), memory.clone());
+        let sql =
+            Arc::new(EmbeddedSql::open(&folder.path().join("sql"), Durability::Full).unwrap());
+        let stores = StoreClasses::new(store.clone(), memory.clone(), sql);
         let node = Node::start(config, guests.clone(), stores).unwrap();
         Self {
             node,
@@ -190,8 +193,16 @@ pub fn app_of_class(name: &str, guest: &str, class: &str) -> Assignment {
 pub fn binding(label: &str) -> StoreBinding {
     StoreBinding {
         label: label.into(),
+        interface: Interface::KeyValue,
         id: StoreId::random(),
         class: "embedded".into(),
         nodes: 1,
     }
+}
+
+/// An app of one guest whose label `default` is a SQL database.
+pub fn sql_app(name: &str, guest: &str) -> Assignment {
+    let mut app = app(name, guest);
+    app.components[0].stores[0].interface = Interface::Sql;
+    app
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
-use shoal_crds::Store;
+use shoal_crds::{Interface, Store};
 
 use super::Index;
 use crate::AppKey;
@@ -43,6 +43,8 @@ pub struct StoreDuty {
     pub app: String,
     /// The label that guests open.
     pub label: String,
+    /// What its data is reached through.
+    pub interface: Interface,
     /// Its data is to be removed.
     pub purge: bool,
 }
@@ -189,6 +191,7 @@ impl Index {
             namespace: key.namespace.to_string(),
             app: store.spec.app.clone(),
             label: store.spec.label.clone(),
+            interface: store.spec.interface,
             purge: self.housekeeping.purging.contains(id),
         })
     }

@@ -9,7 +9,7 @@ use shoal_crds::ConditionStatus;
 
 use super::Planner;
 use crate::{
-    AppRef, Assignment, Instruction, Limits, PodInstruction, Role,
+    AppRef, Assignment, Instruction, Label, Limits, PodInstruction, Role,
     configuration::{Configured, Settings},
     endpoint::{Decision, PodRole},
     image::Images,
@@ -45,7 +45,7 @@ impl Planner<'_> {
     pub(super) fn assignment(
         &self,
         content: &Content,
-        stores: &BTreeMap<String, BoundStore>,
+        stores: &BTreeMap<Label, BoundStore>,
         settings: &Settings,
         port: Option<u16>,
     ) -> Option<Assignment> {

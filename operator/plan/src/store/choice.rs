@@ -8,7 +8,7 @@ use std::sync::Arc;
 use shoal_crds::{AppSpec, AppStore, DefaultClass, Interface, Reason, Store};
 
 use super::classes::may_bind;
-use crate::{AppKey, Index, ObjectKey, revision::Fault};
+use crate::{AppKey, Index, Label, ObjectKey, revision::Fault};
 
 /// What a label comes to.
 pub(super) enum Choice<'a> {
@@ -31,12 +31,12 @@ pub(super) fn choose<'a>(
     index: &'a Index,
     app: &AppKey,
     spec: &AppSpec,
-    label: &str,
+    (interface, label): &Label,
     component: &str,
 ) -> Choice<'a> {
-    let interface = Interface::KeyValue;
+    let interface = *interface;
     let mut asked = spec.stores.iter().flatten();
-    let asked = asked.find(|one| one.label == label && one.interface == interface);
+    let asked = asked.find(|one| one.label == *label && one.interface == interface);
     if let Some(name) = asked.and_then(|one| one.store.as_deref()) {
         return named(index, app, name, label, interface);
     }
@@ -77,8 +77,10 @@ fn by_default<'a>(
         DefaultClass::None => {
             let text = format!(
                 "component `{component}` opens the store `{label}`, which no class answers in namespace `{0}`: give \
-                 its class in `spec.stores`, or create a Store in namespace `{0}` with `app: {1}` and `label: {label}`",
-                app.namespace, app.name
+                 its class in `spec.stores`, or create a Store in namespace `{0}` with `app: {1}`, `label: {label}` and `interface: {2}`",
+                app.namespace,
+                app.name,
+                interface.as_str()
             );
             Choice::Fault(Reason::NoStoreForLabel, text)
         }

@@ -25,7 +25,8 @@ pub(super) fn may_bind(
         let text = format!("StoreClass `{class}` does not exist");
         return Err((Reason::StoreClassNotFound, text));
     };
-    if found.spec.interface != interface {
+    // What is built in has both.
+    if found.spec.interface != interface && class != EMBEDDED_CLASS {
         let (is, wanted) = (found.spec.interface.as_str(), interface.as_str());
         let text = format!("StoreClass `{class}` is of interface `{is}`, not `{wanted}`");
         return Err((Reason::StoreMismatch, text));

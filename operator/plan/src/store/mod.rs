@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use shoal_crds::{AppSpec, DefaultClass, Interface, Reason, Store, StoreSpec, StoreStatusEntry};
+use shoal_crds::{AppSpec, DefaultClass, Reason, Store, StoreSpec, StoreStatusEntry};
 
 use crate::{
-    AppKey, Index, ObjectKey, Priority, Write, WriteAction,
+    AppKey, Index, Label, ObjectKey, Priority, Write, WriteAction,
     index::Rejection,
     output::Plan,
     revision::{Content, Fault},
@@ -44,7 +44,7 @@ pub(crate) struct BoundStore {
 #[derive(Debug, Default)]
 pub(crate) struct Binding {
     /// By label.
-    pub(crate) stores: BTreeMap<String, BoundStore>,
+    pub(crate) stores: BTreeMap<Label, BoundStore>,
     /// Of `StoresBound`; `None`: not known yet.
     pub(crate) verdict: Option<Verdict>,
 }
@@ -80,9 +80,9 @@ impl Binding {
 
     /// `status.stores`.
     pub(crate) fn entries(&self) -> Vec<StoreStatusEntry> {
-        let entry = |(label, store): (&String, &BoundStore)| StoreStatusEntry {
+        let entry = |((interface, label), store): (&Label, &BoundStore)| StoreStatusEntry {
             label: label.clone(),
-            interface: Interface::KeyValue,
+            interface: *interface,
             store: store.name.clone(),
             class_name: store.class_name.clone(),
         };
@@ -110,7 +110,7 @@ pub(crate) fn bind(
     for (label, component) in content.labels() {
         let bound = match choose(index, app, spec, label, component) {
             Choice::Store(key, store) => {
-                notes.extend(other_default(index, app, label, &key, store));
+                notes.extend(other_default(index, app, &label.1, &key, store));
                 usable(index, &key, store, plan)
             }
             Choice::Make(class) => {
@@ -121,7 +121,7 @@ pub(crate) fn bind(
         };
         match bound {
             Ok(Some(store)) => {
-                binding.stores.insert(label.to_owned(), store);
+                binding.stores.insert(label.clone(), store);
             }
             Ok(None) => waiting = true,
             Err((reason, message)) => binding.verdict = Some(Verdict::fails(reason, message)),
@@ -215,7 +215,7 @@ fn other_default(
     }
 }
 
-fn make(index: &Index, app: &AppKey, label: &str, class: &str, plan: &mut Plan) {
+fn make(index: &Index, app: &AppKey, label: &Label, class: &str, plan: &mut Plan) {
     if index.namespaces.is_terminating(&app.namespace) {
         return;
     }
@@ -228,8 +228,8 @@ fn make(index: &Index, app: &AppKey, label: &str, class: &str, plan: &mut Plan) 
         },
         spec: StoreSpec {
             app: app.name.to_string(),
-            label: label.to_owned(),
-            interface: Interface::KeyValue,
+            label: label.1.clone(),
+            interface: label.0,
             class_name: class.to_owned(),
             reclaim_policy: index.classes.reclaim_policy(class),
             id: None,

@@ -1,18 +1,25 @@
 //! Names of new Stores.
 
-use crate::{AppKey, Index, hash};
+use shoal_crds::Interface;
+
+use crate::{AppKey, Index, Label, hash};
 
 const LONGEST: usize = 253;
 
-/// `<app>-<label>`, with eight hex digits of a hash where that is taken or no DNS name.
-pub(super) fn of_new(index: &Index, app: &AppKey, label: &str) -> String {
-    let plain = format!("{}-{label}", app.name);
+/// `<app>-<label>`, and `-sql` for a database, with eight hex digits of a hash where that is taken or no DNS name.
+pub(super) fn of_new(index: &Index, app: &AppKey, (interface, label): &Label) -> String {
+    let suffix = match interface {
+        Interface::KeyValue => "",
+        Interface::Sql => "-sql",
+    };
+    let plain = format!("{}-{label}{suffix}", app.name);
     let is_name = is_dns_name(&plain);
     if is_name && index.stores.get(&app.sibling(&plain)).is_none() {
         return plain;
     }
     let stem = if is_name { plain.as_str() } else { &app.name };
-    let hash = hash::hex(format!("{}\0{label}\0KeyValue", app.name).as_bytes(), 4);
+    let what = format!("{}\0{label}\0{}", app.name, interface.as_str());
+    let hash = hash::hex(what.as_bytes(), 4);
     format!("{}-{hash}", stem.get(..LONGEST - 9).unwrap_or(stem))
 }
 

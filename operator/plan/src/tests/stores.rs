@@ -276,3 +276,30 @@ fn a_store_that_the_api_server_refuses_is_said_so_and_tried_again() {
     world.advance(120);
     assert!(world.is_ready("hello"), "{:#?}", world.status("hello"));
 }
+
+#[test]
+fn a_database_has_a_store_of_its_own_beside_the_key_value_store_of_the_same_label() {
+    let mut world = World::new(1);
+    let mut component = component("api", &["default"]);
+    let database = (Interface::Sql, "default".to_owned());
+    component.labels.push(database);
+    world.builder.image("hello:1", vec![component]);
+    world.app("hello", "hello:1");
+    world.advance(30);
+    let made = &world.api.stores[&key("hello-default-sql")];
+    assert_eq!(
+        (made.spec.interface, made.spec.class_name.as_str()),
+        (Interface::Sql, "embedded")
+    );
+    let assigned = world.runtime("node1").assigned.values().next().unwrap();
+    let stores = &assigned.components[0].stores;
+    let bound: Vec<_> = stores
+        .iter()
+        .map(|store| (store.interface.as_str(), store.label.as_str()))
+        .collect();
+    assert_eq!(bound, [("KeyValue", "default"), ("Sql", "default")]);
+    assert_ne!(stores[0].store_id, stores[1].store_id);
+    let entries = world.status("hello").stores;
+    let names: Vec<_> = entries.iter().map(|entry| entry.store.as_str()).collect();
+    assert_eq!(names, ["hello-default", "hello-default-sql"]);
+}

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use shoal_protocol::LiveIdentity;
-use shoal_stores::{Embedded, housekeeping::Housekeeping, server::Operations};
+use shoal_stores::{Embedded, EmbeddedSql, housekeeping::Housekeeping, server::Operations};
 use tokio::net::TcpListener;
 
 /// What the process knows of its own state.
@@ -22,6 +22,7 @@ pub(crate) struct Health {
 
 struct Inner {
     stores: Arc<Embedded>,
+    databases: Arc<EmbeddedSql>,
     identity: LiveIdentity,
     operations: Arc<Operations>,
     housekeeping: Arc<Housekeeping>,
@@ -41,12 +42,14 @@ pub(crate) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 impl Health {
     pub(crate) fn new(
         stores: Arc<Embedded>,
+        databases: Arc<EmbeddedSql>,
         identity: LiveIdentity,
         operations: Arc<Operations>,
         housekeeping: Arc<Housekeeping>,
     ) -> Self {
         let inner = Inner {
             stores,
+            databases,
             identity,
             operations,
             housekeeping,
@@ -90,7 +93,9 @@ impl Health {
 
     /// Nothing is lost that only another process has.
     fn alive(&self) -> Result<(), &'static str> {
-        match self.inner.stores.is_alive() && self.inner.housekeeping.is_alive() {
+        let inner = &self.inner;
+        let is_alive = inner.stores.is_alive() && inner.databases.is_alive();
+        match is_alive && inner.housekeeping.is_alive() {
             true => Ok(()),
             false => Err("a thread or task of the stores has ended"),
         }

@@ -1,5 +1,6 @@
 //! `shoal-store`: the embedded stores of a cluster and those in memory, for its runtimes.
 
+mod copies;
 mod health;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
@@ -14,11 +15,11 @@ use shoal_protocol::{
     shutdown,
 };
 use shoal_stores::{
-    Embedded, Memory,
-    embedded::EmbeddedOptions,
-    housekeeping::Housekeeping,
+    Embedded, EmbeddedSql, Memory, backup,
+    embedded::{Durability, EmbeddedOptions},
+    housekeeping::{Housekeeping, TransferService},
     memory::MemoryOptions,
-    server::{Backends, Operations, Server},
+    server::{Backends, Operations, Server, SqlServer},
 };
 use tokio::sync::watch;
 
@@ -29,7 +30,15 @@ const DRAIN: Duration = Duration::from_secs(8);
 
 /// Serves key-value stores, kept in SQLite files or in memory, to the runtimes of a cluster
 #[derive(Parser)]
-#[command(name = "shoal-store", version)]
+#[command(name = "shoal-store", version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<copies::Command>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(clap::Args)]
 struct Flags {
     /// Folder of the stores; on a persistent volume
     #[arg(long, value_name = "FOLDER", default_value = "/var/lib/shoal")]
@@ -57,7 +66,10 @@ fn address(text: &str) -> Result<SocketAddr, std::net::AddrParseError> {
 }
 
 fn main() -> ExitCode {
-    let flags = Flags::parse();
+    let Arguments { command, flags } = Arguments::parse();
+    if let Some(command) = command {
+        return command.run();
+    }
     log::start(flags.log.log);
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -76,9 +88,14 @@ fn main() -> ExitCode {
 async fn run(flags: Flags) -> anyhow::Result<()> {
     let signalled = shutdown::signalled().context("cannot wait for signals")?;
     let identity = enrolment::start(&flags.identity).await?;
+    backup::clean(&flags.data_dir);
     let stores = Arc::new(Embedded::open(
         &flags.data_dir.join("stores"),
         EmbeddedOptions::default(),
+    )?);
+    let databases = Arc::new(EmbeddedSql::open(
+        &flags.data_dir.join("sql"),
+        Durability::Full,
     )?);
     let memory = Memory::new(MemoryOptions {
         max_bytes: flags.memory_bytes,
@@ -100,9 +117,10 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
     let operations = Arc::new(Operations::default());
     let health = Health::new(
         stores.clone(),
+        databases.clone(),
         identity.clone(),
         operations.clone(),
-        housekeeping,
+        housekeeping.clone(),
     );
     let health_listener = health::bind(flags.metrics_address)?;
     tokio::spawn(health.clone().serve(health_listener));
@@ -112,7 +130,13 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
     let connections = listener.incoming(&identity, ClientAuth::Required)?;
     let (ending, ended) = watch::channel(false);
     let serving = server::builder()
-        .add_service(Server::service(backends, grants, operations))
+        .add_service(Server::service(
+            backends,
+            grants.clone(),
+            operations.clone(),
+        ))
+        .add_service(SqlServer::service(databases, grants, operations))
+        .add_service(TransferService::service(housekeeping))
         .serve_with_incoming_shutdown(connections, wait(ended));
     tokio::pin!(serving);
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use shoal_artifact::variables::Declared;
+use shoal_crds::Interface;
 
 use crate::{Built, ComponentDescription, Description, Question, Refusal};
 
@@ -39,7 +40,10 @@ pub(in crate::tests) fn component(name: &str, stores: &[&str]) -> ComponentDescr
         digest: digest(&format!("component {name}")),
         routes: vec!["/...".to_owned()],
         env: BTreeMap::from([("FROM".to_owned(), "image".to_owned())]),
-        key_value_stores: stores.iter().map(|&store| store.to_owned()).collect(),
+        labels: stores
+            .iter()
+            .map(|&label| (Interface::KeyValue, label.to_owned()))
+            .collect(),
         variables: BTreeMap::new(),
     }
 }

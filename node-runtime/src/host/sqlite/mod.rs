@@ -1,0 +1,118 @@
+//! SQL databases: `fermyon:spin/sqlite` in its first two versions over one set of operations.
+//!
+//! A guest names a label; what it opens is the Store that the label is bound to, by the Store's id,
+//! which the guest never sees. A connection is a session of the database: a transaction that is open
+//! when the guest drops it, or ends, is rolled back.
+
+mod operations;
+mod v1;
+mod v2;
+
+use std::sync::Arc;
+
+use shoal_stores::{
+    Sql,
+    sql::{Session, SessionState},
+};
+use wasmtime::component::{HasData, Linker, ResourceTable};
+
+use self::operations::Operations;
+use super::InstanceState;
+
+/// Connections that one instance may have open at once, as in Spin.
+const MOST_OPEN: usize = 256;
+
+/// A connection that a guest opened, in either interface.
+pub struct Connection {
+    session: Session,
+    /// Which of the component's Stores.
+    binding: usize,
+    /// Where its transaction is, if it ever had one.
+    database: Option<Arc<dyn Sql>>,
+    #[expect(dead_code, reason = "counted for as long as the connection is there")]
+    open: Arc<()>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.session.state == SessionState::InTransaction
+            && let Some(database) = &self.database
+        {
+            database.close(&self.session);
+        }
+    }
+}
+
+/// The connections that an instance has open.
+#[derive(Default)]
+pub(super) struct OpenConnections(Option<Arc<()>>);
+
+impl OpenConnections {
+    fn one_more(&mut self) -> Result<Arc<()>, Failure> {
+        let open = self.0.get_or_insert_default();
+        if Arc::strong_count(open) > MOST_OPEN {
+            return Err(Failure::Other("too many connections opened".to_owned()));
+        }
+        Ok(Arc::clone(open))
+    }
+}
+
+/// What the interfaces need of an instance.
+pub(super) struct SqliteView<'a> {
+    table: &'a mut ResourceTable,
+    operations: Operations<'a>,
+}
+
+pub(super) struct SqliteHost;
+
+impl HasData for SqliteHost {
+    type Data<'a> = SqliteView<'a>;
+}
+
+/// Why an operation failed, before an interface puts it into its own words.
+#[derive(Debug)]
+enum Failure {
+    /// The Store may not be used, or none is bound to the label.
+    AccessDenied,
+    /// There is no such connection.
+    InvalidConnection,
+    /// The database holds as many bytes as it may.
+    Full,
+    /// Anything else, in words for the guest.
+    Other(String),
+}
+
+fn view(state: &mut InstanceState) -> SqliteView<'_> {
+    state.make_room();
+    let operations = Operations {
+        component: &state.component,
+        classes: &state.stores,
+        open: &mut state.open_databases,
+        limiter: &mut state.limiter,
+    };
+    SqliteView {
+        table: &mut state.table,
+        operations,
+    }
+}
+
+pub(super) fn link(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
+    v1::link(linker)?;
+    v2::link(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_has_a_bounded_number_of_connections_open_at_once() {
+        let mut connections = OpenConnections::default();
+        let open: Vec<_> = (0..MOST_OPEN)
+            .map(|_| connections.one_more().unwrap())
+            .collect();
+        assert!(matches!(connections.one_more(), Err(Failure::Other(_))));
+        drop(open);
+        assert!(connections.one_more().is_ok());
+    }
+}

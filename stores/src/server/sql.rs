@@ -1,0 +1,104 @@
+//! The gRPC service in front of SQL databases.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use shoal_protocol::{
+    Grants,
+    v1::{self, sql_server},
+};
+use tonic::{Code, Request, Response, Status};
+
+use super::{
+    granted,
+    operations::{self, Operations},
+    responses::{self, Holding},
+};
+use crate::{
+    sql::{Session, SessionState, Sql, Statement, wire as sql_wire},
+    wire::{self, MAX_MESSAGE_BYTES},
+};
+
+/// The service, to add to a tonic server whose connections are those of `shoal_protocol::server`.
+pub type SqlService = Holding<sql_server::SqlServer<SqlServer>>;
+
+/// Answers runtimes, for the Stores that are granted to their pods.
+pub struct SqlServer {
+    databases: Arc<dyn Sql>,
+    grants: Arc<Grants>,
+    operations: Arc<Operations>,
+}
+
+impl SqlServer {
+    /// A service in front of `databases`, that counts into `operations`.
+    pub fn service(
+        databases: Arc<dyn Sql>,
+        grants: Arc<Grants>,
+        operations: Arc<Operations>,
+    ) -> SqlService {
+        let service = sql_server::SqlServer::new(Self {
+            databases,
+            grants,
+            operations,
+        });
+        Holding(
+            service
+                .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                .max_encoding_message_size(MAX_MESSAGE_BYTES),
+        )
+    }
+
+    async fn execute(
+        &self,
+        request: Request<v1::ExecuteRequest>,
+    ) -> Result<Response<v1::ExecuteResponse>, Status> {
+        let store = granted(&self.grants, &request, &request.get_ref().store_id).await?;
+        let request = request.into_inner();
+        let mut session = Session {
+            store,
+            id: sql_wire::session(&request.session)?,
+            state: sql_wire::state(request.state())?,
+        };
+        let parameters = request.parameters.into_iter().map(sql_wire::value);
+        let statement = Statement {
+            text: request.statement,
+            parameters: parameters.collect(),
+        };
+        let limits = wire::limits_from_wire(request.limits);
+        let answer = self
+            .databases
+            .execute(&mut session, statement, limits)
+            .await?;
+        let in_transaction = session.state == SessionState::InTransaction;
+        let room = answer.room.clone();
+        let response = sql_wire::response(answer, in_transaction);
+        Ok(responses::hold(room.0, response))
+    }
+}
+
+#[async_trait]
+impl sql_server::Sql for SqlServer {
+    async fn execute(
+        &self,
+        request: Request<v1::ExecuteRequest>,
+    ) -> Result<Response<v1::ExecuteResponse>, Status> {
+        let result = self.execute(request).await;
+        let code = result.as_ref().map_or_else(Status::code, |_| Code::Ok);
+        self.operations.count(operations::Name::Execute, code);
+        result
+    }
+
+    async fn close(
+        &self,
+        request: Request<v1::CloseRequest>,
+    ) -> Result<Response<v1::CloseResponse>, Status> {
+        let store = granted(&self.grants, &request, &request.get_ref().store_id).await?;
+        let session = Session {
+            store,
+            id: sql_wire::session(&request.get_ref().session)?,
+            state: SessionState::Idle,
+        };
+        self.databases.close(&session);
+        Ok(Response::new(v1::CloseResponse {}))
+    }
+}
