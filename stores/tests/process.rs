@@ -104,6 +104,46 @@ async fn values_outlive_a_killed_process_even_while_the_operator_is_away() {
     assert!(process.end("-TERM").success());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_file_takes_away_its_own_stores_and_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = folder.path().join("data/stores");
+    drop(shoal_stores::Embedded::open(&stores, Default::default()).unwrap());
+    fs::write(stores.join("kv-2.db"), vec![7; 64 * 1024]).unwrap();
+    let operator = Operator::new();
+    *operator.identity.lock().unwrap() = Identity::new(Role::Store, "", NODE, "store-0").unwrap();
+    let ca = operator.authority();
+    fs::write(folder.path().join("ca.crt"), ca.certificate_pem()).unwrap();
+    fs::write(folder.path().join("token"), "good").unwrap();
+    let serving = operator.serve();
+    let (grpc, metrics) = (free_address(), free_address());
+    let process = Process::start(folder.path(), serving.address, grpc, metrics);
+    until("it is ready", || process.is_ready()).await;
+
+    let store = loop {
+        let store = StoreId::random();
+        if store.as_bytes()[15] % 4 != 2 {
+            break store;
+        }
+    };
+    operator.grants.send_replace(GrantSet {
+        epoch: 7,
+        pods: vec![PodGrants {
+            pod_uid: POD.to_owned(),
+            store_ids: vec![store.to_string()],
+            digests: Vec::new(),
+        }],
+    });
+    let runtime = part(&ca, &parts::runtime_identity());
+    let remote = Remote::new(&grpc.to_string(), &runtime).unwrap();
+    let sum = remote.increment(store, "sum".into(), 1, StoreLimits::default());
+    assert_eq!(sum.await, Ok(1));
+    assert_eq!(remote.in_memory().health().await, Health::Reachable);
+    // The class says what is wrong.
+    assert_ne!(remote.health().await, Health::Reachable);
+    assert!(process.is_ready());
+}
+
 #[tokio::test]
 async fn without_authorities_it_ends_and_says_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();

@@ -83,14 +83,27 @@ impl Classes {
         }
     }
 
-    /// The backend of a class, or what is wrong, as far as that is known.
-    pub(super) fn usable(&self, name: &str) -> Result<Arc<dyn Backend>, String> {
+    /// The backend of a class, however it does: what takes no values may still delete, and so get room.
+    pub(super) fn backend(&self, name: &str) -> Result<Arc<dyn Backend>, String> {
         let class = self.known.get(name);
         let class = class.ok_or_else(|| format!("there is no StoreClass `{name}`"))?;
-        if let Some(Health::Failing { message, .. }) = &*class.health.lock() {
-            return Err(format!("StoreClass `{name}`: {message}"));
-        }
         class.backend.clone()
+    }
+
+    /// The backend of a class, or what is wrong, as far as that is known.
+    pub(super) fn usable(&self, name: &str) -> Result<Arc<dyn Backend>, String> {
+        let backend = self.backend(name)?;
+        self.trouble(name).map_or(Ok(backend), Err)
+    }
+
+    /// What is wrong with a class, as far as that is known.
+    pub(super) fn trouble(&self, name: &str) -> Option<String> {
+        match &*self.known.get(name)?.health.lock() {
+            Some(Health::Failing { message, .. }) => {
+                Some(format!("StoreClass `{name}`: {message}"))
+            }
+            _ => None,
+        }
     }
 
     /// Bounds of each Store of a class; `None`: there is no such class.

@@ -11,6 +11,8 @@ mod follow;
 mod lane;
 mod outbox;
 mod purges;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 use std::{

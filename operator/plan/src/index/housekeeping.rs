@@ -131,7 +131,7 @@ impl Housekeeping {
         self.told.get(id).map(|(usage, _)| *usage)
     }
 
-    /// The data of this Store is to be removed, by a decision that is not taken back. Returns how that stands.
+    /// The data of this Store is to be removed, unless it becomes one whose data is kept. Returns how that stands.
     pub(crate) fn purge(&mut self, id: &str) -> Purge {
         if self.purging.insert(id.to_owned()) {
             self.changed.insert(id.to_owned());
@@ -140,6 +140,15 @@ impl Housekeeping {
             Purge::Done
         } else {
             Purge::UnderWay(self.problems.get(id).cloned())
+        }
+    }
+
+    /// The data of this Store is kept.
+    pub(crate) fn keep(&mut self, id: &str) {
+        if self.purging.remove(id) {
+            self.problems.remove(id);
+            self.purged.remove(id);
+            self.changed.insert(id.to_owned());
         }
     }
 

@@ -40,6 +40,11 @@ pub(super) fn decide(
     let is_leaving = store.metadata.deletion_timestamp.is_some();
     let has_data = index.stores.older_with_same_id(key, store).is_none();
     let id = store.spec.id.as_deref().filter(|_| has_data);
+    if store.spec.reclaim_policy == ReclaimPolicy::Retain
+        && let Some(id) = id
+    {
+        index.housekeeping.keep(id);
+    }
     let id = id.filter(|_| store.spec.reclaim_policy == ReclaimPolicy::Delete);
     let Some(id) = id else {
         if is_held {
@@ -142,8 +147,8 @@ impl Fate {
             Self::Purging(Some(problem)) => (
                 Reason::PurgeFailed,
                 format!(
-                    "the data cannot be removed now, which is tried again: {problem} (to give the data up instead, \
-                     set `spec.reclaimPolicy` to `Retain`)"
+                    "the data cannot be removed now, which is tried again: {problem} (to keep what is left of it instead, \
+                     set `spec.reclaimPolicy` to `Retain`: the Store then goes without it)"
                 ),
             ),
         };

@@ -82,6 +82,24 @@ fn data_that_is_to_go_with_its_app_goes_after_the_grace_and_then_the_store() {
 }
 
 #[test]
+fn retain_that_is_set_while_data_is_removed_stops_that() {
+    let mut world = world(ReclaimPolicy::Delete);
+    let id = id(&world);
+    world.delete_app("hello");
+    world.advance(25 * HOUR);
+    assert!(is_to_be_purged(&world, &id));
+    world.index.store_purged(&id, Some("it is away".to_owned()));
+    world.settle();
+    world.index.take_changed_duties();
+    let mut store = store(&world).unwrap().clone();
+    store.spec.reclaim_policy = ReclaimPolicy::Retain;
+    world.index.apply(store);
+    let _ = crate::plan(&mut world.index, &key("hello"), world.now);
+    assert!(!is_to_be_purged(&world, &id));
+    assert!(world.index.take_changed_duties().contains(&id));
+}
+
+#[test]
 fn an_app_that_is_made_again_before_keeps_its_data() {
     let mut world = world(ReclaimPolicy::Delete);
     let id_before = id(&world);
