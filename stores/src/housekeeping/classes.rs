@@ -11,10 +11,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Housekeeping,
+    holdings::{Holdings, Keys, KeysAndObjects, Objects},
     lane::{self, Pace},
 };
 use crate::{
-    Backend, Health, Postgres, Redis, RedisOptions,
+    Health, Postgres, Redis, RedisOptions, S3,
     health::Reason,
     postgres::{PostgresOptions, Secret},
     server::Backends,
@@ -37,7 +38,7 @@ pub(super) struct Classes {
 struct Class {
     /// As it was described. Holds credentials.
     described: Option<Message>,
-    backend: Result<Arc<dyn Backend>, String>,
+    backend: Result<Arc<dyn Holdings>, String>,
     /// `None`: not known yet.
     health: Arc<Mutex<Option<Health>>>,
     _lane: Option<AbortOnDropHandle<()>>,
@@ -75,7 +76,7 @@ impl Classes {
     }
 
     /// The backend of a class, or what is wrong, as far as that is known.
-    pub(super) fn usable(&self, name: &str) -> Result<Arc<dyn Backend>, String> {
+    pub(super) fn usable(&self, name: &str) -> Result<Arc<dyn Holdings>, String> {
         let class = self.known.get(name);
         let class = class.ok_or_else(|| format!("there is no StoreClass `{name}`"))?;
         if let Some(Health::Failing { message, .. }) = &*class.health.lock() {
@@ -136,13 +137,18 @@ fn describe((name, class): (&String, &Class)) -> Option<v1::ClassHealth> {
     })
 }
 
-type Opened = (Arc<dyn Backend>, Pace);
+type Opened = (Arc<dyn Holdings>, Pace);
 
 /// Connects nothing yet. Errors say nothing of credentials.
 fn open(described: Option<&Message>, own: &Backends) -> Result<Opened, String> {
     match described {
-        Some(Message::Embedded(v1::EmbeddedBackend {})) => Ok((own.embedded.clone(), Pace::OWN)),
-        Some(Message::Memory(v1::MemoryBackend {})) => Ok((own.memory.clone(), Pace::OWN)),
+        Some(Message::Embedded(v1::EmbeddedBackend {})) => {
+            let (keys, objects) = (Keys(own.embedded.clone()), Objects(own.blobs.clone()));
+            Ok((Arc::new(KeysAndObjects(keys, objects)), Pace::OWN))
+        }
+        Some(Message::Memory(v1::MemoryBackend {})) => {
+            Ok((Arc::new(Keys(own.memory.clone())), Pace::OWN))
+        }
         Some(Message::Postgres(class)) => {
             let mut options = PostgresOptions::new(Secret::new(&*class.url));
             options.ca_pem = authorities(&class.ca_pem);
@@ -151,7 +157,7 @@ fn open(described: Option<&Message>, own: &Backends) -> Result<Opened, String> {
                 options.prefix.clone_from(&class.prefix);
             }
             let postgres = Postgres::new(&options).map_err(|error| error.to_string())?;
-            Ok((Arc::new(postgres), Pace::DATABASE))
+            Ok((Arc::new(Keys(Arc::new(postgres))), Pace::DATABASE))
         }
         Some(Message::Redis(class)) => {
             let mut options = RedisOptions {
@@ -164,7 +170,11 @@ fn open(described: Option<&Message>, own: &Backends) -> Result<Opened, String> {
                 options.prefix.clone_from(&class.prefix);
             }
             let redis = Redis::new(&options).map_err(|error| error.to_string())?;
-            Ok((Arc::new(redis), Pace::DATABASE))
+            Ok((Arc::new(Keys(Arc::new(redis))), Pace::DATABASE))
+        }
+        Some(Message::S3(class)) => {
+            let s3 = S3::new(&class.clone().into()).map_err(|error| error.to_string())?;
+            Ok((Arc::new(Objects(Arc::new(s3))), Pace::BUCKET))
         }
         None => Err("its backend is none that this version knows; upgrade Shoal".to_owned()),
     }

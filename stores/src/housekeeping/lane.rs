@@ -10,8 +10,8 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::Housekeeping;
-use crate::{Backend, Health};
+use super::{Housekeeping, holdings::Holdings};
+use crate::Health;
 
 /// How often the Stores of a class are counted, and how fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,11 @@ impl Pace {
         round: Duration::from_secs(10),
         rest: Duration::ZERO,
     };
+    /// In a bucket, which has to be listed for it.
+    pub(super) const BUCKET: Self = Self {
+        round: Duration::from_secs(10 * 60),
+        rest: Duration::from_millis(500),
+    };
     /// In a database, for which each count is a query: 20 in a second at most.
     pub(super) const DATABASE: Self = Self {
         round: Duration::from_secs(60),
@@ -41,7 +46,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// Counts the Stores of a class for as long as it is polled and `of` is there.
 pub(super) async fn run(
     class: String,
-    backend: Arc<dyn Backend>,
+    backend: Arc<dyn Holdings>,
     pace: Pace,
     health: Arc<Mutex<Option<Health>>>,
     of: Weak<Housekeeping>,
@@ -64,7 +69,7 @@ pub(super) async fn run(
 }
 
 /// Counts every Store of the class once; whether it could.
-async fn round(class: &str, backend: &dyn Backend, pace: Pace, of: &Housekeeping) -> bool {
+async fn round(class: &str, backend: &dyn Holdings, pace: Pace, of: &Housekeeping) -> bool {
     let mut last = None;
     loop {
         let next = of.duties.lock().next(class, last);

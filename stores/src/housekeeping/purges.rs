@@ -14,7 +14,7 @@ use shoal_protocol::Grants;
 use tokio::{sync::Notify, time::sleep};
 
 use super::Housekeeping;
-use crate::{KeyValueError, StoreId, Usage};
+use crate::{StoreId, Usage};
 
 /// What could not be done is tried again after this.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -116,9 +116,8 @@ impl Purges {
             return Err("a node may still use it".to_owned());
         }
         let backend = of.classes.lock().usable(class)?;
-        let failed = |error: KeyValueError| error.to_string();
-        backend.purge(store).await.map_err(failed)?;
-        match backend.usage(store).await.map_err(failed)? {
+        backend.purge(store).await?;
+        match backend.usage(store).await? {
             Usage { keys: 0, .. } => Ok(()),
             Usage { keys, .. } => Err(format!("{keys} keys were written meanwhile")),
         }
