@@ -11,7 +11,7 @@ use shoal_runtime::StoreClasses;
 use shoal_runtime::local::StoreIds;
 use shoal_stores::embedded::{Durability, EmbeddedOptions};
 use shoal_stores::memory::MemoryOptions;
-use shoal_stores::{Embedded, EmbeddedSql, Memory};
+use shoal_stores::{Embedded, EmbeddedBlobs, EmbeddedSql, Memory};
 
 /// The folder, held by this process alone.
 pub struct StateFolder {
@@ -76,10 +76,12 @@ impl StateFolder {
         let embedded = Embedded::open(&folder, EmbeddedOptions::default())?;
         let memory = Memory::new(MemoryOptions::default());
         let sql = EmbeddedSql::open(&self.path.join("sql"), Durability::Full)?;
+        let blobs = EmbeddedBlobs::open(&self.path.join("blobs"), Durability::Full)?;
         Ok(StoreClasses::new(
             Arc::new(embedded),
             Arc::new(memory),
             Arc::new(sql),
+            Arc::new(blobs),
         ))
     }
 

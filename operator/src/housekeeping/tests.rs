@@ -16,7 +16,8 @@ use shoal_protocol::{
 };
 use shoal_stores::server::Backends;
 use shoal_stores::{
-    Embedded, KeyValue, Memory, StoreId, StoreLimits, Usage, embedded::EmbeddedOptions,
+    Embedded, EmbeddedBlobs, KeyValue, Memory, StoreId, StoreLimits, Usage,
+    embedded::{Durability, EmbeddedOptions},
 };
 
 use super::{Housekeeping, HousekeepingService};
@@ -65,6 +66,9 @@ impl Parts {
         let own = Backends {
             embedded: embedded.clone(),
             memory: Arc::new(Memory::new(Default::default())),
+            blobs: Arc::new(
+                EmbeddedBlobs::open(&folder.path().join("blobs"), Durability::Full).unwrap(),
+            ),
         };
         let granted = PodGrants {
             pod_uid: "runtime".to_owned(),
