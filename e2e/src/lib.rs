@@ -25,7 +25,7 @@ mod wait;
 pub use app::{App, condition};
 pub use audit::{Writes, settled};
 pub use class::Class;
-pub use database::{Postgres, Redis};
+pub use database::{Postgres, Redis, S3};
 pub use http::{Answer, get, request};
 pub use image::{image, push_bytes};
 pub use kubectl::{Outcome, apply, cluster, delete, json, kubectl, try_kubectl};
