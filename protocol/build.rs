@@ -10,6 +10,7 @@ const FILES: [&str; 9] = [
     "shoal/v1/housekeeping.proto",
     "shoal/v1/sql.proto",
     "shoal/v1/store.proto",
+    "shoal/v1/transfer.proto",
 ];
 
 /// Messages that carry a token, credentials or a tenant's values: `src/redacted.rs` writes their `Debug`.

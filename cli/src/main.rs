@@ -1,10 +1,14 @@
-//! `shoal`: run an app on your machine, push it to a registry, see where it runs in a cluster.
+//! `shoal`: run an app on your machine, push it to a registry, see where it runs in a cluster and what its
+//! stores hold.
 //!
 //! Installed as `kubectl-shoal` it is a kubectl plugin: `kubectl shoal apps`.
 
 mod apps;
+mod cluster;
 mod docker_config;
 mod push;
+mod stores;
+mod table;
 mod up;
 
 use std::path::Path;
@@ -25,6 +29,7 @@ enum Command {
     Up(up::Arguments),
     Push(push::Arguments),
     Apps(apps::Arguments),
+    Stores(stores::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +42,7 @@ fn main() -> ExitCode {
         Command::Up(arguments) => up::run(arguments),
         Command::Push(arguments) => push::run(&arguments),
         Command::Apps(arguments) => apps::run(&arguments),
+        Command::Stores(arguments) => stores::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

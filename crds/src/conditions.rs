@@ -269,6 +269,14 @@ words! {
         Purging,
         /// The data of the Store cannot be removed now; the message says why. Tried again by itself.
         PurgeFailed,
+        /// A person read the Store's entries; the message says who, and how many.
+        Exported,
+        /// A person wrote entries into the Store; the message says who, and how many.
+        Imported,
+        /// A person gave the Store data whose own Store was gone; the message says who.
+        Adopted,
+        /// A person removed data whose Store was gone; the message says who.
+        Purged,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The API `shoal.dev/v1alpha1`: the kinds `App`, `Store`, `StoreClass` and `RuntimePool`.
 //!
+//! And what of the API `runtime.shoal.dev/v1alpha1` is more than an object.
+//!
 //! Types, their schemas and the words of their status. No I/O. `cargo xtask crds` writes
 //! [`manifest`] to `manifests/crds.yaml`.
 
@@ -12,6 +14,7 @@ mod generate;
 pub mod limits;
 pub mod quantity;
 mod reference;
+pub mod runtime_api;
 pub mod runtime_pool;
 pub mod service;
 pub mod store;
@@ -31,6 +34,10 @@ pub use generate::manifest;
 pub use limits::{EffectiveLimits, Limits};
 pub use quantity::{ByteQuantity, Period};
 pub use reference::conditions_page;
+pub use runtime_api::{
+    Adoption, Imported, JSON_LINES, Line, RUNTIME_GROUP, RUNTIME_VERSION, StoreOrphan,
+    StoreOrphanList,
+};
 pub use runtime_pool::{Registries, RuntimePool, RuntimePoolSpec};
 pub use service::{IpFamilyPolicy, ServiceSpec, ServiceType};
 pub use store::{Interface, ReclaimPolicy, Store, StoreSpec, StoreStatus};

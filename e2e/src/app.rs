@@ -19,7 +19,8 @@ pub struct App {
 }
 
 impl App {
-    pub(crate) fn new(namespace: &str, name: &str, image: &str) -> Self {
+    /// An App of any namespace; not applied yet.
+    pub fn new(namespace: &str, name: &str, image: &str) -> Self {
         let spec = json!({"image": image});
         Self {
             namespace: namespace.into(),
@@ -185,7 +186,7 @@ impl App {
     }
 
     /// GET from a node, by the Service's name. Asks again while there is no connection: an App is Ready
-    /// when its endpoints are written, and each node's kube-proxy follows in its own time.
+    /// when its endpoints are written; DNS and each node's kube-proxy follow in their own time.
     ///
     /// # Panics
     /// There is none for long.
@@ -193,7 +194,7 @@ impl App {
         let url = self.url(path);
         until(&format!("a connection to {url}"), SHORT, || {
             let answer = http::get(node, &url);
-            if answer.is_refused() {
+            if answer.has_no_connection() {
                 Err(answer)
             } else {
                 Ok(answer)

@@ -12,9 +12,11 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Whether nobody took the connection.
-    pub fn is_refused(&self) -> bool {
-        self.status == 0 && self.body.contains("curl: (7)")
+    /// Whether there was no connection: it was refused, or nobody is at the address. A name of a Service
+    /// that was deleted and made again leads to the old address for as long as DNS remembers it.
+    pub fn has_no_connection(&self) -> bool {
+        let said = |words| self.body.contains(words);
+        self.status == 0 && (said("curl: (7)") || said("curl: (28) Connection time"))
     }
 }
 
@@ -32,7 +34,15 @@ pub fn get(node: u8, url: &str) -> Answer {
 /// curl cannot be started there.
 pub fn request(node: u8, args: &[&str]) -> Answer {
     let write_out = format!("{MARK}%{{http_code}}");
-    let common = ["-sS", "-m", "60", "-w", &write_out];
+    let common = [
+        "-sS",
+        "--connect-timeout",
+        "10",
+        "-m",
+        "60",
+        "-w",
+        &write_out,
+    ];
     let output = cluster()
         .curl(Some(node), &[&common, args].concat())
         .expect("curl starts");

@@ -21,7 +21,7 @@ fn root() -> &'static Path {
 }
 
 /// The `shoal` that was built with the parts under test.
-fn shoal() -> PathBuf {
+pub(crate) fn shoal() -> PathBuf {
     env::var_os("SHOAL_BIN").map_or_else(|| root().join("target/debug/shoal"), PathBuf::from)
 }
 

@@ -11,26 +11,34 @@
 )]
 
 mod app;
+mod ask;
 mod audit;
 mod class;
+mod counted;
 mod database;
+mod document;
 mod http;
 mod image;
 mod kubectl;
 mod load;
 mod namespace;
+mod person;
 mod process;
 mod wait;
 
 pub use app::{App, condition};
+pub use ask::ask;
 pub use audit::{Writes, settled};
 pub use class::Class;
+pub use counted::{Comparison, Counted, Order};
 pub use database::{Postgres, Redis, S3};
+pub use document::{commands, run};
 pub use http::{Answer, get, request};
 pub use image::{image, push_bytes};
 pub use kubectl::{Outcome, apply, cluster, delete, json, kubectl, try_kubectl};
 pub use load::{Load, Report, Target};
 pub use namespace::Namespace;
+pub use person::{Person, shoal};
 pub use process::kill_process_of_pod;
 pub use wait::{LONG, SHORT, eventually, until};
 

@@ -76,12 +76,12 @@ pub struct Load {
 }
 
 /// Cargo puts the binaries of a package beside the folder of its tests.
-fn program() -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     test.ancestors()
         .nth(2)
         .expect("a test is two folders deep")
-        .join("e2e-load")
+        .join(name)
 }
 
 impl Load {
@@ -93,7 +93,7 @@ impl Load {
     /// The client cannot be started.
     pub fn start(node: u8, targets: &[Target]) -> Self {
         let node = cluster().node(node).expect("there is such a node");
-        let program = program();
+        let program = program("e2e-load");
         let mut command = node.command(program.to_str().expect("a path of plain characters"));
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the load client starts");

@@ -39,6 +39,14 @@ pub struct Args {
     #[arg(long, default_value = "shoal-builder.shoal-system.svc:9443")]
     pub builder: String,
 
+    /// Where the store pod is dialled.
+    #[arg(long, default_value = "shoal-store.shoal-system.svc:9443")]
+    pub store: String,
+
+    /// Address that the API server hands requests of `runtime.shoal.dev` on to.
+    #[arg(long, default_value = "[::]:9444")]
+    pub api_address: SocketAddr,
+
     /// How long the data of a deleted App is kept where its Store's `reclaimPolicy` is `Delete`, as `24h` or `30m`.
     #[arg(long, default_value = "24h", value_parser = grace)]
     pub store_delete_grace: SignedDuration,

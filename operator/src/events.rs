@@ -28,6 +28,8 @@ pub struct Notice {
     pub reason: String,
     /// For people.
     pub note: String,
+    /// It is told however often it happens.
+    pub every_time: bool,
 }
 
 /// Lets one notice per object and reason through every five minutes.
@@ -86,12 +88,14 @@ pub async fn publish(client: kube::Client, reporter: String, mut notices: mpsc::
     let mut throttle = Throttle::default();
     while let Some(notice) = notices.recv().await {
         let uid = notice.about.uid.clone().unwrap_or_default();
-        if !throttle.admit(&uid, &notice.reason, Instant::now()) {
+        if !notice.every_time && !throttle.admit(&uid, &notice.reason, Instant::now()) {
             continue;
         }
-        let namespace = notice.about.namespace.clone().unwrap_or_default();
+        let namespace = notice.about.namespace.clone();
+        // Of what is in no namespace the API server takes Events there.
+        let namespace = namespace.unwrap_or_else(|| "default".to_owned());
         let api: Api<Event> = Api::namespaced(client.clone(), &namespace);
-        let event = event(notice, &reporter);
+        let event = event(notice, &namespace, &reporter);
         let parameters = PostParams::default();
         let request = api.create(&parameters, &event);
         match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
@@ -102,13 +106,13 @@ pub async fn publish(client: kube::Client, reporter: String, mut notices: mpsc::
     }
 }
 
-fn event(notice: Notice, reporter: &str) -> Event {
+fn event(notice: Notice, namespace: &str, reporter: &str) -> Event {
     let name = notice.about.name.clone().unwrap_or_default();
     Event {
         metadata: ObjectMeta {
             // A dot at the end would be more usual; the API server refuses it.
             generate_name: Some(format!("{name}-")),
-            namespace: notice.about.namespace.clone(),
+            namespace: Some(namespace.to_owned()),
             ..ObjectMeta::default()
         },
         action: Some(notice.reason.clone()),

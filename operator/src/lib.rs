@@ -14,6 +14,8 @@
 //!  events    write      builder_client     dispatch ──▶ streams::grants, then streams::hub
 //! ```
 
+pub mod api;
+mod api_error;
 pub mod args;
 pub mod builder_client;
 pub mod ca;

@@ -54,6 +54,7 @@ impl Notices {
             warning: true,
             reason: reason.as_str().to_owned(),
             note: message,
+            every_time: false,
         });
     }
 }

@@ -266,6 +266,7 @@ impl Planner {
             warning: event.type_ == EventType::Warning,
             reason: event.reason,
             note: event.message,
+            every_time: false,
         });
     }
 }

@@ -13,6 +13,7 @@ use shoal_protocol::{ClientAuth, server, shutdown};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
+use crate::api::{Api, Front, Registration, StorePod};
 use crate::args::Args;
 use crate::builder_client::Builder;
 use crate::ca::{self, Authority};
@@ -99,6 +100,20 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         .serve_with_incoming_shutdown(incoming, stopped(stopping.clone()));
     let grpc = tokio::spawn(grpc);
 
+    let front = Arc::new(Front::default());
+    let store = StorePod::new(&args.store, &authority.identity)?;
+    let api = Api::new(client.clone(), front.clone(), store, events.clone());
+    let (listener, identity) = (
+        server::Listener::bind(args.api_address)?,
+        authority.identity.clone(),
+    );
+    let api_stopping = stopping.clone();
+    tokio::spawn(async move {
+        if let Err(error) = api.serve(listener, &identity, api_stopping).await {
+            error!(%error, "the aggregated API is not served");
+        }
+    });
+
     let executor = ApiServer(client.clone());
     let writer = Writer::new(executor, world.clone(), leadership.clone(), metrics.clone());
     let keys_to = hub.clone();
@@ -157,6 +172,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     tokio::spawn(health::follow_reports(health.clone(), world.clone()));
     let reader = values::Reader::new(client.clone(), world.clone(), leadership.clone());
     background.spawn(reader.run(beat(&health, "values", 60)));
+    background.spawn(front.follow(client.clone()));
+    let registration = Registration {
+        client: client.clone(),
+        authority: authority.ca.clone(),
+        leadership: leadership.clone(),
+        metrics: metrics.clone(),
+    };
+    background.spawn(registration.keep());
     let one = authority.clone();
     background.spawn(async move { one.keep_certificate().await });
     let (one, c, n) = (authority.clone(), client.clone(), args.namespace.clone());

@@ -5,6 +5,10 @@ use std::{fmt, str::FromStr};
 /// Longest part of an identity: a Kubernetes node name is a DNS subdomain.
 const MAX_PART_BYTES: usize = 253;
 
+/// The name that the API server verifies the operator by when it hands requests on to it: the Service
+/// `shoal-api`.
+const AGGREGATED_API: &str = "shoal-api.shoal-system.svc";
+
 /// What a part of Shoal is, and so what it may ask of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -45,9 +49,13 @@ impl Role {
 
     /// DNS names of a certificate of this role.
     pub fn dns_names(self) -> Vec<String> {
-        self.server_name().map_or_else(Vec::new, |name| {
+        let mut names = self.server_name().map_or_else(Vec::new, |name| {
             vec![name.to_owned(), format!("{name}.shoal-system.svc")]
-        })
+        });
+        if self == Role::Operator {
+            names.push(AGGREGATED_API.to_owned());
+        }
+        names
     }
 }
 

@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::{
     ClientConfig, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::danger::ClientCertVerifier,
     sign::CertifiedKey,
 };
 use tokio::sync::watch;
@@ -226,5 +227,17 @@ impl LiveIdentity {
     /// The cryptography of this build does not do TLS 1.3.
     pub fn server_config(&self, auth: ClientAuth) -> Result<Arc<ServerConfig>, TlsError> {
         Ok(Arc::new(tls::server_config(self.shared.clone(), auth)?))
+    }
+
+    /// TLS of a server that is this part, for HTTP/1.1 with clients whose certificates `verifier` judges.
+    ///
+    /// # Errors
+    /// The cryptography of this build does not do TLS 1.3.
+    pub fn foreign_server_config(
+        &self,
+        verifier: Arc<dyn ClientCertVerifier>,
+    ) -> Result<Arc<ServerConfig>, TlsError> {
+        let config = tls::foreign_server_config(self.shared.clone(), verifier)?;
+        Ok(Arc::new(config))
     }
 }

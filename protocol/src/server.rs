@@ -124,6 +124,11 @@ impl Listener {
         self.tcp.local_addr()
     }
 
+    /// The socket itself, for who speaks something else on it.
+    pub fn into_tcp(self) -> TcpListener {
+        self.tcp
+    }
+
     /// Connections whose handshake is done, for `serve_with_incoming`. Certificate and authorities are
     /// those of `identity` at the time of each handshake. Accepting ends when the result is dropped.
     ///

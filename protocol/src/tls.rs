@@ -62,6 +62,27 @@ pub(crate) fn server_config(shared: Arc<Shared>, auth: ClientAuth) -> Result<Ser
     Ok(config)
 }
 
+/// A server's side for clients of another authority, which `verifier` knows; HTTP/1.1.
+pub(crate) fn foreign_server_config(
+    shared: Arc<Shared>,
+    verifier: Arc<dyn ClientCertVerifier>,
+) -> Result<ServerConfig, Error> {
+    let provider = provider();
+    let live = Arc::new(Live {
+        shared,
+        provider: provider.clone(),
+        auth: ClientAuth::Required,
+    });
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(live);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
 /// Looks up certificate and authorities anew for every handshake.
 #[derive(Debug)]
 struct Live {

@@ -18,7 +18,7 @@ fn set(epoch: u64, pod: &str, store: &str) -> GrantSet {
     let pod = PodGrants {
         pod_uid: pod.to_owned(),
         store_ids: vec![store.to_owned()],
-        digests: Vec::new(),
+        ..Default::default()
     };
     GrantSet {
         epoch,

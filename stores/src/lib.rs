@@ -2,6 +2,7 @@
 //!
 //! Everything is keyed by the [`StoreId`] of a `Store` object, never by a name that a tenant chose.
 
+pub mod backup;
 pub mod blob;
 mod counter;
 pub mod embedded;

@@ -23,15 +23,19 @@ impl From<KeyValueError> for Status {
             KeyValueError::NotAnInteger => (Code::FailedPrecondition, String::new()),
             KeyValueError::Unavailable(reason) => (Code::Unavailable, reason),
         };
-        for_guests(code, message)
+        answered(Status::new(code, message))
     }
 }
 
 /// A status whose message is for guests.
 pub(crate) fn for_guests(code: Code, message: String) -> Status {
-    let mut status = Status::new(code, message);
-    let metadata = status.metadata_mut();
-    metadata.insert(FOR_GUESTS, MetadataValue::from_static("1"));
+    answered(Status::new(code, message))
+}
+
+/// The same, as the store's own answer.
+pub(crate) fn answered(mut status: Status) -> Status {
+    let mark = MetadataValue::from_static("1");
+    status.metadata_mut().insert(FOR_GUESTS, mark);
     status
 }
 

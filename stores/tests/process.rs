@@ -8,15 +8,9 @@
 
 #[path = "../../protocol/tests/parts/mod.rs"]
 mod parts;
+mod store_process;
 
-use std::{
-    fs,
-    io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
-    path::Path,
-    process::{Child, Command, ExitStatus},
-    time::Duration,
-};
+use std::{fs, net::SocketAddr, path::Path};
 
 use bytes::Bytes;
 use parts::{NODE, Operator, POD, part, until};
@@ -25,88 +19,12 @@ use shoal_protocol::{
     v1::{GrantSet, PodGrants},
 };
 use shoal_stores::{Backend, Health, KeyValue, KeyValueError, Remote, StoreId, StoreLimits};
+use store_process::{Process, free_address};
 
-/// A running `shoal-store`. Dropping it kills it.
-struct Process {
-    child: Child,
-    metrics: SocketAddr,
-}
-
-impl Process {
-    fn start(folder: &Path, operator: SocketAddr, grpc: SocketAddr, metrics: SocketAddr) -> Self {
-        let file = |name: &str| folder.join(name).into_os_string();
-        let child = Command::new(env!("CARGO_BIN_EXE_shoal-store"))
-            .arg("--data-dir")
-            .arg(file("data"))
-            .arg("--ca-file")
-            .arg(file("ca.crt"))
-            .arg("--token-file")
-            .arg(file("token"))
-            .arg("--identity-dir")
-            .arg(file("identity"))
-            .args(["--operator", &operator.to_string()])
-            .args(["--listen-address", &grpc.to_string()])
-            .args(["--metrics-address", &metrics.to_string()])
-            .args(["--memory-bytes", "1000"])
-            .args(["--log", "json"])
-            .spawn()
-            .unwrap();
-        Self { child, metrics }
-    }
-
-    /// Status and body of a GET, or nothing while it does not answer.
-    fn get(&self, path: &str) -> Option<(String, String)> {
-        let mut stream = TcpStream::connect(self.metrics).ok()?;
-        stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .ok()?;
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        )
-        .ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        Some((head.split(' ').nth(1)?.to_owned(), body.to_owned()))
-    }
-
-    fn is_ready(&self) -> bool {
-        self.get("/readyz")
-            .is_some_and(|(status, _)| status == "200")
-    }
-
-    async fn end(&mut self, signal: &str) -> ExitStatus {
-        let id = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &id])
-                .status()
-                .unwrap()
-                .success()
-        );
-        let mut status = None;
-        until("the process ended", || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        })
-        .await;
-        status.unwrap()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
+fn start(folder: &Path, operator: SocketAddr, grpc: SocketAddr, metrics: SocketAddr) -> Process {
+    let program = env!("CARGO_BIN_EXE_shoal-store").as_ref();
+    let few_bytes = ["--memory-bytes", "1000"];
+    Process::start(program, folder, operator, grpc, metrics, &few_bytes)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -120,7 +38,7 @@ async fn values_outlive_a_killed_process_even_while_the_operator_is_away() {
     let serving = operator.serve();
     let (grpc, metrics) = (free_address(), free_address());
 
-    let mut process = Process::start(folder.path(), serving.address, grpc, metrics);
+    let mut process = start(folder.path(), serving.address, grpc, metrics);
     until("it is alive", || process.get("/healthz").is_some()).await;
     let (status, why) = process.get("/readyz").unwrap();
     assert_eq!(
@@ -135,7 +53,7 @@ async fn values_outlive_a_killed_process_even_while_the_operator_is_away() {
     let pod = PodGrants {
         pod_uid: POD.to_owned(),
         store_ids: vec![store.to_string()],
-        digests: Vec::new(),
+        ..Default::default()
     };
     operator.grants.send_replace(GrantSet {
         epoch: 7,
@@ -172,8 +90,8 @@ async fn values_outlive_a_killed_process_even_while_the_operator_is_away() {
     );
 
     drop(serving);
-    assert!(!process.end("-KILL").await.success());
-    let mut process = Process::start(folder.path(), free_address(), grpc, metrics);
+    assert!(!process.end("-KILL").success());
+    let mut process = start(folder.path(), free_address(), grpc, metrics);
     // Asked while it starts: the call waits for it.
     let value = remote.get(store, vec!["key".to_owned()]).await.unwrap();
     assert_eq!(value, [Some(Bytes::from_static(b"value"))]);
@@ -183,17 +101,57 @@ async fn values_outlive_a_killed_process_even_while_the_operator_is_away() {
         Err(KeyValueError::AccessDenied)
     );
     until("it is ready again", || process.is_ready()).await;
-    assert!(process.end("-TERM").await.success());
+    assert!(process.end("-TERM").success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_file_takes_away_its_own_stores_and_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = folder.path().join("data/stores");
+    drop(shoal_stores::Embedded::open(&stores, Default::default()).unwrap());
+    fs::write(stores.join("kv-2.db"), vec![7; 64 * 1024]).unwrap();
+    let operator = Operator::new();
+    *operator.identity.lock().unwrap() = Identity::new(Role::Store, "", NODE, "store-0").unwrap();
+    let ca = operator.authority();
+    fs::write(folder.path().join("ca.crt"), ca.certificate_pem()).unwrap();
+    fs::write(folder.path().join("token"), "good").unwrap();
+    let serving = operator.serve();
+    let (grpc, metrics) = (free_address(), free_address());
+    let process = Process::start(folder.path(), serving.address, grpc, metrics);
+    until("it is ready", || process.is_ready()).await;
+
+    let store = loop {
+        let store = StoreId::random();
+        if store.as_bytes()[15] % 4 != 2 {
+            break store;
+        }
+    };
+    operator.grants.send_replace(GrantSet {
+        epoch: 7,
+        pods: vec![PodGrants {
+            pod_uid: POD.to_owned(),
+            store_ids: vec![store.to_string()],
+            digests: Vec::new(),
+        }],
+    });
+    let runtime = part(&ca, &parts::runtime_identity());
+    let remote = Remote::new(&grpc.to_string(), &runtime).unwrap();
+    let sum = remote.increment(store, "sum".into(), 1, StoreLimits::default());
+    assert_eq!(sum.await, Ok(1));
+    assert_eq!(remote.in_memory().health().await, Health::Reachable);
+    // The class says what is wrong.
+    assert_ne!(remote.health().await, Health::Reachable);
+    assert!(process.is_ready());
 }
 
 #[tokio::test]
 async fn without_authorities_it_ends_and_says_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let address = free_address();
-    let mut process = Process::start(folder.path(), address, free_address(), free_address());
+    let mut process = start(folder.path(), address, free_address(), free_address());
     let mut status = None;
     until("the process ended", || {
-        status = process.child.try_wait().unwrap();
+        status = process.status();
         status.is_some()
     })
     .await;

@@ -124,7 +124,7 @@ async fn a_call_waits_for_a_store_that_comes_back() {
         pods: vec![shoal_protocol::v1::PodGrants {
             pod_uid: "pod-a".into(),
             store_ids: vec![store.to_string()],
-            digests: Vec::new(),
+            ..Default::default()
         }],
     });
     let service = shoal_stores::server::Server::service(

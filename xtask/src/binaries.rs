@@ -60,12 +60,15 @@ const OTHERS: [Program; 4] = [
         package: "shoal-builder",
         name: "shoal-builder",
     },
-    Program {
-        package: "shoal-stores",
-        name: "shoal-store",
-    },
+    STORE,
     CLI,
 ];
+
+/// Keeps the embedded stores.
+const STORE: Program = Program {
+    package: "shoal-stores",
+    name: "shoal-store",
+};
 
 /// What people run on their machine.
 pub const CLI: Program = Program {
@@ -105,6 +108,15 @@ pub fn in_image() -> impl Iterator<Item = Program> {
 pub fn cli(profile: Profile) -> Result<PathBuf> {
     build(&OTHERS, profile)?;
     Ok(CLI.path(profile))
+}
+
+/// Builds what keeps the embedded stores, and gives the file.
+///
+/// # Errors
+/// As [`parts`].
+pub fn store(profile: Profile) -> Result<PathBuf> {
+    build(&[STORE], profile)?;
+    Ok(STORE.path(profile))
 }
 
 fn build(programs: &[Program], profile: Profile) -> Result<()> {

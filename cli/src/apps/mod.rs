@@ -5,11 +5,12 @@ mod table;
 
 use std::io::Write as _;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use kube::Api;
 use kube::api::ListParams;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
 use shoal_crds::App;
+
+use crate::cluster::{Cluster, block_on};
 
 use row::Row;
 
@@ -47,11 +48,7 @@ enum Output {
 /// # Errors
 /// No cluster is configured, it cannot be reached, or it refuses.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the asynchronous runtime")?;
-    let (namespace, apps) = runtime.block_on(list(arguments))?;
+    let (namespace, apps) = block_on(list(arguments))?;
     let rows: Vec<Row> = apps.iter().map(Row::of).collect();
     let text = match arguments.output {
         Output::Json => format!("{}\n", serde_json::to_string_pretty(&rows)?),
@@ -74,15 +71,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 /// The namespace asked (none: all) and its apps, by namespace and name.
 async fn list(arguments: &Arguments) -> Result<(Option<String>, Vec<App>)> {
-    let config = config(arguments.context.clone()).await?;
+    let cluster = Cluster::of_context(arguments.context.clone()).await?;
     let namespace = (!arguments.all_namespaces).then(|| {
         arguments
             .namespace
             .clone()
-            .unwrap_or_else(|| config.default_namespace.clone())
+            .unwrap_or_else(|| cluster.namespace.clone())
     });
-    let server = config.cluster_url.to_string();
-    let client = Client::try_from(config).context("cannot use the kubeconfig")?;
+    let client = cluster.client.clone();
     let api: Api<App> = match &namespace {
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
@@ -93,7 +89,7 @@ async fn list(arguments: &Arguments) -> Result<(Option<String>, Vec<App>)> {
         let list = api
             .list(&page)
             .await
-            .map_err(|error| explained(error, &server))?;
+            .map_err(|error| cluster.explained(error, "Apps: install manifests/crds.yaml first"))?;
         apps.extend(list.items);
         match list.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => page = page.continue_token(&token),
@@ -105,30 +101,4 @@ async fn list(arguments: &Arguments) -> Result<(Option<String>, Vec<App>)> {
         key(a).cmp(&key(b))
     });
     Ok((namespace, apps))
-}
-
-async fn config(context: Option<String>) -> Result<Config> {
-    if context.is_none() {
-        return Config::infer()
-            .await
-            .context("no cluster: there is no usable kubeconfig (set KUBECONFIG)");
-    }
-    let file = Kubeconfig::read().context("cannot read the kubeconfig")?;
-    let options = KubeConfigOptions {
-        context,
-        ..KubeConfigOptions::default()
-    };
-    Config::from_custom_kubeconfig(file, &options)
-        .await
-        .context("cannot use that context")
-}
-
-fn explained(error: kube::Error, server: &str) -> anyhow::Error {
-    match &error {
-        kube::Error::Api(status) if status.code == 404 => {
-            anyhow::anyhow!("{server} does not know Apps: install manifests/crds.yaml first")
-        }
-        kube::Error::Api(status) => anyhow::anyhow!("{server} refused: {}", status.message),
-        _ => anyhow::Error::new(error).context(format!("cannot reach {server}")),
-    }
 }

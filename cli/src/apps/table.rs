@@ -3,6 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::row::{Node, Row};
+use crate::table::{age, aligned, visible};
 
 /// Nodes that are named before the rest is counted.
 const NODES_SHOWN: usize = 3;
@@ -74,47 +75,6 @@ fn nodes(nodes: &[Node]) -> String {
         (false, 0) => names.join(","),
         (false, rest) => format!("{} +{rest}", names.join(",")),
     }
-}
-
-/// As kubectl writes ages.
-fn age(created: Timestamp, now: Timestamp) -> String {
-    let seconds = now.duration_since(created).as_secs().max(0);
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7_200 => format!("{}m", seconds / 60),
-        7_200..172_800 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
-    }
-}
-
-fn aligned(lines: &[Vec<String>]) -> String {
-    let mut widths: Vec<usize> = Vec::new();
-    for line in lines {
-        for (column, cell) in line.iter().enumerate() {
-            let width = visible(cell).chars().count();
-            match widths.get_mut(column) {
-                Some(widest) => *widest = (*widest).max(width),
-                None => widths.push(width),
-            }
-        }
-    }
-    let mut text = String::new();
-    for line in lines {
-        let mut padded = String::new();
-        for (cell, width) in line.iter().zip(&widths) {
-            padded.push_str(&format!("{:<width$}   ", visible(cell)));
-        }
-        text.push_str(padded.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-/// Without control characters: what comes from an object must not steer the terminal.
-fn visible(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use anyhow::{Context as _, Result, bail};
 use shoal_builder::{BuilderHandle, Options};
 use shoal_runtime::StoreClasses;
 use shoal_runtime::local::StoreIds;
-use shoal_stores::embedded::{Durability, EmbeddedOptions};
 use shoal_stores::memory::MemoryOptions;
 use shoal_stores::{Embedded, EmbeddedBlobs, EmbeddedSql, Memory};
 
@@ -73,10 +72,11 @@ impl StateFolder {
     /// They cannot be used.
     pub fn stores(&self) -> Result<Arc<StoreClasses>> {
         let folder = self.path.join("stores");
-        let embedded = Embedded::open(&folder, EmbeddedOptions::default())?;
+        let embedded = Embedded::open(&folder, super::stores::ON_A_LAPTOP)?;
         let memory = Memory::new(MemoryOptions::default());
-        let sql = EmbeddedSql::open(&self.path.join("sql"), Durability::Full)?;
-        let blobs = EmbeddedBlobs::open(&self.path.join("blobs"), Durability::Full)?;
+        let durability = super::stores::ON_A_LAPTOP.durability;
+        let sql = EmbeddedSql::open(&self.path.join("sql"), durability)?;
+        let blobs = EmbeddedBlobs::open(&self.path.join("blobs"), durability)?;
         Ok(StoreClasses::new(
             Arc::new(embedded),
             Arc::new(memory),

@@ -10,11 +10,18 @@ use shoal_crds::{EMBEDDED_CLASS, Interface};
 use shoal_runtime::local::{Entry, StoreIds};
 use shoal_runtime::stores::{ClassBackend, ClassDescription};
 use shoal_runtime::{Assignment, ComponentSpec, StoreBinding, StoreClasses};
-use shoal_stores::embedded::EmbeddedOptions;
+use shoal_stores::embedded::{Durability, EmbeddedOptions};
 use shoal_stores::postgres::{PostgresOptions, Secret};
 use shoal_stores::{Backend, Embedded, Postgres, Redis, RedisOptions};
 
 use super::declared::{Declared, Place};
+
+/// How embedded stores work here: what was acknowledged outlives this process, however it ends; nobody
+/// waits for the disk at each write.
+pub const ON_A_LAPTOP: EmbeddedOptions = EmbeddedOptions {
+    durability: Durability::Relaxed,
+    ..EmbeddedOptions::DURABLE
+};
 
 /// What a place may look like, for messages.
 const PLACES: &str = "redis://..., rediss://..., postgres://..., sqlite:FOLDER or memory:";
@@ -109,7 +116,7 @@ impl Folders {
         if let Some(open) = self.0.get(&path) {
             return Ok(Arc::clone(open));
         }
-        let open: Arc<dyn Backend> = Arc::new(Embedded::open(&path, EmbeddedOptions::default())?);
+        let open: Arc<dyn Backend> = Arc::new(Embedded::open(&path, ON_A_LAPTOP)?);
         self.0.insert(path, Arc::clone(&open));
         Ok(open)
     }

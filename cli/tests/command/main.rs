@@ -12,6 +12,7 @@ mod push;
 mod registry;
 mod served;
 mod stores;
+mod transfer;
 mod up;
 
 use std::path::{Path, PathBuf};

@@ -44,9 +44,10 @@ impl Served {
         stream
             .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
+        // Of 1.0: the body is what comes before the end, and not in chunks.
         write!(
             stream,
-            "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {}\r\n\
+            "{method} {path} HTTP/1.0\r\nhost: test\r\nconnection: close\r\ncontent-length: {}\r\n\
              content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
             form.len()
         )

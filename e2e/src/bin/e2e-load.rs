@@ -3,16 +3,14 @@
 //! first time.
 
 use std::{
-    io::{self, BufRead as _, Read as _, Write as _},
-    net::TcpStream,
+    io::{self, BufRead as _, Read as _},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
-use shoal_e2e::{Report, Target};
+use shoal_e2e::{Report, Target, ask};
 
-const DEADLINE: Duration = Duration::from_secs(10);
 /// Keeps a target from taking all of a small machine's time: the point is "without pause", not load.
 const BREATH: Duration = Duration::from_millis(2);
 /// How long a target may take to answer for the first time: each node's kube-proxy learns of a new
@@ -76,22 +74,4 @@ fn ask_until(target: &Target, ended: &AtomicBool, answered: &AtomicUsize) -> Rep
         thread::sleep(BREATH);
     }
     report
-}
-
-fn ask(target: &Target) -> anyhow::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&target.address, DEADLINE)?;
-    stream.set_read_timeout(Some(DEADLINE))?;
-    stream.set_write_timeout(Some(DEADLINE))?;
-    let (path, host) = (&target.path, &target.host);
-    // HTTP/1.0: the answer ends with the connection, so that its body needs no decoding.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer);
-    let Some((head, body)) = answer.split_once("\r\n\r\n") else {
-        anyhow::bail!("no whole answer: {answer:?}");
-    };
-    let status = head.lines().next().unwrap_or_default();
-    anyhow::ensure!(status.split(' ').nth(1) == Some("200"), "{status}");
-    Ok(body.to_owned())
 }

@@ -200,47 +200,6 @@ fn a_store_is_chosen_by_class_and_shared_by_name() {
 }
 
 #[test]
-fn no_name_reaches_a_neighbours_keys() {
-    let namespace = Namespace::new("thief");
-    let (_server, class) = postgres("shared");
-    let class = class.default_of(&[&namespace]);
-    class.apply();
-    let [victim, thief] = ["victim", "thief"].map(|name| namespace.app(name, &image("kv")));
-    for app in [&victim, &thief] {
-        app.apply().ready();
-    }
-    assert_eq!(victim.get(1, "/set/secret/of-the-victim").status, 200);
-    let store = object(&["-n", namespace.name(), "stores.shoal.dev", "victim-default"]);
-    let store = store.expect("the victim's Store");
-    let id = store["spec"]["id"].as_str().expect("it is bound");
-    let attempts = [
-        "secret".to_owned(),
-        format!("{id}%2Fsecret"),
-        format!("{id}:secret"),
-        format!("..%2F{id}%2Fsecret"),
-        format!("%00{id}%00secret"),
-        "*".to_owned(),
-        "%25".to_owned(),
-        "secret%00".to_owned(),
-        "'%20OR%20'1'='1".to_owned(),
-        "victim-default%2Fsecret".to_owned(),
-        "thief%2F..%2Fvictim%2Fsecret".to_owned(),
-    ];
-    for attempt in attempts {
-        let answer = thief.get(2, &format!("/get/{attempt}"));
-        assert!(
-            !answer.body.contains("of-the-victim"),
-            "{attempt}: {answer:?}"
-        );
-    }
-    for label in [id, "victim-default", "victim/default", "*", "../victim"] {
-        let answer = thief.get(2, &format!("/get/secret?label={label}"));
-        assert_ne!(answer.status, 200, "{label}: {answer:?}");
-    }
-    assert_eq!(thief.get(3, "/keys").body.trim(), "");
-}
-
-#[test]
 fn a_full_store_says_so_to_the_guest_and_in_an_event() {
     let namespace = Namespace::new("limits");
     let class = Class::new("small", json!({"memory": {}}))

@@ -7,7 +7,7 @@ use shoal_e2e::{LONG, SYSTEM, json, kubectl, until};
 pub(crate) struct Pod {
     pub(crate) name: String,
     pub(crate) node: String,
-    uid: String,
+    pub(crate) uid: String,
     ready: bool,
 }
 

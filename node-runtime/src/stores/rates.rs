@@ -26,11 +26,14 @@ struct Buckets {
 
 struct Bucket {
     tokens: f64,
+    /// As of the last call: each class has a limit of its own.
+    per_second: f64,
     filled: Instant,
 }
 
 impl Bucket {
     fn fill(&mut self, per_second: f64, now: Instant) {
+        self.per_second = per_second;
         let passed = now.saturating_duration_since(self.filled);
         let most = per_second.max(1.0);
         self.tokens = passed
@@ -54,9 +57,10 @@ impl Rates {
     ) -> bool {
         let per_second = f64::from(limit.get()) / f64::from(nodes.max(1));
         let mut buckets = self.0.lock();
-        buckets.forget_resting(per_second, now);
+        buckets.forget_resting(now);
         let bucket = buckets.stores.entry(store).or_insert_with(|| Bucket {
             tokens: per_second.max(1.0),
+            per_second,
             filled: now,
         });
         bucket.fill(per_second, now);
@@ -70,11 +74,12 @@ impl Rates {
 
 impl Buckets {
     /// A bucket that is full is as good as none.
-    fn forget_resting(&mut self, per_second: f64, now: Instant) {
+    fn forget_resting(&mut self, now: Instant) {
         if self.stores.len() < self.look_at.max(REMEMBERED) {
             return;
         }
         let full = |bucket: &Bucket| {
+            let per_second = bucket.per_second;
             let missing = (per_second.max(1.0) - bucket.tokens).max(0.0);
             let needed = Duration::try_from_secs_f64(missing / per_second).unwrap_or(Duration::MAX);
             now.saturating_duration_since(bucket.filled) >= needed
@@ -152,5 +157,17 @@ mod tests {
         let later = now + Duration::from_secs(1);
         assert!(rates.take(StoreId::random(), 1, limit(10), 1, later));
         assert_eq!(rates.0.lock().stores.len(), 1);
+    }
+
+    #[test]
+    fn a_store_pays_its_debt_whoever_calls_when_those_that_rest_are_forgotten() {
+        let (rates, store, now) = (Rates::default(), StoreId::random(), Instant::now());
+        assert!(rates.take(store, 1000, limit(10), 1, now));
+        for _ in 0..REMEMBERED {
+            assert!(rates.take(StoreId::random(), 1, limit(10), 1, now));
+        }
+        let later = now + Duration::from_secs(2);
+        assert!(rates.take(StoreId::random(), 1, limit(100_000), 1, later));
+        assert!(!rates.take(store, 1, limit(10), 1, later));
     }
 }

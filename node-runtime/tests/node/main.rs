@@ -20,6 +20,7 @@ mod revisions;
 mod serving;
 mod sqlite;
 mod store_classes;
+mod store_failures;
 mod store_servers;
 mod support;
 mod wasi03;

@@ -100,6 +100,19 @@ async fn limits_change_without_another_assignment() {
 }
 
 #[tokio::test]
+async fn keys_that_became_too_long_can_be_read_and_deleted() {
+    let node = TestNode::start();
+    let [kv] = node.serve([app("a", "kv")]).await;
+    assert_eq!(text(kv, "/set/long/one").await, "200 set");
+    node.bound_stores(|class| class.limits.key_bytes = 3);
+    assert!(text(kv, "/set/long/two").await.contains("at most 3"));
+    assert_eq!(text(kv, "/get/long").await, "200 one");
+    assert_eq!(text(kv, "/exists/long").await, "200 true");
+    assert_eq!(text(kv, "/delete/long").await, "200 deleted");
+    assert_eq!(text(kv, "/exists/long").await, "200 false");
+}
+
+#[tokio::test]
 async fn a_store_is_used_so_often_a_second_and_its_owner_is_told_once() {
     let node = TestNode::start();
     let mut notices = node.node.stores().notices();
@@ -130,7 +143,7 @@ async fn a_store_is_used_so_often_a_second_and_its_owner_is_told_once() {
     assert_eq!(notice.reason, Reason::StoreRateExceeded);
     assert!(notice.message.contains("`default`"), "{}", notice.message);
     node.bound_stores(|class| class.limits.key_bytes = 1);
-    assert!(text(half, "/get/xx").await.contains("at most 1"));
+    assert!(text(half, "/set/xx/y").await.contains("at most 1"));
     let notice = notices.recv().await.unwrap();
     assert_eq!(
         notice.reason,
@@ -151,7 +164,7 @@ async fn operations_are_counted_by_class_and_outcome() {
     node.bound_stores(|class| class.limits.key_bytes = 4);
     assert_eq!(text(kv, "/set/x/one").await, "200 set");
     assert_eq!(text(kv, "/get/x").await, "200 one");
-    assert!(text(kv, "/get/xxxxx").await.starts_with("500"));
+    assert!(text(kv, "/set/xxxxx/one").await.starts_with("500"));
     assert!(text(kv, "/incr/x").await.starts_with("500"));
     let count = |op: &str, result: &str| {
         format!(
@@ -162,7 +175,7 @@ async fn operations_are_counted_by_class_and_outcome() {
     for line in [
         count("set", "ok"),
         count("get", "ok"),
-        count("get", "limit"),
+        count("set", "limit"),
         count("increment", "invalid"),
         "shoal_store_operation_duration_seconds_count{class=\"embedded\",op=\"get\"} 1\n".into(),
     ] {

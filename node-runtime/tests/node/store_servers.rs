@@ -20,12 +20,12 @@ use crate::support::{
     redis_server::RedisServer,
 };
 
-async fn text(address: SocketAddr, path: &str) -> String {
+pub(crate) async fn text(address: SocketAddr, path: &str) -> String {
     let answer = get(address, path).await;
     format!("{} {}", answer.status.as_u16(), answer.text())
 }
 
-fn redis(url: String) -> ClassDescription {
+pub(crate) fn redis(url: String) -> ClassDescription {
     let options = RedisOptions {
         url,
         max_connections: 4,
@@ -34,13 +34,13 @@ fn redis(url: String) -> ClassDescription {
     ClassDescription::new("redis", ClassBackend::Redis(options))
 }
 
-fn postgres(url: String) -> ClassDescription {
+pub(crate) fn postgres(url: String) -> ClassDescription {
     let mut options = PostgresOptions::new(Secret::new(url));
     options.max_connections = 4;
     ClassDescription::new("pg", ClassBackend::Postgres(options))
 }
 
-async fn postgres_server(test: &str) -> Option<Server> {
+pub(crate) async fn postgres_server(test: &str) -> Option<Server> {
     let server = Server::start().await;
     server
         .inspect_err(|why| eprintln!("SKIPPED: {test}: {why}"))
@@ -48,7 +48,7 @@ async fn postgres_server(test: &str) -> Option<Server> {
 }
 
 /// Waits until a class is told to fail for a reason, or to do well.
-async fn until_health(node: &TestNode, class: &str, wanted: Result<(), Reason>) {
+pub(crate) async fn until_health(node: &TestNode, class: &str, wanted: Result<(), Reason>) {
     let mut health = node.node.stores().health();
     let is = |reported: &Result<(), ClassFault>| {
         reported.as_ref().err().map(|fault| fault.reason) == wanted.err()

@@ -67,6 +67,8 @@ pub struct NodeAssignments {
 pub struct PodGrants {
     /// Ids of Stores whose data is in the store pod.
     pub store_ids: BTreeSet<String>,
+    /// Ids of Stores that it may have open and whose data is elsewhere.
+    pub held_store_ids: BTreeSet<String>,
     /// Component digests.
     pub digests: BTreeSet<String>,
 }

@@ -7,6 +7,8 @@ use kube::api::Api;
 use shoal_crds::Reason;
 use shoal_plan::Refusal;
 
+use crate::api_error::in_words;
+
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 const TYPE: &str = "kubernetes.io/dockerconfigjson";
 const KEY: &str = ".dockerconfigjson";
@@ -90,7 +92,7 @@ async fn timely<T>(
 ) -> Result<T, Refusal> {
     let why = match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
         Ok(Ok(answer)) => return Ok(answer),
-        Ok(Err(error)) => error.to_string(),
+        Ok(Err(error)) => in_words(&error),
         Err(_) => "the API server did not answer in time".into(),
     };
     Err(invalid(format!("{what} cannot be read: {why}")))

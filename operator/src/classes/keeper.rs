@@ -17,6 +17,7 @@ use shoal_protocol::v1;
 use tracing::{info, warn};
 
 use super::{ClassBook, wire};
+use crate::api_error::in_words;
 use crate::lease::Leadership;
 use crate::streams::hub::Hub;
 use crate::world::World;
@@ -162,7 +163,7 @@ impl Keeper {
                 let answer = tokio::time::timeout(REQUEST_TIMEOUT, api.get_opt(&name)).await;
                 let answer = match answer {
                     Ok(Ok(secret)) => Ok(secret.map(|secret| secret.data.unwrap_or_default())),
-                    Ok(Err(error)) => Err(error.to_string()),
+                    Ok(Err(error)) => Err(in_words(&error)),
                     Err(_) => Err("the API server did not answer in time".to_owned()),
                 };
                 (name, answer)

@@ -3,7 +3,7 @@
 mod service;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -27,8 +27,14 @@ pub struct Housekeeping {
 struct State {
     /// While this replica leads.
     epoch: Option<u64>,
-    open: HashMap<u64, Arc<Session>>,
+    open: HashMap<u64, Open>,
     serial: u64,
+}
+
+/// The stream of a store pod.
+struct Open {
+    pod: Arc<str>,
+    session: Arc<Session>,
 }
 
 impl Housekeeping {
@@ -45,7 +51,7 @@ impl Housekeeping {
     pub fn lead(&self, epoch: u64) {
         let mut state = self.state.lock();
         state.epoch = Some(epoch);
-        state.open.values().for_each(|session| session.all());
+        state.open.values().for_each(|open| open.session.all());
     }
 
     /// This replica does not lead any more: it tells nobody anything.
@@ -57,7 +63,10 @@ impl Housekeeping {
     pub fn changed(&self, ids: &BTreeSet<String>) {
         if !ids.is_empty() {
             let state = self.state.lock();
-            state.open.values().for_each(|session| session.changed(ids));
+            state
+                .open
+                .values()
+                .for_each(|open| open.session.changed(ids));
         }
     }
 
@@ -65,17 +74,44 @@ impl Housekeeping {
         self.state.lock().epoch
     }
 
-    fn open(&self) -> (u64, Arc<Session>) {
+    fn open(&self, pod: &Arc<str>) -> (u64, Arc<Session>) {
         let mut state = self.state.lock();
         state.serial += 1;
         let session = Arc::new(Session::default());
         session.all();
         let serial = state.serial;
-        state.open.insert(serial, session.clone());
+        let open = Open {
+            pod: pod.clone(),
+            session: session.clone(),
+        };
+        state.open.insert(serial, open);
         (serial, session)
     }
 
-    fn close(&self, serial: u64) {
-        self.state.lock().open.remove(&serial);
+    /// The stream ended. Returns whether the pod has no other: it may have come back before the old one was given up.
+    fn close(&self, serial: u64) -> bool {
+        let mut state = self.state.lock();
+        let closed = state.open.remove(&serial);
+        closed.is_some_and(|closed| state.open.values().all(|open| open.pod != closed.pod))
+    }
+}
+
+#[cfg(test)]
+mod streams {
+    use super::*;
+
+    #[test]
+    fn a_pod_that_came_back_is_not_gone_when_its_old_stream_ends() {
+        let of = Housekeeping::new(
+            Arc::new(World::new(jiff::Timestamp::UNIX_EPOCH)),
+            Arc::default(),
+        );
+        let pod: Arc<str> = "pod".into();
+        let (old, _) = of.open(&pod);
+        let (new, _) = of.open(&pod);
+        of.open(&"another".into());
+        assert!(!of.close(old));
+        assert!(of.close(new));
+        assert!(!of.close(new), "it was closed before");
     }
 }

@@ -40,15 +40,16 @@ impl Service for HousekeepingService {
         let (outgoing, receiver) = mpsc::channel(WAITING);
         let (housekeeping, incoming) = (self.0.clone(), request.into_inner());
         tokio::spawn(async move {
-            let (serial, session) = housekeeping.open();
+            let (serial, session) = housekeeping.open(&pod);
             let ended = tokio::select! {
                 () = session.speak(&housekeeping, &outgoing) => Ok(()),
                 ended = listen(&housekeeping, &pod, incoming) => ended,
             };
-            housekeeping.close(serial);
-            housekeeping
-                .world
-                .change(|index| index.store_pod_health(&pod, Vec::new(), Timestamp::now()));
+            if housekeeping.close(serial) {
+                housekeeping
+                    .world
+                    .change(|index| index.store_pod_health(&pod, Vec::new(), Timestamp::now()));
+            }
             if let Err(status) = ended {
                 info!(
                     pod = &*pod,

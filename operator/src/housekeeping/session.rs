@@ -184,5 +184,6 @@ fn wire(duty: &StoreDuty) -> v1::Duty {
         namespace: duty.namespace.clone(),
         app: duty.app.clone(),
         label: duty.label.clone(),
+        interface: duty.interface.as_str().to_owned(),
     }
 }

@@ -14,6 +14,7 @@ use shoal_protocol::v1::{self, GrantSet, PodGrants};
 use shoal_protocol::{
     CertificateAuthority, ClientAuth, Grants, Identity, LiveIdentity, Role, Trust,
 };
+use shoal_stores::housekeeping::TransferService;
 use shoal_stores::server::Backends;
 use shoal_stores::{
     Embedded, EmbeddedBlobs, KeyValue, Memory, StoreId, StoreLimits, Usage,
@@ -25,16 +26,19 @@ use crate::classes::ClassBook;
 use crate::world::World;
 
 /// An operator and a store pod that dials it.
-struct Parts {
-    world: Arc<World>,
-    classes: Arc<ClassBook>,
+pub(crate) struct Parts {
+    pub(crate) ca: CertificateAuthority,
+    pub(crate) world: Arc<World>,
+    pub(crate) classes: Arc<ClassBook>,
     operator: Arc<Housekeeping>,
     pod: Arc<shoal_stores::housekeeping::Housekeeping>,
-    embedded: Arc<Embedded>,
+    pub(crate) embedded: Arc<Embedded>,
+    /// Where the store pod is dialled.
+    pub(crate) store: String,
     _folder: tempfile::TempDir,
 }
 
-fn identity(ca: &CertificateAuthority, role: Role) -> LiveIdentity {
+pub(crate) fn identity(ca: &CertificateAuthority, role: Role) -> LiveIdentity {
     let issued = ca.issue(&Identity::new(role, "", "node1", "pod").unwrap());
     let issued = issued.unwrap();
     let live = LiveIdentity::new(Trust::from_pem(ca.certificate_pem()).unwrap());
@@ -45,7 +49,7 @@ fn identity(ca: &CertificateAuthority, role: Role) -> LiveIdentity {
 
 impl Parts {
     /// The operator leads, and knows the class `embedded`. Some pod may open what is `granted`.
-    fn start(granted: &[StoreId]) -> Self {
+    pub(crate) fn start(granted: &[StoreId]) -> Self {
         let world = Arc::new(World::new(Timestamp::now()));
         let classes = Arc::new(ClassBook::default());
         let operator = Housekeeping::new(world.clone(), classes.clone());
@@ -73,7 +77,7 @@ impl Parts {
         let granted = PodGrants {
             pod_uid: "runtime".to_owned(),
             store_ids: granted.iter().map(StoreId::to_string).collect(),
-            digests: Vec::new(),
+            ..Default::default()
         };
         let grants = Grants::fixed(GrantSet {
             epoch: 1,
@@ -82,7 +86,18 @@ impl Parts {
         let catalog = folder.path().join("catalog.db");
         let pod = shoal_stores::housekeeping::Housekeeping::new(own, grants, &catalog);
         tokio::spawn(pod.clone().run(target, identity(&ca, Role::Store)));
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let store = listener.local_addr().unwrap().to_string();
+        let incoming = listener.incoming(&identity(&ca, Role::Store), ClientAuth::Required);
+        let transfer = TransferService::service(pod.clone());
+        tokio::spawn(
+            server::builder()
+                .add_service(transfer)
+                .serve_with_incoming(incoming.unwrap()),
+        );
         Self {
+            ca,
+            store,
             world,
             classes,
             operator,
@@ -92,7 +107,7 @@ impl Parts {
         }
     }
 
-    fn lead(&self, epoch: u64) {
+    pub(crate) fn lead(&self, epoch: u64) {
         let embedded = v1::StoreClass {
             name: "embedded".to_owned(),
             backend: Some(v1::store_class::Backend::Embedded(v1::EmbeddedBackend {})),
@@ -116,7 +131,7 @@ impl Parts {
     }
 
     /// What the planner has to write of the Store's App now, as the operator's planner would ask.
-    fn planned(&self) -> Vec<WriteAction> {
+    pub(crate) fn planned(&self) -> Vec<WriteAction> {
         let writes = self.world.with(|index| {
             let now = Timestamp::now();
             index.tell_usages(10, now);
@@ -127,14 +142,14 @@ impl Parts {
         writes.into_iter().map(|write| write.action).collect()
     }
 
-    async fn orphan_since(&self, id: StoreId) -> Option<Option<i64>> {
+    pub(crate) async fn orphan_since(&self, id: StoreId) -> Option<Option<i64>> {
         let entries = self.pod.catalog().clone().entries().await.unwrap();
         let entry = entries.into_iter().find(|entry| entry.store == id);
         entry.map(|entry| entry.orphan_since)
     }
 }
 
-fn store(id: StoreId, more: Value) -> Store {
+pub(crate) fn store(id: StoreId, more: Value) -> Store {
     let mut value = json!({
         "apiVersion": "shoal.dev/v1alpha1", "kind": "Store",
         "metadata": {"name": "hello-default", "namespace": "shop", "uid": "u", "resourceVersion": "1"},
@@ -161,7 +176,7 @@ fn leaving(id: StoreId) -> Store {
     )
 }
 
-async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     for _ in 0..3000 {
         if condition().await {
             return;

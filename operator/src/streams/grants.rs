@@ -1,7 +1,10 @@
 //! Who may open which Store and fetch which code, for those who have to know.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -30,17 +33,20 @@ struct Table {
 /// The grants as they are now.
 pub struct GrantBook {
     table: watch::Sender<Option<Arc<Table>>>,
+    /// Newest version that there was, under whichever leader: what a reader was sent in an earlier term is older.
+    newest: AtomicU64,
     /// Newest version that each reader was sent.
     readers: Mutex<HashMap<u64, watch::Receiver<u64>>>,
-    next: std::sync::atomic::AtomicU64,
+    next: AtomicU64,
 }
 
 impl Default for GrantBook {
     fn default() -> Self {
         Self {
             table: watch::Sender::new(None),
+            newest: AtomicU64::new(0),
             readers: Mutex::default(),
-            next: std::sync::atomic::AtomicU64::new(0),
+            next: AtomicU64::new(0),
         }
     }
 }
@@ -54,7 +60,7 @@ impl GrantBook {
             .collect();
         self.table.send_replace(Some(Arc::new(Table {
             epoch,
-            version: 1,
+            version: self.new_version(),
             pods,
         })));
     }
@@ -76,7 +82,7 @@ impl GrantBook {
                 return false;
             }
             let table = Arc::make_mut(table);
-            table.version += 1;
+            table.version = self.new_version();
             for (pod, grants) in changed {
                 table.pods.insert(pod, Arc::new(grants));
             }
@@ -100,8 +106,12 @@ impl GrantBook {
         let _ = tokio::time::timeout(patience, all).await;
     }
 
+    fn new_version(&self) -> u64 {
+        self.newest.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     fn enter(&self) -> (u64, watch::Sender<u64>) {
-        let id = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = watch::channel(0);
         self.readers.lock().insert(id, receiver);
         (id, sender)
@@ -172,6 +182,7 @@ fn set_for(role: Role, table: &Table) -> GrantSet {
         };
         if role == Role::Store {
             one.store_ids = grants.store_ids.iter().cloned().collect();
+            one.held_store_ids = grants.held_store_ids.iter().cloned().collect();
         } else {
             one.digests = grants.digests.iter().cloned().collect();
         }
@@ -190,6 +201,7 @@ mod tests {
     fn grants(store: &str) -> PodGrants {
         PodGrants {
             store_ids: [store.to_owned()].into(),
+            held_store_ids: ["elsewhere".to_owned()].into(),
             digests: ["sha256:d".to_owned()].into(),
         }
     }
@@ -206,10 +218,12 @@ mod tests {
         let store = set_for(Role::Store, &table);
         assert_eq!(store.epoch, 7);
         assert_eq!(store.pods[0].store_ids, ["a"]);
+        assert_eq!(store.pods[0].held_store_ids, ["elsewhere"]);
         assert!(store.pods[0].digests.is_empty());
         let builder = set_for(Role::Builder, &table);
         assert_eq!(builder.pods[0].digests, ["sha256:d"]);
         assert!(builder.pods[0].store_ids.is_empty());
+        assert!(builder.pods[0].held_store_ids.is_empty());
     }
 
     #[test]

@@ -7,6 +7,8 @@ use kube::api::Api;
 use shoal_crds::SourceKind;
 use shoal_plan::{SourceRead, SourceRef};
 
+use crate::api_error::in_words;
+
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Reads an object. What went wrong is said in words that name no value.
@@ -31,15 +33,6 @@ pub(super) async fn object(client: &kube::Client, source: &SourceRef) -> SourceR
         Ok(Ok(read)) => read,
         Ok(Err(error)) => SourceRead::Failed(in_words(&error)),
         Err(_) => SourceRead::Failed("the API server did not answer in time".into()),
-    }
-}
-
-/// An error of decoding may quote what it could not decode.
-fn in_words(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => format!("the API server says: {}", status.message),
-        kube::Error::SerdeError(_) => "the API server's answer is no such object".into(),
-        _ => "the API server cannot be reached".into(),
     }
 }
 

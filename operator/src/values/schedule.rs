@@ -2,9 +2,12 @@
 //!
 //! A tenth of a second has room for one object that is read again, and for a few that were never read:
 //! Apps wait for those. While few objects are referred to each is read every five seconds; with more than
-//! fifty the same number of reads goes round.
+//! fifty the same number of reads goes round. Namespaces take turns: one that refers to thousands of objects
+//! makes its own Apps wait, and no others.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::Arc;
 use std::time::Duration;
 
 use shoal_plan::SourceRef;
@@ -33,6 +36,17 @@ pub(super) enum Outcome {
 pub(super) struct Schedule {
     /// Of the index's list that this follows; `None`: of no list.
     pub(super) version: Option<u64>,
+    /// Objects by namespace; none is empty.
+    namespaces: BTreeMap<Arc<str>, Namespace>,
+    /// The namespace that last had a turn at first reads.
+    last_first: Arc<str>,
+    /// The namespace that last had a turn at reads again.
+    last_again: Arc<str>,
+}
+
+/// The objects of one namespace.
+#[derive(Debug, Default)]
+struct Namespace {
     never_read: VecDeque<SourceRef>,
     entries: BTreeMap<SourceRef, Entry>,
     /// Objects that are not being read, by when they are due.
@@ -48,35 +62,91 @@ struct Entry {
 impl Schedule {
     /// These are the objects to read, and no others.
     pub(super) fn keep(&mut self, sources: &BTreeSet<SourceRef>) {
-        self.never_read.retain(|source| sources.contains(source));
-        self.by_time.retain(|(_, source)| sources.contains(source));
-        self.entries.retain(|source, _| sources.contains(source));
-        for source in sources {
-            if !self.entries.contains_key(source) {
-                self.entries.insert(source.clone(), Entry::default());
-                self.never_read.push_back(source.clone());
-            }
+        for namespace in self.namespaces.values_mut() {
+            namespace.keep(sources);
         }
+        for source in sources {
+            let namespace = Arc::clone(&source.key.namespace);
+            self.namespaces.entry(namespace).or_default().add(source);
+        }
+        self.namespaces.retain(|_, one| !one.entries.is_empty());
     }
 
     /// What is to be read in this tick. Each counts as being read until [`Schedule::done`].
     pub(super) fn due(&mut self, now: Instant) -> Vec<SourceRef> {
-        let first = self.never_read.len().min(FIRST_READS);
-        let mut due: Vec<SourceRef> = self.never_read.drain(..first).collect();
-        if let Some((at, source)) = self.by_time.first().cloned()
-            && at <= now
+        let mut due = Vec::new();
+        while due.len() < FIRST_READS
+            && let Some(source) = self.turn(|of| &mut of.last_first, Namespace::first)
         {
-            self.by_time.pop_first();
-            if let Some(entry) = self.entries.get_mut(&source) {
-                entry.due = None;
-            }
             due.push(source);
         }
+        due.extend(self.turn(|of| &mut of.last_again, |one| one.again(now)));
         due
+    }
+
+    /// What `take` finds in the namespace whose turn it is, the first after the last one that has something.
+    fn turn(
+        &mut self,
+        last: impl Fn(&mut Self) -> &mut Arc<str>,
+        take: impl Fn(&mut Namespace) -> Option<SourceRef>,
+    ) -> Option<SourceRef> {
+        let before = Arc::clone(last(self));
+        let (after, up_to) = (
+            (Excluded(Arc::clone(&before)), Unbounded),
+            (Unbounded, std::ops::Bound::Included(before)),
+        );
+        let mut found = self
+            .namespaces
+            .range_mut(after)
+            .find_map(|(_, one)| take(one));
+        if found.is_none() {
+            found = self
+                .namespaces
+                .range_mut(up_to)
+                .find_map(|(_, one)| take(one));
+        }
+        if let Some(source) = &found {
+            *last(self) = Arc::clone(&source.key.namespace);
+        }
+        found
     }
 
     /// A read ended.
     pub(super) fn done(&mut self, source: &SourceRef, outcome: Outcome, now: Instant) {
+        if let Some(namespace) = self.namespaces.get_mut(&source.key.namespace) {
+            namespace.done(source, outcome, now);
+        }
+    }
+}
+
+impl Namespace {
+    fn keep(&mut self, sources: &BTreeSet<SourceRef>) {
+        self.never_read.retain(|source| sources.contains(source));
+        self.by_time.retain(|(_, source)| sources.contains(source));
+        self.entries.retain(|source, _| sources.contains(source));
+    }
+
+    fn add(&mut self, source: &SourceRef) {
+        if !self.entries.contains_key(source) {
+            self.entries.insert(source.clone(), Entry::default());
+            self.never_read.push_back(source.clone());
+        }
+    }
+
+    fn first(&mut self) -> Option<SourceRef> {
+        self.never_read.pop_front()
+    }
+
+    fn again(&mut self, now: Instant) -> Option<SourceRef> {
+        let (_, source) = self.by_time.first().filter(|(at, _)| *at <= now)?.clone();
+        self.by_time.pop_first();
+        if let Some(entry) = self.entries.get_mut(&source) {
+            entry.due = None;
+        }
+        Some(source)
+    }
+
+    fn done(&mut self, source: &SourceRef, outcome: Outcome, now: Instant) {
         let Some(entry) = self.entries.get_mut(source) else {
             return;
         };
@@ -203,5 +273,27 @@ mod tests {
         assert_eq!(schedule.due(start + AGAIN), [source(0)]);
         schedule.keep(&BTreeSet::new());
         assert_eq!(schedule.due(start + AGAIN * 2), []);
+    }
+
+    #[test]
+    fn a_namespace_that_refers_to_thousands_of_objects_makes_no_other_wait() {
+        let (start, mut schedule) = (Instant::now(), Schedule::default());
+        let mut all = sources(5000);
+        let others: BTreeSet<_> = ["alone", "zoo"]
+            .map(|namespace| SourceRef {
+                kind: SourceKind::Secret,
+                key: ObjectKey::new(namespace, "one"),
+            })
+            .into();
+        schedule.keep(&all);
+        schedule.due(start);
+        all.extend(others.iter().cloned());
+        schedule.keep(&all);
+        let reads = reads(&mut schedule, start + TICK, 60);
+        for other in &others {
+            let times = &reads[other];
+            assert!(times[0] <= 0.1, "{other} was first read at {}", times[0]);
+            assert!(times.len() >= 10, "{other} was read at {times:?}");
+        }
     }
 }

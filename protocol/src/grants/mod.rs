@@ -154,6 +154,7 @@ mod tests {
                 pod_uid: pod.to_owned(),
                 store_ids: vec![store.to_owned()],
                 digests: vec![format!("sha256:{store}")],
+                ..Default::default()
             }],
         }
     }

@@ -16,6 +16,7 @@ pub struct GrantTable {
 #[derive(Debug, Default)]
 struct PodTable {
     stores: HashSet<Box<str>>,
+    held_stores: HashSet<Box<str>>,
     digests: HashSet<Box<str>>,
 }
 
@@ -27,6 +28,7 @@ impl GrantTable {
             let names = pod
                 .store_ids
                 .iter()
+                .chain(&pod.held_store_ids)
                 .chain(&pod.digests)
                 .chain([&pod.pod_uid]);
             if names
@@ -39,6 +41,9 @@ impl GrantTable {
             table
                 .stores
                 .extend(pod.store_ids.iter().map(|id| id.as_str().into()));
+            table
+                .held_stores
+                .extend(pod.held_store_ids.iter().map(|id| id.as_str().into()));
             table
                 .digests
                 .extend(pod.digests.iter().map(|digest| digest.as_str().into()));
@@ -57,9 +62,11 @@ impl GrantTable {
             .is_some_and(|pod| pod.stores.contains(store_id))
     }
 
-    /// Whether any pod may open the Store of this id.
-    pub fn grants_store(&self, store_id: &str) -> bool {
-        self.pods.values().any(|pod| pod.stores.contains(store_id))
+    /// Whether any pod may have the Store of this id open, wherever its data is.
+    pub fn is_store_in_use(&self, store_id: &str) -> bool {
+        self.pods
+            .values()
+            .any(|pod| pod.stores.contains(store_id) || pod.held_stores.contains(store_id))
     }
 
     /// Whether any pod may fetch the code of this component digest.

@@ -58,13 +58,18 @@ pub struct EmbeddedOptions {
     pub readers: usize,
 }
 
+impl EmbeddedOptions {
+    /// Those of a cluster's store: nothing that was acknowledged is lost.
+    pub const DURABLE: Self = Self {
+        durability: Durability::Full,
+        shards: 4,
+        readers: 2,
+    };
+}
+
 impl Default for EmbeddedOptions {
     fn default() -> Self {
-        Self {
-            durability: Durability::Full,
-            shards: 4,
-            readers: 2,
-        }
+        Self::DURABLE
     }
 }
 

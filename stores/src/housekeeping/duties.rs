@@ -10,6 +10,10 @@ use crate::StoreId;
 const NAME_BYTES: usize = 256;
 /// The class of a Store that names none.
 const EMBEDDED: &str = "embedded";
+/// The interface of a Store that names none.
+pub(super) const KEY_VALUE: &str = "KeyValue";
+/// The interface of Stores of objects.
+pub(super) const BLOB: &str = "Blob";
 
 /// A Store whose data is looked after.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +23,7 @@ pub(super) struct Duty {
     pub(super) namespace: String,
     pub(super) app: String,
     pub(super) label: String,
+    pub(super) interface: String,
 }
 
 impl Duty {
@@ -31,6 +36,7 @@ impl Duty {
             &message.namespace,
             &message.app,
             &message.label,
+            &message.interface,
         ];
         if names.into_iter().any(|name| name.len() > NAME_BYTES) {
             return Err(format!(
@@ -43,7 +49,17 @@ impl Duty {
             namespace: message.namespace,
             app: message.app,
             label: message.label,
+            interface: interface(message.interface),
         })
+    }
+}
+
+/// The interface that a message names.
+fn interface(name: String) -> String {
+    if name.is_empty() {
+        KEY_VALUE.to_owned()
+    } else {
+        name
     }
 }
 

@@ -65,7 +65,7 @@ impl Housekeeping {
             .connect(ReceiverStream::new(receiver))
             .await?
             .into_inner();
-        let (number, outbox) = self.outboxes.open();
+        let outbox = self.outboxes.open();
         let known: Vec<StoreId> = self.usages.lock().keys().copied().collect();
         outbox.usages(known);
         outbox.health();
@@ -73,7 +73,6 @@ impl Housekeeping {
             ended = self.listen(address, incoming) => ended,
             () = self.speak(&outbox, &sender) => Ended::Closed(Status::ok("no longer read")),
         };
-        self.outboxes.close(number);
         Ok(ended)
     }
 
@@ -150,19 +149,23 @@ impl Housekeeping {
             }
         }
         if ends && let Some(all) = list.take() {
-            self.catalog.clone().all(all.clone()).await;
-            let gone = self.duties.lock().replace(all);
+            let gone = self.duties.lock().replace(all.clone());
             self.forget(&gone);
+            self.purges.withdraw(gone);
+            self.catalog.clone().all(all).await;
         }
     }
 
-    async fn changed(&self, set: Vec<Duty>, removed: Vec<StoreId>) {
+    pub(super) async fn changed(&self, set: Vec<Duty>, removed: Vec<StoreId>) {
         {
             let mut duties = self.duties.lock();
             set.iter().cloned().for_each(|duty| duties.set(duty));
             removed.iter().for_each(|store| duties.remove(*store));
         }
         self.forget(&removed);
+        // What still counts of these is asked for again, next.
+        let told = set.iter().map(|duty| duty.store);
+        self.purges.withdraw(told.chain(removed.iter().copied()));
         self.catalog.clone().change(set, removed).await;
     }
 
@@ -173,7 +176,7 @@ impl Housekeeping {
         }
     }
 
-    fn purge(&self, v1::Purge { store_id, class }: v1::Purge) {
+    pub(super) fn purge(&self, v1::Purge { store_id, class }: v1::Purge) {
         match store_id.parse() {
             Ok(store) => self.purges.add(store, duties::class(class)),
             Err(error) => {

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Housekeeping, holdings::Holdings};
-use crate::Health;
+use crate::{Health, StoreId};
 
 /// How often the Stores of a class are counted, and how fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,9 @@ impl Pace {
 /// A class that fails is asked again after this.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
+/// So many Stores in a row that cannot be counted end a round: it is not they that are in the way.
+const IN_A_ROW: u32 = 5;
+
 /// Counts the Stores of a class for as long as it is polled and `of` is there.
 pub(super) async fn run(
     class: String,
@@ -51,6 +54,7 @@ pub(super) async fn run(
     health: Arc<Mutex<Option<Health>>>,
     of: Weak<Housekeeping>,
 ) {
+    let mut last = None;
     loop {
         let begun = Instant::now();
         let now = backend.health().await;
@@ -61,25 +65,37 @@ pub(super) async fn run(
         if health.lock().replace(now.clone()) != Some(now) {
             housekeeping.health_changed();
         }
-        let counted = is_well && round(&class, &*backend, pace, &housekeeping).await;
+        // Whatever its health: one that takes no values may still count.
+        last = round(&class, &*backend, pace, &housekeeping, last).await;
         drop(housekeeping);
-        let again = if counted { pace.round } else { ASK_AGAIN };
+        let is_whole = is_well && last.is_none();
+        let again = if is_whole { pace.round } else { ASK_AGAIN };
         sleep_until(begun + again).await;
     }
 }
 
-/// Counts every Store of the class once; whether it could.
-async fn round(class: &str, backend: &dyn Holdings, pace: Pace, of: &Housekeeping) -> bool {
-    let mut last = None;
-    loop {
-        let next = of.duties.lock().next(class, last);
-        let Some(store) = next else { return true };
+/// Counts the Stores of the class that follow after `last`, each once. Returns after which one to go on, if not all
+/// were come by.
+async fn round(
+    class: &str,
+    backend: &dyn Holdings,
+    pace: Pace,
+    of: &Housekeeping,
+    mut last: Option<StoreId>,
+) -> Option<StoreId> {
+    let mut failed = 0;
+    while failed < IN_A_ROW {
+        let store = of.duties.lock().next(class, last)?;
         match backend.usage(store).await {
-            Ok(usage) if of.duties.lock().has(store) => of.counted(store, usage),
-            Ok(_) => {}
+            Ok(usage) => {
+                failed = 0;
+                if of.duties.lock().has(store) {
+                    of.counted(store, usage);
+                }
+            }
             Err(error) => {
+                failed += 1;
                 tracing::debug!(class, %store, %error, "a store cannot be counted");
-                return false;
             }
         }
         last = Some(store);
@@ -89,4 +105,5 @@ async fn round(class: &str, backend: &dyn Holdings, pace: Pace, of: &Housekeepin
             sleep(pace.rest).await;
         }
     }
+    last
 }

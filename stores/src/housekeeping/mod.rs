@@ -12,6 +12,9 @@ mod holdings;
 mod lane;
 mod outbox;
 mod purges;
+#[cfg(test)]
+mod tests;
+mod transfer;
 
 use std::{
     collections::HashMap,
@@ -23,7 +26,10 @@ use parking_lot::Mutex;
 use shoal_protocol::{Grants, LiveIdentity, Precedence, with_each};
 use tokio_util::task::AbortOnDropHandle;
 
-pub use self::catalog::{Catalog, CatalogError, Entry};
+pub use self::{
+    catalog::{Catalog, CatalogError, Entry},
+    transfer::TransferService,
+};
 use self::{
     classes::Classes,
     duties::{Duties, Duty},

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Deref,
     sync::Arc,
 };
 
@@ -28,6 +29,13 @@ pub(super) struct Outbox {
     more: Notify,
 }
 
+/// A stream that is open.
+pub(super) struct Stream<'a> {
+    of: &'a Outboxes,
+    number: u64,
+    outbox: Arc<Outbox>,
+}
+
 #[derive(Default)]
 struct Waiting {
     usages: BTreeSet<StoreId>,
@@ -36,23 +44,36 @@ struct Waiting {
 }
 
 impl Outboxes {
-    /// A stream begins.
-    pub(super) fn open(&self) -> (u64, Arc<Outbox>) {
+    /// A stream begins. It ends when the result is dropped, however its task ends.
+    pub(super) fn open(&self) -> Stream<'_> {
         let mut open = self.open.lock();
         let number = open.keys().max().map_or(0, |last| last + 1);
         let outbox = Arc::new(Outbox::default());
         open.insert(number, outbox.clone());
-        (number, outbox)
-    }
-
-    /// It ended.
-    pub(super) fn close(&self, number: u64) {
-        self.open.lock().remove(&number);
+        Stream {
+            of: self,
+            number,
+            outbox,
+        }
     }
 
     /// Does this for every stream.
     pub(super) fn each(&self, what: impl Fn(&Outbox)) {
         self.open.lock().values().for_each(|outbox| what(outbox));
+    }
+}
+
+impl Deref for Stream<'_> {
+    type Target = Outbox;
+
+    fn deref(&self) -> &Outbox {
+        &self.outbox
+    }
+}
+
+impl Drop for Stream<'_> {
+    fn drop(&mut self) {
+        self.of.open.lock().remove(&self.number);
     }
 }
 
@@ -116,5 +137,27 @@ impl Outbox {
             }
         }
         (!usages.is_empty()).then_some(Message::Usages(v1::Usages { usages }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_whose_task_is_aborted_gathers_nothing_more() {
+        let outboxes = Arc::new(Outboxes::default());
+        let (opened, is_open) = tokio::sync::oneshot::channel();
+        let of = outboxes.clone();
+        let hanging = tokio::spawn(async move {
+            let _stream = of.open();
+            opened.send(()).unwrap();
+            std::future::pending::<()>().await;
+        });
+        is_open.await.unwrap();
+        assert_eq!(outboxes.open.lock().len(), 1);
+        hanging.abort();
+        assert!(hanging.await.unwrap_err().is_cancelled());
+        assert_eq!(outboxes.open.lock().len(), 0);
     }
 }

@@ -17,7 +17,8 @@ const FULL: &str = "the disk is full";
 const CREDENTIALS: &str = "its credentials are refused";
 const NOT_PERMITTED: &str = "its credentials do not suffice";
 const NO_DATABASE: &str = "its database does not exist";
-const NO_TABLES: &str = "its tables are missing";
+const NO_TABLES: &str =
+    "its tables are missing: they were removed, or this is another database than it was";
 const DAMAGED: &str = "its data is damaged";
 const LATER: &str = "its tables were made by a later version of Shoal";
 const UNVERIFIED: &str = "its identity cannot be verified";

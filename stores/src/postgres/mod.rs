@@ -311,13 +311,19 @@ impl KeyValue for Postgres {
 
 #[async_trait]
 impl Backend for Postgres {
-    /// A write to a Store that is nobody's.
+    /// Sets and deletes a key of a Store that is nobody's: a role may be permitted the one and not the other.
     async fn health(&self) -> Health {
-        let probe = Operation::Delete(vec!["probe".to_owned()]);
-        match self.run(StoreId::NONE, probe, deadline()).await {
-            Ok(_) => Health::Reachable,
-            Err(error) => fault::health(&error),
+        let (key, until) = ("probe".to_owned(), deadline());
+        let set = Operation::Set {
+            pairs: vec![(key.clone(), Bytes::new())],
+            limits: StoreLimits::default(),
+        };
+        for probe in [set, Operation::Delete(vec![key])] {
+            if let Err(error) = self.run(StoreId::NONE, probe, until).await {
+                return fault::health(&error);
+            }
         }
+        Health::Reachable
     }
 
     fn connections(&self) -> Option<Connections> {

@@ -125,6 +125,11 @@ impl Server {
     }
 }
 
+/// The pod that asks.
+fn caller<T>(request: &Request<T>) -> Result<String, Status> {
+    Ok(require(request, &[Role::Runtime])?.pod_uid().to_owned())
+}
+
 /// The Store that a request names, if its caller may open it.
 async fn granted<T>(grants: &Grants, request: &Request<T>, id: &str) -> Result<StoreId, Status> {
     let caller = require(request, &[Role::Runtime])?;
@@ -157,9 +162,10 @@ impl key_value_server::KeyValue for Server {
         request: Request<v1::KeysRequest>,
     ) -> Result<Response<v1::ValuesResponse>, Status> {
         let work = async {
+            let caller = caller(&request)?;
             let store = self.store(&request, &request.get_ref().store_id).await?;
             let stores = self.stores(request.get_ref().in_memory);
-            let room = self.responses.room(MAX_BYTES_PER_CALL).await?;
+            let room = self.responses.room(&caller, MAX_BYTES_PER_CALL).await?;
             let values = stores.get(store, request.into_inner().keys).await?;
             let values = values.into_iter().map(wire::value_to_wire).collect();
             Ok(room.hold(v1::ValuesResponse { values }))
@@ -223,11 +229,12 @@ impl key_value_server::KeyValue for Server {
         request: Request<v1::ListKeysRequest>,
     ) -> Result<Response<v1::ListKeysResponse>, Status> {
         let work = async {
+            let caller = caller(&request)?;
             let store = self.store(&request, &request.get_ref().store_id).await?;
             let stores = self.stores(request.get_ref().in_memory);
             let v1::ListKeysRequest { after, limit, .. } = request.into_inner();
             let after = (!after.is_empty()).then_some(after);
-            let room = self.responses.room(MAX_PAGE_BYTES).await?;
+            let room = self.responses.room(&caller, MAX_PAGE_BYTES).await?;
             let page = stores.list_keys(store, after, limit).await?;
             Ok(room.hold(v1::ListKeysResponse {
                 keys: page.keys,
@@ -259,6 +266,7 @@ impl key_value_server::KeyValue for Server {
         request: Request<v1::CompareAndSwapRequest>,
     ) -> Result<Response<v1::CompareAndSwapResponse>, Status> {
         let work = async {
+            let caller = caller(&request)?;
             let store = self.store(&request, &request.get_ref().store_id).await?;
             let stores = self.stores(request.get_ref().in_memory);
             let request = request.into_inner();
@@ -269,7 +277,7 @@ impl key_value_server::KeyValue for Server {
             let limits = wire::limits_from_wire(request.limits);
             // It may have to answer with the value that is there, which was within the same limit.
             let largest = usize::try_from(limits.value_bytes).unwrap_or(usize::MAX);
-            let room = self.responses.room(largest).await?;
+            let room = self.responses.room(&caller, largest).await?;
             let swap = stores
                 .compare_and_swap(store, request.key, expected, request.value, limits)
                 .await?;

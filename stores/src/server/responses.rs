@@ -1,19 +1,23 @@
 //! What answers hold in memory until they are sent, of all callers together.
 //!
+//! A caller has a part of it, so that one that reads slowly, or not at all, holds up no other.
 //! Room is made before a backend looks, for the largest answer that it may give: a small question may
 //! have a large one, and many of them would be in memory before the first is sent.
 
 use std::{
+    any::Any,
+    collections::HashMap,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll},
     time::Duration,
 };
 
 use http_body::{Frame, SizeHint};
+use parking_lot::Mutex;
 use prost::Message;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 use tonic::{
@@ -27,6 +31,8 @@ use crate::{KeyValueError, MAX_BYTES_PER_CALL};
 
 /// Bytes of all answers that are not sent yet.
 const BUDGET: usize = 12 * MAX_BYTES_PER_CALL;
+/// Of these, those to one caller.
+const SHARE: usize = 3 * MAX_BYTES_PER_CALL;
 /// What is counted.
 const UNIT: usize = 1024;
 /// Longest wait for room; a call's own deadline is no longer.
@@ -34,35 +40,63 @@ const PATIENCE: Duration = Duration::from_secs(4);
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Responses(Arc<Semaphore>);
+pub(super) struct Responses {
+    all: Arc<Semaphore>,
+    /// By pod: of those that wait for room, or have some.
+    callers: Mutex<HashMap<String, Weak<Semaphore>>>,
+}
 
 impl Default for Responses {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(BUDGET / UNIT)))
+        Self {
+            all: Arc::new(Semaphore::new(BUDGET / UNIT)),
+            callers: Mutex::default(),
+        }
     }
 }
 
 /// Room for one answer.
 #[derive(Debug)]
-pub(super) struct Room(OwnedSemaphorePermit);
+pub(super) struct Room {
+    /// Of the caller's share.
+    share: OwnedSemaphorePermit,
+    all: OwnedSemaphorePermit,
+}
 
 /// Room that is taken until the last clone is gone.
 #[derive(Clone)]
-struct Taken(#[expect(dead_code, reason = "it works by being dropped")] Arc<OwnedSemaphorePermit>);
+struct Taken(#[expect(dead_code, reason = "it works by being dropped")] Arc<dyn Any + Send + Sync>);
 
 impl Responses {
-    /// Waits for room for an answer of at most `most` bytes.
-    pub(super) async fn room(&self, most: usize) -> Result<Room, Status> {
+    /// Waits for room for an answer of at most `most` bytes to the pod `caller`.
+    pub(super) async fn room(&self, caller: &str, most: usize) -> Result<Room, Status> {
         let wanted = units(most.min(MAX_BYTES_PER_CALL));
-        let permit = self.0.clone().acquire_many_owned(wanted);
-        match timeout(PATIENCE, permit).await {
-            Ok(Ok(permit)) => Ok(Room(permit)),
-            // It is never closed.
+        let (all, share) = (self.all.clone(), self.share(caller));
+        // Its own first: who waits for that holds nothing that others could use.
+        let room = async {
+            let share = share.acquire_many_owned(wanted).await?;
+            let all = all.acquire_many_owned(wanted).await?;
+            Ok::<_, AcquireError>(Room { share, all })
+        };
+        match timeout(PATIENCE, room).await {
+            Ok(Ok(room)) => Ok(room),
+            // They are never closed.
             Ok(Err(_)) | Err(_) => {
                 let why = "too many answers are on their way".to_owned();
                 Err(KeyValueError::Unavailable(why).into())
             }
         }
+    }
+
+    fn share(&self, caller: &str) -> Arc<Semaphore> {
+        let mut callers = self.callers.lock();
+        if let Some(share) = callers.get(caller).and_then(Weak::upgrade) {
+            return share;
+        }
+        callers.retain(|_, share| share.strong_count() > 0);
+        let share = Arc::new(Semaphore::new(SHARE / UNIT));
+        callers.insert(caller.to_owned(), Arc::downgrade(&share));
+        share
     }
 }
 
@@ -78,13 +112,13 @@ pub(super) fn hold<T>(room: Option<Arc<OwnedSemaphorePermit>>, answer: T) -> Res
 impl Room {
     /// The answer, which keeps as much of this room as it needs until it is sent.
     pub(super) fn hold<T: Message>(mut self, answer: T) -> Response<T> {
-        let spare = self
-            .0
-            .num_permits()
-            .saturating_sub(units(answer.encoded_len()) as usize);
-        drop(self.0.split(spare));
+        let needed = units(answer.encoded_len()) as usize;
+        for permit in [&mut self.share, &mut self.all] {
+            let spare = permit.num_permits().saturating_sub(needed);
+            drop(permit.split(spare));
+        }
         let mut response = Response::new(answer);
-        response.extensions_mut().insert(Taken(Arc::new(self.0)));
+        response.extensions_mut().insert(Taken(Arc::new(self)));
         response
     }
 }
@@ -172,9 +206,9 @@ mod tests {
     #[tokio::test]
     async fn an_answer_keeps_what_it_needs_until_its_body_is_gone() {
         let responses = Responses::default();
-        let free = || responses.0.available_permits();
+        let free = || responses.all.available_permits();
         let all = free();
-        let room = responses.room(MAX_BYTES_PER_CALL).await.unwrap();
+        let room = responses.room("pod", MAX_BYTES_PER_CALL).await.unwrap();
         assert!(free() <= all - MAX_BYTES_PER_CALL / UNIT);
         let response = room.hold(answer(UNIT));
         assert!(free() >= all - 2 && free() < all);
@@ -193,12 +227,42 @@ mod tests {
     async fn what_does_not_fit_waits_until_something_is_sent() {
         let responses = Responses::default();
         let mut held = Vec::new();
-        while responses.0.available_permits() > MAX_BYTES_PER_CALL / UNIT {
-            held.push(responses.room(MAX_BYTES_PER_CALL).await.unwrap());
+        for number in 0.. {
+            if responses.all.available_permits() <= MAX_BYTES_PER_CALL / UNIT {
+                break;
+            }
+            let pod = number.to_string();
+            held.push(responses.room(&pod, MAX_BYTES_PER_CALL).await.unwrap());
         }
-        let mut waiting = Box::pin(responses.room(MAX_BYTES_PER_CALL));
+        let mut waiting = Box::pin(responses.room("another", MAX_BYTES_PER_CALL));
         assert!(futures::poll!(waiting.as_mut()).is_pending());
         held.pop();
         waiting.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_reads_nothing_holds_up_no_other() {
+        let responses = Responses::default();
+        let mut waiting = Vec::new();
+        let mut held = Vec::new();
+        for _ in 0..100 {
+            let mut room = Box::pin(responses.room("slow", MAX_BYTES_PER_CALL));
+            match futures::poll!(room.as_mut()) {
+                Poll::Ready(room) => held.push(room.unwrap()),
+                Poll::Pending => waiting.push(room),
+            }
+        }
+        assert!(!held.is_empty() && !waiting.is_empty());
+        for number in 0..4 {
+            let pod = number.to_string();
+            responses.room(&pod, MAX_BYTES_PER_CALL).await.unwrap();
+        }
+        assert_eq!(
+            responses.callers.lock().len(),
+            2,
+            "those that hold nothing are forgotten"
+        );
+        drop(held);
+        waiting.swap_remove(0).await.unwrap();
     }
 }

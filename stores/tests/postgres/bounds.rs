@@ -59,6 +59,26 @@ async fn no_more_connections_are_held_than_allowed() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_stores_share_a_few_connections() {
+    let Some(server) = server("thousands of stores", &["fsync=off"]).await else {
+        return;
+    };
+    let mut options = options(&server.url());
+    options.max_connections = 4;
+    let stores = Arc::new(Postgres::new(&options).unwrap());
+    let ids: Vec<_> = (0..3000).map(|_| StoreId::random()).collect();
+    for some in ids.chunks(300) {
+        let sums = join_all(some.iter().map(|id| add(&stores, *id, "sum"))).await;
+        assert!(sums.iter().all(|sum| *sum == Ok(1)), "{sums:?}");
+        assert!(sessions(&server, "true").await <= 4);
+    }
+    let kept = server.admin().await;
+    let count = "SELECT count(DISTINCT store) FROM shoal_kv";
+    let count: i64 = kept.query_one(count, &[]).await.unwrap().get(0);
+    assert_eq!(count, 3000);
+}
+
 #[tokio::test]
 async fn a_server_that_takes_no_more_connections_makes_calls_wait() {
     let Some(server) = server("too many connections", &["fsync=off"]).await else {

@@ -13,6 +13,7 @@ mod bounds;
 #[path = "../counts/mod.rs"]
 mod counts;
 mod disk_full;
+mod failover;
 mod kill;
 mod outages;
 mod pooler;

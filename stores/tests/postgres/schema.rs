@@ -86,6 +86,31 @@ async fn a_role_without_the_right_to_make_tables_serves_where_they_are() {
 }
 
 #[tokio::test]
+async fn a_role_that_may_delete_and_not_set_is_told_of_before_a_guest_finds_out() {
+    let Some(server) = server("a role that may not set", &["fsync=off"]).await else {
+        return;
+    };
+    add(&open(&server.url()), StoreId::random(), "sum")
+        .await
+        .unwrap();
+    let admin = server.admin().await;
+    let grant = "CREATE ROLE plain LOGIN;
+                 GRANT SELECT ON shoal_meta TO plain;
+                 GRANT SELECT, INSERT, UPDATE, DELETE ON shoal_usage TO plain;
+                 GRANT SELECT, DELETE ON shoal_kv TO plain";
+    admin.batch_execute(grant).await.unwrap();
+    let stores = open(&server.url_of("plain", "none"));
+    let refused = Some(Reason::CredentialsRefused);
+    assert_eq!(ill(&server, &stores).await, refused);
+    admin
+        .batch_execute("GRANT INSERT, UPDATE ON shoal_kv TO plain")
+        .await
+        .unwrap();
+    assert_eq!(ill(&server, &stores).await, None);
+    assert_eq!(stores.usage(StoreId::NONE).await, Ok(Default::default()));
+}
+
+#[tokio::test]
 async fn tables_that_vanish_are_not_made_again_in_silence() {
     let Some(server) = server("missing tables", &["fsync=off"]).await else {
         return;

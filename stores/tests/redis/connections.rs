@@ -70,6 +70,23 @@ async fn there_are_never_more_connections_than_allowed_and_few_if_few_are_needed
     println!("at most {most} connections");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_stores_share_a_few_connections() {
+    let Some(server) = RedisServer::start(&[]).await else {
+        return;
+    };
+    let stores = with_connections(&server, 3);
+    let ids: Vec<_> = (0..3000).map(|_| StoreId::random()).collect();
+    for some in ids.chunks(300) {
+        let calls = some.iter().map(|id| set(&stores, *id, "key", "value"));
+        let results = join_all(calls).await;
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+        assert!(server.connections().await <= 3);
+    }
+    let last = ids.last().copied().unwrap();
+    assert_eq!(get(&stores, last, "key").await.unwrap().unwrap(), "value");
+}
+
 #[tokio::test]
 async fn a_connection_that_broke_while_nobody_used_it_fails_no_call() {
     let Some(server) = RedisServer::start(&[]).await else {

@@ -37,7 +37,7 @@ impl Served {
         let pods = grants.iter().map(|(pod, ids)| PodGrants {
             pod_uid: (*pod).to_owned(),
             store_ids: ids.iter().map(StoreId::to_string).collect(),
-            digests: Vec::new(),
+            ..Default::default()
         });
         let grants = Grants::fixed(GrantSet {
             epoch: 1,

@@ -6,6 +6,7 @@ mod peer;
 mod row;
 mod server;
 mod sizes;
+mod stores;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,8 @@ enum Part {
     Apply,
     /// Sizes of the programs and the image.
     Sizes,
+    /// Key-value operations as guests see them, beside bare clients of the same servers.
+    Stores,
 }
 
 /// `cargo xtask bench`.
@@ -48,6 +51,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     if wanted(Part::Sizes) {
         rows.extend(sizes::measure()?);
+    }
+    if wanted(Part::Stores) {
+        rows.extend(stores::measure()?);
     }
     println!("{}", row::table(&rows));
     let file = workspace::target().join("bench.json");

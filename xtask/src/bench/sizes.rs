@@ -23,9 +23,8 @@ pub fn measure() -> Result<Vec<Row>> {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
             Ok(Row {
                 what: format!("size of {name}"),
-                bar: "",
                 result: format!("{:.1} MiB", size as f64 / f64::from(1 << 20)),
-                how: String::new(),
+                ..Row::default()
             })
         })
         .collect()

@@ -85,6 +85,22 @@ pub const ALL: &[Check] = &[
         ],
         environment: &[],
     },
+    // Left out of the workspace's targets, as they are no tests for a plain `cargo test`.
+    Check {
+        name: "Clippy, the whole-cluster tests",
+        log: "clippy-cluster",
+        arguments: &[
+            "clippy",
+            "--package",
+            "shoal-e2e",
+            "--test",
+            "cluster",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+        environment: &[],
+    },
     Check {
         name: "Clippy, the example",
         log: "clippy-example",

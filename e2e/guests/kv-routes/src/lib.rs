@@ -3,11 +3,13 @@
 //! `/open`, `/get/KEY`, `/set/KEY/VALUE` (or the body of a PUT to `/set/KEY`), `/delete/KEY`,
 //! `/exists/KEY`, `/keys`, `/incr/KEY[/DELTA]`, `/cas/KEY/OLD/NEW`, `/cas-stale/KEY/VALUE`,
 //! `/append/KEY/VALUE`, `/get-many/A,B`, `/set-many/A=1,B=2`, `/delete-many/A,B`,
-//! `/fill/PREFIX/COUNT` and `/big/KEY/BYTES`; `?label=NAME` selects the store.
+//! `/fill/PREFIX/COUNT`, `/big/KEY/BYTES` and `/times/get|set/PREFIX/COUNT/BYTES`; `?label=NAME` selects
+//! the store.
 //!
 //! An error of the store is a 500 with its WIT name as text, `other` with its message.
 
 mod routes;
+mod times;
 
 use guest_http::{Request, ResponseOutparam, text};
 

@@ -1,6 +1,6 @@
 use guest_http::Request;
 
-use crate::{Result, Store, Swap};
+use crate::{Result, Store, Swap, times};
 
 const LARGEST_BODY: usize = 64 << 20;
 const ATTEMPTS: usize = 1000;
@@ -29,6 +29,16 @@ pub fn answer<S: Store>(store: &S, request: &Request) -> Result<Answer> {
             Err(_) => bad("the size is no number"),
         },
         ["fill", prefix, count] => fill(store, prefix, count),
+        ["times", operation, prefix, count, bytes] => match (count.parse(), bytes.parse()) {
+            (Ok(count), Ok(bytes)) => {
+                let times = times::times(store, operation, prefix, count, bytes)?;
+                times.map_or_else(
+                    || bad("not get or set, or a key is missing"),
+                    |text| ok(&text),
+                )
+            }
+            _ => bad("the count or the size is no number"),
+        },
         _ => compare_and_swap(store, &segments),
     }
 }

@@ -144,7 +144,7 @@ impl<'a> Operations<'a> {
     ) -> Result<Vec<Option<Bytes>>, Failure> {
         let store = self.find(store).await?;
         let (asked, names) = (keys.len(), bytes_of(&keys));
-        self.admit(&store, Operation::Get, asked, store.check_keys(&keys))?;
+        self.admit(&store, Operation::Get, asked, check_names(&keys))?;
         self.pass(names)?;
         let values = store.backend.get(store.id, keys);
         let values = self.call(&store, Operation::Get, values).await?;
@@ -192,12 +192,7 @@ impl<'a> Operations<'a> {
         keys: Vec<String>,
     ) -> Result<(), Failure> {
         let store = self.find(store).await?;
-        self.admit(
-            &store,
-            Operation::Delete,
-            keys.len(),
-            store.check_keys(&keys),
-        )?;
+        self.admit(&store, Operation::Delete, keys.len(), check_names(&keys))?;
         self.pass(bytes_of(&keys))?;
         let deleted = store.backend.delete(store.id, keys);
         let deleted = self.call(&store, Operation::Delete, deleted).await;
@@ -207,7 +202,7 @@ impl<'a> Operations<'a> {
 
     pub(super) async fn exists(&mut self, store: Target, key: String) -> Result<bool, Failure> {
         let store = self.find(store).await?;
-        self.admit(&store, Operation::Exists, 1, store.check_key(&key))?;
+        self.admit(&store, Operation::Exists, 1, check_name(&key))?;
         let exists = store.backend.exists(store.id, key);
         self.call(&store, Operation::Exists, exists).await
     }
@@ -293,19 +288,14 @@ impl<'a> Operations<'a> {
 
 impl Found<'_> {
     fn check_key(&self, key: &str) -> Result<(), KeyValueError> {
-        let most = self.limits.key_bytes;
-        match key.len() as u64 {
-            0 => refuse("a key has at least 1 byte".to_owned()),
-            bytes if bytes > most => refuse(format!(
+        check_name(key)?;
+        let (bytes, most) = (key.len() as u64, self.limits.key_bytes);
+        if bytes > most {
+            return refuse(format!(
                 "the key has {bytes} bytes; at most {most} are allowed"
-            )),
-            _ => Ok(()),
+            ));
         }
-    }
-
-    fn check_keys(&self, keys: &[String]) -> Result<(), KeyValueError> {
-        check_count(keys.len())?;
-        keys.iter().try_for_each(|key| self.check_key(key))
+        Ok(())
     }
 
     fn check_value(&self, value: &[u8]) -> Result<(), KeyValueError> {
@@ -325,6 +315,20 @@ impl Found<'_> {
             self.check_value(value)
         })
     }
+}
+
+/// Whether something may have this key. It may be longer than keys are allowed to be now: what was put there under
+/// another limit can still be read and deleted.
+fn check_name(key: &str) -> Result<(), KeyValueError> {
+    match key.len() {
+        0 => refuse("a key has at least 1 byte".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn check_names(keys: &[String]) -> Result<(), KeyValueError> {
+    check_count(keys.len())?;
+    keys.iter().try_for_each(|key| check_name(key))
 }
 
 fn check_count(count: usize) -> Result<(), KeyValueError> {

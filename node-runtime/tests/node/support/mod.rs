@@ -7,6 +7,8 @@ pub mod output;
 #[path = "../../../../stores/tests/backend/server.rs"]
 #[allow(dead_code, reason = "the tests of the backends use more of it")]
 pub mod postgres_server;
+#[path = "../../../../stores/tests/proxy/mod.rs"]
+pub mod proxy;
 #[path = "../../../../stores/tests/redis_server/mod.rs"]
 pub mod redis_server;
 #[path = "../../../../stores/tests/s3_server/mod.rs"]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
-use shoal_crds::Store;
+use shoal_crds::{Interface, Store};
 
 use super::Index;
 use crate::AppKey;
@@ -43,6 +43,8 @@ pub struct StoreDuty {
     pub app: String,
     /// The label that guests open.
     pub label: String,
+    /// What its data is reached through.
+    pub interface: Interface,
     /// Its data is to be removed.
     pub purge: bool,
 }
@@ -129,7 +131,7 @@ impl Housekeeping {
         self.told.get(id).map(|(usage, _)| *usage)
     }
 
-    /// The data of this Store is to be removed, by a decision that is not taken back. Returns how that stands.
+    /// The data of this Store is to be removed, unless it becomes one whose data is kept. Returns how that stands.
     pub(crate) fn purge(&mut self, id: &str) -> Purge {
         if self.purging.insert(id.to_owned()) {
             self.changed.insert(id.to_owned());
@@ -138,6 +140,15 @@ impl Housekeeping {
             Purge::Done
         } else {
             Purge::UnderWay(self.problems.get(id).cloned())
+        }
+    }
+
+    /// The data of this Store is kept.
+    pub(crate) fn keep(&mut self, id: &str) {
+        if self.purging.remove(id) {
+            self.problems.remove(id);
+            self.purged.remove(id);
+            self.changed.insert(id.to_owned());
         }
     }
 
@@ -180,6 +191,7 @@ impl Index {
             namespace: key.namespace.to_string(),
             app: store.spec.app.clone(),
             label: store.spec.label.clone(),
+            interface: store.spec.interface,
             purge: self.housekeeping.purging.contains(id),
         })
     }

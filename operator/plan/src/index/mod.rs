@@ -208,9 +208,12 @@ impl Index {
     pub fn pod_grants(&self, pod: &str) -> PodGrants {
         let mut grants = PodGrants::default();
         self.each_store_of(pod, |id, class| {
-            if self.classes.is_in_store_pod(class) {
-                grants.store_ids.insert(id.to_owned());
-            }
+            let ids = if self.classes.is_in_store_pod(class) {
+                &mut grants.store_ids
+            } else {
+                &mut grants.held_store_ids
+            };
+            ids.insert(id.to_owned());
         });
         for key in self.apps_told(pod) {
             let entry = self.apps.get(&key).filter(|entry| entry.app.is_some());

@@ -40,6 +40,11 @@ pub(super) fn decide(
     let is_leaving = store.metadata.deletion_timestamp.is_some();
     let has_data = index.stores.older_with_same_id(key, store).is_none();
     let id = store.spec.id.as_deref().filter(|_| has_data);
+    if store.spec.reclaim_policy == ReclaimPolicy::Retain
+        && let Some(id) = id
+    {
+        index.housekeeping.keep(id);
+    }
     let id = id.filter(|_| store.spec.reclaim_policy == ReclaimPolicy::Delete);
     let Some(id) = id else {
         if is_held {
@@ -48,7 +53,9 @@ pub(super) fn decide(
         return Fate::Stays;
     };
     if is_leaving {
-        return match (is_held, used) {
+        // A node that has not finished with the App may still write.
+        let ends = !exists && index.runtimes.reporting(app).next().is_some();
+        return match (is_held, used || ends) {
             (false, _) => Fate::Stays,
             (true, true) => Fate::StillUsed,
             (true, false) => purge(index, id, key, store, plan),
@@ -132,14 +139,16 @@ impl Fate {
             ),
             Self::StillUsed => (
                 Reason::StillUsed,
-                "the Store is to be deleted with its data, and waits for the Apps of `status.usedBy`".to_owned(),
+                "the Store is to be deleted with its data, and waits for the Apps of `status.usedBy` and for nodes that \
+                 still end requests"
+                    .to_owned(),
             ),
             Self::Purging(None) => (Reason::Purging, "the data is being removed".to_owned()),
             Self::Purging(Some(problem)) => (
                 Reason::PurgeFailed,
                 format!(
-                    "the data cannot be removed now, which is tried again: {problem} (to give the data up instead, \
-                     set `spec.reclaimPolicy` to `Retain`)"
+                    "the data cannot be removed now, which is tried again: {problem} (to keep what is left of it instead, \
+                     set `spec.reclaimPolicy` to `Retain`: the Store then goes without it)"
                 ),
             ),
         };

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use shoal_crds::{DATA_FINALIZER, ReclaimPolicy, Store};
 
-use super::world::{World, component, key};
+use super::world::{World, component, key, postgres};
 use crate::WriteAction;
 
 const HOUR: i64 = 3600;
@@ -79,6 +79,24 @@ fn data_that_is_to_go_with_its_app_goes_after_the_grace_and_then_the_store() {
     assert_eq!(store(&world), None);
     assert!(world.index.take_changed_duties().contains(&id));
     assert_eq!(world.index.store_duty(&id), None);
+}
+
+#[test]
+fn retain_that_is_set_while_data_is_removed_stops_that() {
+    let mut world = world(ReclaimPolicy::Delete);
+    let id = id(&world);
+    world.delete_app("hello");
+    world.advance(25 * HOUR);
+    assert!(is_to_be_purged(&world, &id));
+    world.index.store_purged(&id, Some("it is away".to_owned()));
+    world.settle();
+    world.index.take_changed_duties();
+    let mut store = store(&world).unwrap().clone();
+    store.spec.reclaim_policy = ReclaimPolicy::Retain;
+    world.index.apply(store);
+    let _ = crate::plan(&mut world.index, &key("hello"), world.now);
+    assert!(!is_to_be_purged(&world, &id));
+    assert!(world.index.take_changed_duties().contains(&id));
 }
 
 #[test]
@@ -268,5 +286,59 @@ fn a_new_store_has_the_policy_of_its_class() {
             .writes
             .iter()
             .any(|write| matches!(write, WriteAction::HoldStore { holds: true, .. }))
+    );
+}
+
+#[test]
+fn data_waits_for_a_node_that_still_ends_requests_of_the_app() {
+    let mut world = world(ReclaimPolicy::Delete);
+    let id = id(&world);
+    let node = world.ready_nodes("hello").pop_first().unwrap();
+    let runtime = world.runtime(&node);
+    runtime.alive = false;
+    let (pod, app) = (
+        runtime.pod.uid.clone(),
+        runtime.apps.keys().next().unwrap().clone(),
+    );
+    world.delete_app("hello");
+    let now = world.now;
+    world
+        .api
+        .delete_store(&key("hello-default"), now, &mut world.index);
+    world.advance(60);
+    assert!(!is_to_be_purged(&world, &id));
+    assert_eq!(deleting(&world).as_deref(), Some("StillUsed"));
+    world.index.runtime_report(&pod, false, Vec::new(), &[app]);
+    world.settle();
+    assert!(is_to_be_purged(&world, &id));
+}
+
+#[test]
+fn the_store_pod_knows_which_stores_in_databases_a_pod_may_have_open() {
+    let mut world = World::new(1);
+    world.class("pg", postgres("default: true, reclaimPolicy: Delete"));
+    world.ready_app("hello");
+    let id = id(&world);
+    world
+        .builder
+        .image("other", vec![component("", &["default"])]);
+    world.app("other", "other");
+    let shared = serde_json::json!([{"label": "default", "store": "hello-default"}]);
+    world.edit("other", |app| {
+        app.spec.stores = serde_json::from_value(shared).unwrap();
+    });
+    world.advance(30);
+    world.delete_app("hello");
+    let now = world.now;
+    world
+        .api
+        .delete_store(&key("hello-default"), now, &mut world.index);
+    world.advance(30);
+    let pod = world.runtime("node1").pod.uid.clone();
+    let grants = world.index.pod_grants(&pod);
+    assert!(grants.store_ids.is_empty(), "{grants:?}");
+    assert!(
+        grants.held_store_ids.contains(&id),
+        "`other` goes on with it: {grants:?}"
     );
 }

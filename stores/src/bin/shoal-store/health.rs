@@ -6,17 +6,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use anyhow::Context;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use shoal_protocol::LiveIdentity;
 use shoal_stores::{Embedded, EmbeddedSql, housekeeping::Housekeeping, server::Operations};
-use tokio::{net::TcpListener, sync::Mutex};
-
-/// A probe of the disk counts for this long, however often it is asked for.
-const PROBE_EVERY: Duration = Duration::from_secs(5);
+use tokio::net::TcpListener;
 
 /// What the process knows of its own state.
 #[derive(Clone)]
@@ -31,7 +27,6 @@ struct Inner {
     operations: Arc<Operations>,
     housekeeping: Arc<Housekeeping>,
     draining: AtomicBool,
-    probed: Mutex<Option<(Instant, Result<(), String>)>>,
 }
 
 /// Listens on the address of metrics and health.
@@ -59,7 +54,6 @@ impl Health {
             operations,
             housekeeping,
             draining: AtomicBool::new(false),
-            probed: Mutex::new(None),
         };
         Self {
             inner: Arc::new(inner),
@@ -83,46 +77,41 @@ impl Health {
         }
     }
 
-    /// Ready: a certificate that is good now, and a disk that takes a durable write.
-    async fn ready(&self) -> Result<(), String> {
+    /// Ready: a certificate that is good now, and all threads there; the folder of the stores was opened before. How
+    /// the disk does is no part of it: there is no other pod that calls could go to, and one whose disk is full still
+    /// reads and deletes. Each class says that in its own health.
+    fn ready(&self) -> Result<(), &'static str> {
         let inner = &self.inner;
         if inner.draining.load(Ordering::Relaxed) {
-            return Err("shutting down".to_owned());
+            return Err("shutting down");
         }
         if !inner.identity.is_usable() {
-            return Err("no valid certificate yet: waiting for the operator".to_owned());
+            return Err("no valid certificate yet: waiting for the operator");
         }
-        let mut probed = inner.probed.lock().await;
-        if let Some((at, result)) = &*probed
-            && at.elapsed() < PROBE_EVERY
-        {
-            return result.clone();
+        self.alive()
+    }
+
+    /// Nothing is lost that only another process has.
+    fn alive(&self) -> Result<(), &'static str> {
+        let inner = &self.inner;
+        let is_alive = inner.stores.is_alive() && inner.databases.is_alive();
+        match is_alive && inner.housekeeping.is_alive() {
+            true => Ok(()),
+            false => Err("a thread or task of the stores has ended"),
         }
-        let result = inner
-            .stores
-            .probe()
-            .await
-            .map_err(|error| error.to_string());
-        *probed = Some((Instant::now(), result.clone()));
-        result
     }
 }
 
-/// Healthy: nothing is lost that only another process has. A disk that is full or away is none of it.
-async fn healthz(State(health): State<Health>) -> (StatusCode, &'static str) {
-    let inner = &health.inner;
-    let is_alive = inner.stores.is_alive() && inner.databases.is_alive();
-    match is_alive && inner.housekeeping.is_alive() {
-        true => (StatusCode::OK, "ok\n"),
-        false => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "a thread or task of the stores has ended\n",
-        ),
-    }
+async fn healthz(State(health): State<Health>) -> (StatusCode, String) {
+    answer(health.alive())
 }
 
 async fn readyz(State(health): State<Health>) -> (StatusCode, String) {
-    match health.ready().await {
+    answer(health.ready())
+}
+
+fn answer(result: Result<(), &'static str>) -> (StatusCode, String) {
+    match result {
         Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }

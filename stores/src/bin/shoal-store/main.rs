@@ -1,5 +1,6 @@
 //! `shoal-store`: the embedded stores of a cluster and those in memory, for its runtimes.
 
+mod copies;
 mod health;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
@@ -14,9 +15,9 @@ use shoal_protocol::{
     shutdown,
 };
 use shoal_stores::{
-    Embedded, EmbeddedBlobs, EmbeddedSql, Memory,
+    Embedded, EmbeddedBlobs, EmbeddedSql, Memory, backup,
     embedded::{Durability, EmbeddedOptions},
-    housekeeping::Housekeeping,
+    housekeeping::{Housekeeping, TransferService},
     memory::MemoryOptions,
     server::{Backends, BlobsServer, Operations, Server, SqlServer},
 };
@@ -29,7 +30,15 @@ const DRAIN: Duration = Duration::from_secs(8);
 
 /// Serves key-value stores, kept in SQLite files or in memory, to the runtimes of a cluster
 #[derive(Parser)]
-#[command(name = "shoal-store", version)]
+#[command(name = "shoal-store", version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<copies::Command>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(clap::Args)]
 struct Flags {
     /// Folder of the stores; on a persistent volume
     #[arg(long, value_name = "FOLDER", default_value = "/var/lib/shoal")]
@@ -57,7 +66,10 @@ fn address(text: &str) -> Result<SocketAddr, std::net::AddrParseError> {
 }
 
 fn main() -> ExitCode {
-    let flags = Flags::parse();
+    let Arguments { command, flags } = Arguments::parse();
+    if let Some(command) = command {
+        return command.run();
+    }
     log::start(flags.log.log);
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -76,6 +88,7 @@ fn main() -> ExitCode {
 async fn run(flags: Flags) -> anyhow::Result<()> {
     let signalled = shutdown::signalled().context("cannot wait for signals")?;
     let identity = enrolment::start(&flags.identity).await?;
+    backup::clean(&flags.data_dir);
     let stores = Arc::new(Embedded::open(
         &flags.data_dir.join("stores"),
         EmbeddedOptions::default(),
@@ -112,7 +125,7 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
         databases.clone(),
         identity.clone(),
         operations.clone(),
-        housekeeping,
+        housekeeping.clone(),
     );
     let health_listener = health::bind(flags.metrics_address)?;
     tokio::spawn(health.clone().serve(health_listener));
@@ -133,6 +146,7 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
             operations.clone(),
         ))
         .add_service(BlobsServer::service(objects, grants, operations))
+        .add_service(TransferService::service(housekeeping))
         .serve_with_incoming_shutdown(connections, wait(ended));
     tokio::pin!(serving);
 

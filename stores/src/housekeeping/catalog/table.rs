@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
 use crate::{StoreId, housekeeping::Duty};
 
@@ -18,10 +18,17 @@ const TABLE: &str = "
         label TEXT NOT NULL,
         first_seen INTEGER NOT NULL,
         last_seen INTEGER NOT NULL,
-        orphan_since INTEGER
+        orphan_since INTEGER,
+        interface TEXT NOT NULL DEFAULT 'KeyValue'
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS orphans ON stores (orphan_since) WHERE orphan_since IS NOT NULL;
     CREATE TEMP TABLE named (id BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;";
+
+/// For a file of the time when there was no other interface.
+const INTERFACE: &str = "ALTER TABLE stores ADD COLUMN interface TEXT NOT NULL DEFAULT 'KeyValue'";
+
+const COLUMNS: &str =
+    "id, class, namespace, app, label, interface, first_seen, last_seen, orphan_since";
 
 /// A Store whose data was seen. Times are seconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +43,8 @@ pub struct Entry {
     pub app: String,
     /// The label that guests opened.
     pub label: String,
+    /// What they reached it through: `KeyValue`.
+    pub interface: String,
     /// When it was first seen.
     pub first_seen: i64,
     /// When it was last seen, to the hour.
@@ -51,11 +60,16 @@ pub(super) struct Table {
 impl Table {
     /// Opens the file, or makes it.
     pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
+        // It has to come before SQLite's first use in the process.
+        crate::sql::embedded::memory::install();
         let connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.execute_batch(TABLE)?;
+        if !connection.column_exists(None::<&str>, "stores", "interface")? {
+            connection.execute_batch(INTERFACE)?;
+        }
         Ok(Self { connection })
     }
 
@@ -122,21 +136,42 @@ impl Table {
     }
 
     pub(super) fn entries(&mut self) -> rusqlite::Result<Vec<Entry>> {
-        let all = "SELECT id, class, namespace, app, label, first_seen, last_seen, orphan_since \
-                   FROM stores ORDER BY id";
+        let all = format!("SELECT {COLUMNS} FROM stores ORDER BY id");
         self.connection
-            .prepare(all)?
+            .prepare(&all)?
             .query_map([], entry)?
             .collect()
+    }
+
+    /// Orphans after this id, in the order of their ids, at most `most`.
+    pub(super) fn orphans_after(&self, after: StoreId, most: u32) -> rusqlite::Result<Vec<Entry>> {
+        let page = format!(
+            "SELECT {COLUMNS} FROM stores WHERE orphan_since IS NOT NULL AND id > ? \
+             ORDER BY id LIMIT ?"
+        );
+        self.connection
+            .prepare(&page)?
+            .query_map(params![after.as_bytes(), most], entry)?
+            .collect()
+    }
+
+    /// What is known of one Store.
+    pub(super) fn entry(&self, store: StoreId) -> rusqlite::Result<Option<Entry>> {
+        let one = format!("SELECT {COLUMNS} FROM stores WHERE id = ?");
+        self.connection
+            .query_row(&one, params![store.as_bytes()], entry)
+            .optional()
     }
 }
 
 fn set(transaction: &Transaction<'_>, duties: &[Duty], now: i64) -> rusqlite::Result<()> {
     let mut upsert = transaction.prepare(
-        "INSERT INTO stores VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, NULL) \
+        "INSERT INTO stores (id, class, namespace, app, label, interface, first_seen, last_seen) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7) \
          ON CONFLICT (id) DO UPDATE SET class = ?2, namespace = ?3, app = ?4, label = ?5, \
-         last_seen = ?6, orphan_since = NULL \
-         WHERE orphan_since IS NOT NULL OR (class, namespace, app, label) IS NOT (?2, ?3, ?4, ?5)",
+         interface = ?6, last_seen = ?7, orphan_since = NULL \
+         WHERE orphan_since IS NOT NULL OR (class, namespace, app, label, interface) \
+         IS NOT (?2, ?3, ?4, ?5, ?6)",
     )?;
     for duty in duties {
         let Duty {
@@ -145,8 +180,10 @@ fn set(transaction: &Transaction<'_>, duties: &[Duty], now: i64) -> rusqlite::Re
             namespace,
             app,
             label,
+            interface,
         } = duty;
-        upsert.execute(params![store.as_bytes(), class, namespace, app, label, now])?;
+        let id = store.as_bytes();
+        upsert.execute(params![id, class, namespace, app, label, interface, now])?;
     }
     Ok(())
 }
@@ -158,9 +195,10 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         namespace: row.get(2)?,
         app: row.get(3)?,
         label: row.get(4)?,
-        first_seen: row.get(5)?,
-        last_seen: row.get(6)?,
-        orphan_since: row.get(7)?,
+        interface: row.get(5)?,
+        first_seen: row.get(6)?,
+        last_seen: row.get(7)?,
+        orphan_since: row.get(8)?,
     })
 }
 
@@ -175,6 +213,7 @@ mod tests {
             namespace: namespace.to_owned(),
             app: "hello".to_owned(),
             label: "default".to_owned(),
+            interface: "KeyValue".to_owned(),
         }
     }
 
@@ -214,6 +253,30 @@ mod tests {
         );
         assert_eq!(of(&mut table, &two).unwrap().orphan_since, Some(40));
         assert_eq!(table.orphans().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_file_of_the_time_before_interfaces_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        let (old, new) = (duty("shop"), duty("bank"));
+        let before = Connection::open(&path).unwrap();
+        let table = "CREATE TABLE stores (id BLOB PRIMARY KEY, class TEXT NOT NULL, namespace TEXT NOT NULL, \
+             app TEXT NOT NULL, label TEXT NOT NULL, first_seen INTEGER NOT NULL, \
+             last_seen INTEGER NOT NULL, orphan_since INTEGER) STRICT, WITHOUT ROWID";
+        before.execute_batch(table).unwrap();
+        let id = old.store.as_bytes();
+        let row = "INSERT INTO stores VALUES (?, 'embedded', 'shop', 'hello', 'default', 5, 6, 7)";
+        before.execute(row, params![id]).unwrap();
+        drop(before);
+        for _ in 0..2 {
+            let mut table = Table::open(&path).unwrap();
+            table.change(std::slice::from_ref(&new), &[], 10).unwrap();
+            let kept = of(&mut table, &old).unwrap();
+            assert_eq!(kept.interface, "KeyValue");
+            assert_eq!((kept.first_seen, kept.orphan_since), (5, Some(7)));
+            assert!(of(&mut table, &new).is_some());
+        }
     }
 
     #[test]

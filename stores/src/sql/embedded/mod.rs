@@ -1,8 +1,8 @@
 //! SQL databases in SQLite files of this process: one file for each Store, named by its id.
 //!
-//! Statements run on a few threads of their own, Stores in turn ([`turns`]). What guests may ask of
-//! SQLite is bounded by [`policy`] (what), [`connection`] (how much) and [`watch`] (how long);
-//! [`memory`] bounds what a statement takes. A statement or transaction is synced to the disk before
+//! Statements run on a few threads of their own, Stores in turn (`turns`). What guests may ask of
+//! SQLite is bounded by `policy` (what), `connection` (how much) and `watch` (how long);
+//! `memory` bounds what a statement takes. A statement or transaction is synced to the disk before
 //! its answer.
 
 mod connection;

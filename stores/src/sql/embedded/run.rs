@@ -168,11 +168,7 @@ fn bind(statement: &mut Prepared<'_>, parameters: &[Value]) -> Result<(), Failur
 }
 
 fn collect(statement: &mut Prepared<'_>, mut room: Growing) -> Result<Answer, Failure> {
-    let columns: Vec<String> = statement
-        .column_names()
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let count = columns.len();
     let mut answer = Answer {
         columns,

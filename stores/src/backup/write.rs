@@ -1,0 +1,134 @@
+//! Writing a backup.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{BackupError, CONTENTS, HEADING, SQLITE, WORK, is_data};
+
+/// Files that SQLite keeps beside its own: what is in them is in the copy.
+const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// Writes a backup of a store pod's folder to `out`; others may use the folder meanwhile. It needs room in the
+/// folder for a copy of the largest SQLite file in it.
+///
+/// # Errors
+/// A file cannot be copied: what was written is no backup then.
+pub fn write(folder: &Path, out: impl Write) -> Result<(), BackupError> {
+    let mut files = Vec::new();
+    walk(folder, Path::new(""), &mut files)?;
+    // What SQLite says of other files is never newer than they are.
+    files.sort_by_key(|file| !file.is_sqlite);
+    let work = tempfile::Builder::new().prefix(WORK).tempdir_in(folder);
+    let work = work.map_err(BackupError::file(folder))?;
+    let mut archive = Archive {
+        tar: tar::Builder::new(out),
+        contents: format!("{HEADING}\n"),
+    };
+    for file in &files {
+        let path = folder.join(&file.name);
+        if file.is_sqlite {
+            let copy = work.path().join("copy");
+            copy_sqlite(&path, &copy)?;
+            archive.add(&file.name, &copy)?;
+            fs::remove_file(&copy).map_err(BackupError::file(&copy))?;
+        } else {
+            archive.add(&file.name, &path)?;
+        }
+    }
+    archive.end()
+}
+
+struct Found {
+    /// Relative to the folder.
+    name: PathBuf,
+    is_sqlite: bool,
+}
+
+fn walk(folder: &Path, within: &Path, found: &mut Vec<Found>) -> Result<(), BackupError> {
+    let path = folder.join(within);
+    let mut entries: Vec<_> = path
+        .read_dir()
+        .and_then(Iterator::collect)
+        .map_err(BackupError::file(&path))?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let name = entry.file_name();
+        let text = name.to_string_lossy();
+        let is_sidecar = SIDECARS.iter().any(|sidecar| text.ends_with(sidecar));
+        if is_sidecar || (within.as_os_str().is_empty() && !is_data(&text)) {
+            continue;
+        }
+        let name = within.join(&name);
+        let kind = entry.file_type().map_err(BackupError::file(&name))?;
+        if kind.is_dir() {
+            walk(folder, &name, found)?;
+        } else if kind.is_file() {
+            let path = folder.join(&name);
+            let is_sqlite = is_sqlite(&path).map_err(BackupError::file(&path))?;
+            found.push(Found { name, is_sqlite });
+        }
+    }
+    Ok(())
+}
+
+fn is_sqlite(path: &Path) -> io::Result<bool> {
+    let mut head = Vec::new();
+    match File::open(path) {
+        Ok(file) => file.take(SQLITE.len() as u64).read_to_end(&mut head)?,
+        // It went since it was listed, as blobs do.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    Ok(head == SQLITE)
+}
+
+/// Copies what the file holds at one moment, whoever writes it meanwhile.
+fn copy_sqlite(from: &Path, to: &Path) -> Result<(), BackupError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let copied = Connection::open_with_flags(from, flags).and_then(|connection| {
+        connection.busy_timeout(std::time::Duration::from_secs(10))?;
+        connection.execute("VACUUM INTO ?", [to.to_string_lossy()])
+    });
+    copied.map(drop).map_err(BackupError::sqlite(from))
+}
+
+struct Archive<W: Write> {
+    tar: tar::Builder<W>,
+    contents: String,
+}
+
+impl<W: Write> Archive<W> {
+    fn add(&mut self, name: &Path, from: &Path) -> Result<(), BackupError> {
+        let file = match File::open(from) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(BackupError::file(from)(error)),
+        };
+        let size = file.metadata().map_err(BackupError::file(from))?.len();
+        self.append(name, size, file.take(size))?;
+        let line = format!("{size} {}\n", name.display());
+        self.contents.push_str(&line);
+        Ok(())
+    }
+
+    fn append(&mut self, name: &Path, size: u64, data: impl Read) -> Result<(), BackupError> {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(size);
+        header.set_mode(0o600);
+        let appended = self.tar.append_data(&mut header, name, data);
+        appended.map_err(BackupError::Archive)
+    }
+
+    fn end(mut self) -> Result<(), BackupError> {
+        let contents = std::mem::take(&mut self.contents);
+        let size = contents.len() as u64;
+        self.append(Path::new(CONTENTS), size, contents.as_bytes())?;
+        let ended = self.tar.into_inner().and_then(|mut out| out.flush());
+        ended.map_err(BackupError::Archive)
+    }
+}

@@ -1,0 +1,185 @@
+//! What is counted and removed while some of it fails.
+
+use std::{fs, net::TcpListener, time::Duration};
+
+use shoal_protocol::v1::{self, GrantSet, store_class::Backend as Message};
+
+use super::*;
+use crate::{
+    Backend, Embedded, EmbeddedBlobs, Health, KeyValue, Memory, StoreLimits,
+    embedded::{Durability, EmbeddedOptions},
+    memory::MemoryOptions,
+};
+
+/// The shard that is damaged.
+const DAMAGED: u8 = 2;
+
+struct Pod {
+    of: Arc<Housekeeping>,
+    embedded: Arc<Embedded>,
+    memory: Arc<Memory>,
+    _folder: tempfile::TempDir,
+}
+
+fn pod(damage: bool) -> Pod {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = folder.path().join("stores");
+    drop(Embedded::open(&stores, EmbeddedOptions::default()).unwrap());
+    if damage {
+        let file = stores.join(format!("kv-{DAMAGED}.db"));
+        fs::write(file, vec![7; 64 * 1024]).unwrap();
+    }
+    let embedded = Arc::new(Embedded::open(&stores, EmbeddedOptions::default()).unwrap());
+    let memory = Arc::new(Memory::new(MemoryOptions::default()));
+    let own = Backends {
+        embedded: embedded.clone(),
+        memory: memory.clone(),
+        blobs: Arc::new(
+            EmbeddedBlobs::open(&folder.path().join("blobs"), Durability::Full).unwrap(),
+        ),
+    };
+    let grants = Grants::fixed(GrantSet::default());
+    Pod {
+        of: Housekeeping::new(own, grants, &folder.path().join("catalog.db")),
+        embedded,
+        memory,
+        _folder: folder,
+    }
+}
+
+fn class(name: &str, backend: Message) -> v1::StoreClass {
+    v1::StoreClass {
+        name: name.to_owned(),
+        backend: Some(backend),
+        ..v1::StoreClass::default()
+    }
+}
+
+fn in_memory(name: &str) -> v1::StoreClass {
+    class(name, Message::Memory(v1::MemoryBackend {}))
+}
+
+fn duty(store: StoreId, class: &str) -> Duty {
+    Duty::read(v1::Duty {
+        store_id: store.to_string(),
+        class: class.to_owned(),
+        ..v1::Duty::default()
+    })
+    .unwrap()
+}
+
+fn purge(of: &Housekeeping, store: StoreId, class: &str) {
+    of.purge(v1::Purge {
+        store_id: store.to_string(),
+        class: class.to_owned(),
+    });
+}
+
+fn in_shard(is: impl Fn(u8) -> bool) -> StoreId {
+    loop {
+        let store = StoreId::random();
+        if is(store.as_bytes()[15] % 4) {
+            return store;
+        }
+    }
+}
+
+/// In the order in which they are come by.
+fn ids<const N: usize>() -> [StoreId; N] {
+    let mut ids = [(); N].map(|()| StoreId::random());
+    ids.sort_unstable();
+    ids
+}
+
+async fn fill(stores: &dyn KeyValue, store: StoreId) {
+    let pair = vec![("key".to_owned(), "value".into())];
+    let set = stores.set(store, pair, StoreLimits::default());
+    set.await.unwrap();
+}
+
+async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    for _ in 0..6000 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never came true: {what}");
+}
+
+#[tokio::test]
+async fn a_shard_that_is_damaged_holds_up_its_own_stores_alone() {
+    let pod = pod(true);
+    assert_ne!(pod.embedded.health().await, Health::Reachable);
+    let well: Vec<_> = (0..20)
+        .map(|_| in_shard(|shard| shard != DAMAGED))
+        .collect();
+    let ill: Vec<_> = (0..6).map(|_| in_shard(|shard| shard == DAMAGED)).collect();
+    for store in &well {
+        fill(&*pod.embedded, *store).await;
+    }
+    let duties = well
+        .iter()
+        .chain(&ill)
+        .map(|store| duty(*store, "embedded"));
+    pod.of.changed(duties.collect(), Vec::new()).await;
+    pod.of.classes.lock().replace(Vec::new());
+    let is_counted = |store: &StoreId| pod.of.usages.lock().contains_key(store);
+    until("all that can be are counted", || {
+        well.iter().all(is_counted)
+    })
+    .await;
+    assert!(!ill.iter().any(is_counted));
+
+    purge(&pod.of, ill[0], "embedded");
+    purge(&pod.of, well[0], "embedded");
+    until("what can be is removed", || pod.of.purges.done() == 1).await;
+    assert_eq!(pod.embedded.usage(well[0]).await.unwrap().keys, 0);
+    let problem = || pod.of.purges.problem(ill[0]);
+    until("it is said why the other is not", || problem().is_some()).await;
+    assert!(problem().unwrap().contains("StoreClass `embedded`"));
+}
+
+#[tokio::test]
+async fn what_is_not_to_go_any_more_stays_though_it_could_go_later() {
+    let pod = pod(false);
+    let [gone, kept, last] = ids();
+    for store in [gone, kept, last] {
+        fill(&*pod.memory, store).await;
+    }
+    let duties = [gone, kept].map(|store| duty(store, "away"));
+    pod.of.changed(duties.to_vec(), Vec::new()).await;
+    for store in [gone, kept] {
+        purge(&pod.of, store, "away");
+        let is_tried = || pod.of.purges.problem(store).is_some();
+        until("it cannot be removed", is_tried).await;
+    }
+    // The Store goes without its data; of the other it is said again that it is there, and nothing else.
+    pod.of.changed(vec![duty(kept, "away")], vec![gone]).await;
+    pod.of.classes.lock().replace(vec![in_memory("away")]);
+    purge(&pod.of, last, "away");
+    until("others are removed", || pod.of.purges.done() == 1).await;
+    assert_eq!(pod.memory.usage(last).await.unwrap().keys, 0);
+    for store in [gone, kept] {
+        assert_eq!(pod.memory.usage(store).await.unwrap().keys, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_class_that_does_not_answer_holds_up_no_other() {
+    let pod = pod(false);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let redis = v1::RedisBackend {
+        url: format!("redis://{}", silent.local_addr().unwrap()),
+        ..v1::RedisBackend::default()
+    };
+    let classes = vec![class("silent", Message::Redis(redis)), in_memory("memory")];
+    pod.of.classes.lock().replace(classes);
+    let [one, two, three, other] = ids();
+    for store in [one, two, three] {
+        purge(&pod.of, store, "silent");
+    }
+    purge(&pod.of, other, "memory");
+    until("the other is removed", || pod.of.purges.done() == 1).await;
+    assert_eq!(pod.of.purges.problem(three), None, "it waits for its turn");
+}

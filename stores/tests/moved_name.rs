@@ -1,0 +1,130 @@
+//! A server's name leads elsewhere all of a sudden: calls follow it, whatever the backend.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod backend;
+mod proxy;
+mod redis_server;
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    process::Command,
+    sync::Arc,
+};
+
+use backend::{postgres::options, served::Served, server::Server};
+use bytes::Bytes;
+use proxy::Proxy;
+use redis_server::RedisServer;
+use shoal_protocol::Role;
+use shoal_stores::{KeyValue, Postgres, Redis, RedisOptions, Remote, StoreId, StoreLimits};
+
+/// What the child has in the place of `/etc/hosts`.
+const HOSTS: &str = "SHOAL_TEST_MOVED_NAME_HOSTS";
+const NAME: &str = "database.moved.test";
+const BEFORE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
+const AFTER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+fn name_is(address: Ipv4Addr) {
+    let hosts = std::env::var(HOSTS).unwrap();
+    fs::write(hosts, format!("127.0.0.1 localhost\n{address} {NAME}\n")).unwrap();
+}
+
+/// Opens stores at a name, moves the name, and looks for the data.
+async fn follow(target: SocketAddr, store: StoreId, open: impl Fn(u16) -> Arc<dyn KeyValue>) {
+    name_is(BEFORE);
+    let before = Proxy::to(target).await;
+    let port = before.address.port();
+    let stores = open(port);
+    let limits = StoreLimits::default();
+    let pair = |value: &'static str| vec![("key".to_owned(), Bytes::from_static(value.as_bytes()))];
+    stores.set(store, pair("kept"), limits).await.unwrap();
+
+    let after = Proxy::at(SocketAddr::from((AFTER, port)), target).await;
+    name_is(AFTER);
+    drop(before);
+    let key = || vec!["key".to_owned()];
+    let value = loop {
+        if let Ok(values) = stores.get(store, key()).await {
+            break values;
+        }
+    };
+    assert_eq!(value, [Some(Bytes::from_static(b"kept"))]);
+    while stores.set(store, pair("more"), limits).await.is_err() {}
+    drop(after);
+}
+
+/// The child: has a table of hosts of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child_whose_names_lead_elsewhere() {
+    if std::env::var(HOSTS).is_err() {
+        return;
+    }
+    let store = StoreId::random();
+    match Server::start().await {
+        Ok(server) => {
+            let target = SocketAddr::from((BEFORE, server.port()));
+            let open = |port| -> Arc<dyn KeyValue> {
+                let url = format!("postgres://postgres@{NAME}:{port}/postgres?sslmode=disable");
+                Arc::new(Postgres::new(&options(&url)).unwrap())
+            };
+            follow(target, store, open).await;
+        }
+        Err(why) => eprintln!("SKIPPED: a moved Postgres: {why}"),
+    }
+    if let Some(server) = RedisServer::start(&[]).await {
+        let target = SocketAddr::from((BEFORE, server.port));
+        let open = |port| -> Arc<dyn KeyValue> {
+            let options = RedisOptions {
+                url: format!("redis://{NAME}:{port}"),
+                ..RedisOptions::default()
+            };
+            Arc::new(Redis::new(&options).unwrap())
+        };
+        follow(target, store, open).await;
+    }
+    let served = Served::start(&[("pod", &[store])]);
+    let identity = backend::served::identity(&served.ca, Role::Runtime, "pod");
+    let open = |port| -> Arc<dyn KeyValue> {
+        Arc::new(Remote::new(&format!("{NAME}:{port}"), &identity).unwrap())
+    };
+    follow(served.target.parse().unwrap(), store, open).await;
+    println!("followed all of them");
+}
+
+#[test]
+fn a_name_that_leads_elsewhere_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = folder.path().join("hosts");
+    fs::write(&hosts, "127.0.0.1 localhost\n").unwrap();
+    let in_own_mounts = |script: &str| {
+        Command::new("unshare")
+            .args(["--mount", "sh", "-ec", script, "sh"])
+            .arg(&hosts)
+            .arg(std::env::current_exe().unwrap())
+            .env(HOSTS, &hosts)
+            .output()
+    };
+    let mounted = "mount --bind \"$1\" /etc/hosts";
+    if !in_own_mounts(mounted).is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: a name that leads elsewhere: no mount namespaces here");
+        return;
+    }
+    let child = "child_whose_names_lead_elsewhere";
+    let output = in_own_mounts(&format!(
+        "{mounted}; exec \"$2\" --exact {child} --nocapture"
+    ));
+    let output = output.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}\n{errors}");
+    assert!(
+        text.contains("followed"),
+        "the child tested nothing: {text}\n{errors}"
+    );
+}
