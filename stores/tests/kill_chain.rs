@@ -10,7 +10,6 @@
 mod backend;
 #[path = "../../protocol/tests/parts/mod.rs"]
 mod parts;
-mod redis_server;
 mod store_process;
 
 use std::{
@@ -24,11 +23,11 @@ use std::{
 };
 
 use async_trait::async_trait;
+use backend::redis::redis_server::RedisServer;
 use backend::{postgres::options, server::Server};
 use bytes::Bytes;
 use futures::future::join_all;
 use parts::{NODE, Operator, POD, Serving, runtime_identity, until};
-use redis_server::RedisServer;
 use shoal_protocol::{
     Identity, LiveIdentity, Role, Trust,
     v1::{GrantSet, PodGrants},

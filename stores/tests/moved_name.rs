@@ -8,7 +8,6 @@
 
 mod backend;
 mod proxy;
-mod redis_server;
 
 use std::{
     fs,
@@ -17,10 +16,10 @@ use std::{
     sync::Arc,
 };
 
+use backend::redis::redis_server::RedisServer;
 use backend::{postgres::options, served::Served, server::Server};
 use bytes::Bytes;
 use proxy::Proxy;
-use redis_server::RedisServer;
 use shoal_protocol::Role;
 use shoal_stores::{KeyValue, Postgres, Redis, RedisOptions, Remote, StoreId, StoreLimits};
 

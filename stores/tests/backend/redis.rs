@@ -8,7 +8,7 @@ use shoal_stores::{KeyValue, Redis, StoreId};
 use super::{Backend, Opened};
 
 #[path = "../redis_server/mod.rs"]
-mod redis_server;
+pub mod redis_server;
 use redis_server::RedisServer;
 
 struct Server(Arc<RedisServer>);
