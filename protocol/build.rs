@@ -1,6 +1,6 @@
 //! Generates the messages and services of `proto/` without an installed `protoc`.
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "shoal/v1/app.proto",
     "shoal/v1/blob.proto",
     "shoal/v1/builder.proto",
