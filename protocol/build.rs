@@ -1,7 +1,8 @@
 //! Generates the messages and services of `proto/` without an installed `protoc`.
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "shoal/v1/app.proto",
+    "shoal/v1/blob.proto",
     "shoal/v1/builder.proto",
     "shoal/v1/certificates.proto",
     "shoal/v1/control.proto",
@@ -13,7 +14,7 @@ const FILES: [&str; 9] = [
 ];
 
 /// Messages that carry a token, credentials or a tenant's values: `src/redacted.rs` writes their `Debug`.
-const WITHOUT_DEBUG: [&str; 11] = [
+const WITHOUT_DEBUG: [&str; 14] = [
     ".shoal.v1.SignRequest",
     ".shoal.v1.ImageSource",
     ".shoal.v1.Component",
@@ -21,10 +22,13 @@ const WITHOUT_DEBUG: [&str; 11] = [
     ".shoal.v1.Value",
     ".shoal.v1.PostgresBackend",
     ".shoal.v1.RedisBackend",
+    ".shoal.v1.S3Backend",
     ".shoal.v1.ExecuteRequest",
     ".shoal.v1.ExecuteResponse",
     ".shoal.v1.SqlRow",
     ".shoal.v1.SqlValue",
+    ".shoal.v1.ReadObjectResponse",
+    ".shoal.v1.WriteObjectRequest",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -160,6 +160,13 @@ impl ComponentFacts {
             .any(|import| interfaces::opens_sql(import))
     }
 
+    /// Whether it opens stores of objects by label.
+    pub fn opens_blobs(&self) -> bool {
+        self.imports
+            .iter()
+            .any(|import| interfaces::opens_blobs(import))
+    }
+
     /// Checks that the component can be served: that it exports the handler, and imports nothing
     /// that is not implemented.
     ///

@@ -133,6 +133,11 @@ const SUPPORTED: &[Served] = &[
         versions: &[Version::Exactly("2.0.0")],
     },
     Served {
+        package: "wasi:blobstore",
+        interfaces: &["blobstore", "container", "types"],
+        versions: &[Version::Exactly("0.2.0-draft")],
+    },
+    Served {
         package: "fermyon:spin",
         interfaces: &["sqlite"],
         versions: &[Version::None, Version::Exactly("2.0.0")],
@@ -171,6 +176,9 @@ const KEY_VALUE: &[(&str, &str)] = &[
 
 /// Packages and interfaces that open SQL databases by label.
 const SQL: &[(&str, &str)] = &[("fermyon:spin", "sqlite")];
+
+/// Packages and interfaces that open stores of objects by label.
+const BLOBS: &[(&str, &str)] = &[("wasi:blobstore", "blobstore")];
 
 /// An interface's name in its parts: `wasi:http/types@0.2.3`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,6 +234,11 @@ pub fn opens_key_value(import: &str) -> bool {
 /// Whether an import of this name opens SQL databases by label.
 pub fn opens_sql(import: &str) -> bool {
     is_one_of(SQL, import)
+}
+
+/// Whether an import of this name opens stores of objects by label.
+pub fn opens_blobs(import: &str) -> bool {
+    is_one_of(BLOBS, import)
 }
 
 fn is_one_of(list: &[(&str, &str)], import: &str) -> bool {
@@ -289,6 +302,7 @@ mod tests {
             "wasi:filesystem/preopens@0.2.0",
             "wasi:keyvalue/store@0.2.0-draft",
             "wasi:keyvalue/batch@0.2.0-draft2",
+            "wasi:blobstore/container@0.2.0-draft",
             "fermyon:spin/key-value@2.0.0",
             "fermyon:spin/sqlite@2.0.0",
             "fermyon:spin/sqlite",
@@ -323,6 +337,7 @@ mod tests {
             "wasi:clocks/timezone@0.2.0",
             "wasi:keyvalue/watcher@0.2.0-draft2",
             "wasi:keyvalue/store@0.2.0",
+            "wasi:blobstore/container@0.2.0",
             "fermyon:spin/key-value@2.0.1",
             "spin:key-value/key-value",
             "fermyon:spin/config@2.0.0",

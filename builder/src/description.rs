@@ -30,6 +30,9 @@ pub struct ComponentDescription {
     /// Labels of SQL databases that it opens.
     #[serde(default)]
     pub sqlite_databases: Vec<String>,
+    /// Labels of stores of objects that it opens.
+    #[serde(default)]
+    pub blob_stores: Vec<String>,
     /// Imports as `namespace:package/interface@version`, sorted.
     pub imports: Vec<String>,
     /// Variables that it reads: templates that name the app's.

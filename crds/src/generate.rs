@@ -195,7 +195,7 @@ mod tests {
         let backend = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/backend";
         let backend = value.pointer(backend).unwrap();
         assert_eq!(backend.get("required"), None);
-        for kind in ["embedded", "memory", "postgres", "redis"] {
+        for kind in ["embedded", "memory", "postgres", "redis", "s3"] {
             let schema = backend.pointer(&format!("/properties/{kind}")).unwrap();
             // The API server takes away what is null, unless it may be.
             assert_eq!(schema.get("nullable"), None, "{kind}");

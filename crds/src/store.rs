@@ -136,17 +136,20 @@ pub enum Interface {
     KeyValue,
     /// Databases of SQLite's language.
     Sql,
+    /// Objects of any size under names.
+    Blob,
 }
 
 impl Interface {
     /// Every interface.
-    pub const ALL: [Self; 2] = [Self::KeyValue, Self::Sql];
+    pub const ALL: [Self; 3] = [Self::KeyValue, Self::Sql, Self::Blob];
 
     /// As manifests write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::KeyValue => "KeyValue",
             Self::Sql => "Sql",
+            Self::Blob => "Blob",
         }
     }
 

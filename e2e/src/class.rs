@@ -33,6 +33,26 @@ impl Class {
         class
     }
 
+    /// A class of objects in a bucket, with a Secret that has its keys.
+    pub fn of_bucket(name: &str, endpoint: &str, bucket: &str, key: &str, secret: &str) -> Self {
+        let class = Self::new(name, Value::Null);
+        let backend = json!({"s3": {
+            "endpoint": endpoint,
+            "bucket": bucket,
+            "credentialsFrom": {"secretRef": {"name": class.name}},
+        }});
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": class.name, "namespace": SYSTEM},
+            "stringData": {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret},
+        });
+        apply(&secret.to_string());
+        class
+            .with("interface", json!("Blob"))
+            .with("backend", backend)
+    }
+
     /// Writes the Secret anew: other credentials, or another server.
     pub fn set_secret(&self, url: &str, ca: Option<&str>) {
         let secret = json!({

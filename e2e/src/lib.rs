@@ -31,7 +31,7 @@ pub use ask::ask;
 pub use audit::{Writes, settled};
 pub use class::Class;
 pub use counted::{Comparison, Counted, Order};
-pub use database::{Postgres, Redis};
+pub use database::{Postgres, Redis, S3};
 pub use document::{commands, run};
 pub use http::{Answer, get, request};
 pub use image::{image, push_bytes};

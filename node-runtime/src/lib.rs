@@ -11,7 +11,7 @@
 //! use std::{sync::Arc, time::Duration};
 //! use shoal_runtime::{Assignment, Assignments, CodeSource, Node, NodeConfig, StoreClasses};
 //! use shoal_stores::{
-//!     Embedded, EmbeddedSql, Memory,
+//!     Embedded, EmbeddedBlobs, EmbeddedSql, Memory,
 //!     embedded::{Durability, EmbeddedOptions},
 //!     memory::MemoryOptions,
 //! };
@@ -25,7 +25,13 @@
 //! let embedded = Embedded::open(".shoal/stores".as_ref(), EmbeddedOptions::default())?;
 //! let memory = Memory::new(MemoryOptions::default());
 //! let sql = EmbeddedSql::open(".shoal/sql".as_ref(), Durability::Full)?;
-//! let stores = StoreClasses::new(Arc::new(embedded), Arc::new(memory), Arc::new(sql));
+//! let blobs = EmbeddedBlobs::open(".shoal/blobs".as_ref(), Durability::Full)?;
+//! let stores = StoreClasses::new(
+//!     Arc::new(embedded),
+//!     Arc::new(memory),
+//!     Arc::new(sql),
+//!     Arc::new(blobs),
+//! );
 //! let node = Node::start(NodeConfig::new(".shoal".into())?, code, stores)?;
 //! // All that is to run. Applying another set changes what runs; requests under way end first.
 //! let assignments = Assignments { code_keys: vec![public_key], ..Assignments::all([app]) };

@@ -31,7 +31,7 @@ use shoal_runtime::{
     control::{Control, ControlConfig, Patience},
 };
 use shoal_stores::{
-    Embedded, EmbeddedSql, Memory,
+    Embedded, EmbeddedBlobs, EmbeddedSql, Memory,
     embedded::{Durability, EmbeddedOptions},
     memory::MemoryOptions,
 };
@@ -208,7 +208,13 @@ fn start(folder: &Path, ca: &CertificateAuthority, operator: SocketAddr) -> (Nod
     let config = NodeConfig::new(folder.to_owned()).unwrap();
     let memory = Memory::new(MemoryOptions::default());
     let sql = EmbeddedSql::open(&folder.join("sql"), Durability::Full).unwrap();
-    let stores = StoreClasses::new(Arc::new(stores), Arc::new(memory), Arc::new(sql));
+    let blobs = EmbeddedBlobs::open(&folder.join("blobs"), Durability::Full).unwrap();
+    let stores = StoreClasses::new(
+        Arc::new(stores),
+        Arc::new(memory),
+        Arc::new(sql),
+        Arc::new(blobs),
+    );
     let node = Node::start(config, Arc::new(NoCode), stores).unwrap();
     let identity = part(
         ca,

@@ -81,6 +81,29 @@ pub fn channel(
     Ok(endpoint.connect_with_connector_lazy(connector))
 }
 
+/// Streams of a [`streaming_channel`] that nobody reads for a while and that leave room for others.
+pub const STREAMS: usize = 512;
+/// What one stream of it may have on its way.
+const STREAM_BYTES: u32 = 64 * 1024;
+
+/// As [`channel`], for calls whose answers are streams that are read as slowly as it pleases: each of
+/// [`STREAMS`] has room of its own on the connection, so that none waits for another.
+///
+/// # Errors
+/// As there.
+pub fn streaming_channel(
+    target: &str,
+    server: Role,
+    identity: &LiveIdentity,
+) -> Result<Channel, ConnectError> {
+    let (endpoint, connector) = prepare(target, server, identity)?;
+    let all = STREAM_BYTES.saturating_mul(u32::try_from(STREAMS).unwrap_or(u32::MAX));
+    Ok(endpoint
+        .initial_stream_window_size(STREAM_BYTES)
+        .initial_connection_window_size(all)
+        .connect_with_connector_lazy(connector))
+}
+
 /// As [`channel`], connected once before it is returned.
 ///
 /// # Errors

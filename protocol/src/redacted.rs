@@ -77,6 +77,41 @@ impl fmt::Debug for v1::RedisBackend {
     }
 }
 
+impl fmt::Debug for v1::S3Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Backend")
+            .field("bucket", &self.bucket)
+            .field("region", &self.region)
+            .field("ca_pem_bytes", &self.ca_pem.len())
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for v1::ReadObjectResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReadObjectResponse")
+    }
+}
+
+impl fmt::Debug for v1::read_object_response::Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Part")
+    }
+}
+
+impl fmt::Debug for v1::WriteObjectRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WriteObjectRequest")
+    }
+}
+
+impl fmt::Debug for v1::write_object_request::Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Part")
+    }
+}
+
 impl fmt::Debug for v1::ExecuteRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExecuteRequest")
@@ -181,6 +216,21 @@ mod tests {
                     url: secret.into(),
                     ca_pem: secret.into(),
                     ..Default::default()
+                }
+            ),
+            format!(
+                "{:?}",
+                v1::S3Backend {
+                    endpoint: secret.into(),
+                    access_key_id: secret.into(),
+                    secret_access_key: secret.into(),
+                    ..Default::default()
+                }
+            ),
+            format!(
+                "{:?}",
+                v1::WriteObjectRequest {
+                    part: Some(v1::write_object_request::Part::Content(secret.into()))
                 }
             ),
         ];

@@ -3,6 +3,7 @@
 //! Everything is keyed by the [`StoreId`] of a `Store` object, never by a name that a tenant chose.
 
 pub mod backup;
+pub mod blob;
 mod counter;
 pub mod embedded;
 mod health;
@@ -20,13 +21,14 @@ mod store_id;
 mod wire;
 
 pub use self::redis::{Redis, RedisOptions};
+pub use blob::{BlobError, Blobs, EmbeddedBlobs, S3};
 pub use embedded::Embedded;
 pub use health::{Backend, Connections, Health, Reason};
 pub use key_value::{KeyValue, KeyValueError, StoreLimits, Usage};
 pub use limits::{MAX_BYTES_PER_CALL, MAX_KEYS_PER_CALL, MAX_PAGE_BYTES, MAX_PAGE_KEYS};
 pub use memory::Memory;
 pub use postgres::Postgres;
-pub use remote::{Remote, RemoteSql};
+pub use remote::{Remote, RemoteBlobs, RemoteSql};
 pub use sql::{EmbeddedSql, Sql, SqlError};
 pub use store_id::{InvalidStoreId, StoreId};
 pub use wire::limits_from_wire;

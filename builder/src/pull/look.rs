@@ -81,6 +81,8 @@ async fn look_into(
         variables: plan.variables,
         key_value_stores: stores,
         sqlite_databases: databases,
+        // No manifest has a word for them.
+        blob_stores: default(facts.opens_blobs()),
         imports: facts.imports,
     };
     Ok(Pulled {

@@ -26,6 +26,7 @@ pub fn description_message(description: Description) -> v1::Description {
         env: component.env.into_iter().collect(),
         key_value_stores: component.key_value_stores,
         sqlite_databases: component.sqlite_databases,
+        blob_stores: component.blob_stores,
         imports: component.imports,
         variables: component.variables.into_iter().collect(),
     };

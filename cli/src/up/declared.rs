@@ -11,6 +11,7 @@ use shoal_crds::{
     StoreClassLimits, StoreClassSpec, StoreSpec, default_class,
 };
 use shoal_runtime::stores::{ClassBackend, ClassDescription};
+use shoal_stores::blob::s3::S3Options;
 use shoal_stores::postgres::{PostgresOptions, Secret};
 use shoal_stores::{RedisOptions, StoreLimits};
 
@@ -201,6 +202,9 @@ impl Declared {
         let mut class = ClassDescription::new(name, backend);
         if let Some(limits) = &spec.limits {
             class.limits = store_limits(limits);
+            if let Some(bytes) = &limits.value_bytes {
+                class.object_bytes = bytes.bytes();
+            }
             class.ops_per_second = limits
                 .ops_per_second
                 .and_then(|most| u32::try_from(most).ok())
@@ -233,11 +237,27 @@ impl Declared {
             }
             return Ok(ClassBackend::Redis(options));
         }
+        if let Some(s3) = &backend.s3 {
+            let keys = &s3.credentials_from;
+            let key =
+                |key: &SecretKeySelector| Ok::<_, anyhow::Error>(self.text(key)?.trim().to_owned());
+            return Ok(ClassBackend::S3(S3Options {
+                endpoint: s3.endpoint.clone(),
+                bucket: s3.bucket.clone(),
+                region: s3.region.clone(),
+                access_key_id: key(&keys.access_key_id())?,
+                secret_access_key: key(&keys.secret_access_key())?,
+                ca_pem: self.authorities(s3.tls.as_ref())?,
+                prefix: s3.prefix.clone(),
+            }));
+        }
         match (&backend.embedded, &backend.memory) {
             (Some(_), None) => Ok(ClassBackend::Embedded),
             (None, Some(_)) => Ok(ClassBackend::Memory),
             _ => {
-                bail!("spec.backend is to have exactly one of embedded, memory, postgres and redis")
+                bail!(
+                    "spec.backend is to have exactly one of embedded, memory, postgres, redis and s3"
+                )
             }
         }
     }

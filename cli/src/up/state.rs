@@ -10,7 +10,7 @@ use shoal_builder::{BuilderHandle, Options};
 use shoal_runtime::StoreClasses;
 use shoal_runtime::local::StoreIds;
 use shoal_stores::memory::MemoryOptions;
-use shoal_stores::{Embedded, EmbeddedSql, Memory};
+use shoal_stores::{Embedded, EmbeddedBlobs, EmbeddedSql, Memory};
 
 /// The folder, held by this process alone.
 pub struct StateFolder {
@@ -74,14 +74,14 @@ impl StateFolder {
         let folder = self.path.join("stores");
         let embedded = Embedded::open(&folder, super::stores::ON_A_LAPTOP)?;
         let memory = Memory::new(MemoryOptions::default());
-        let sql = EmbeddedSql::open(
-            &self.path.join("sql"),
-            super::stores::ON_A_LAPTOP.durability,
-        )?;
+        let durability = super::stores::ON_A_LAPTOP.durability;
+        let sql = EmbeddedSql::open(&self.path.join("sql"), durability)?;
+        let blobs = EmbeddedBlobs::open(&self.path.join("blobs"), durability)?;
         Ok(StoreClasses::new(
             Arc::new(embedded),
             Arc::new(memory),
             Arc::new(sql),
+            Arc::new(blobs),
         ))
     }
 

@@ -194,13 +194,22 @@ impl<'a> Stores<'a> {
         let place = self
             .declared
             .resolve(&app.namespace, &app.name, label, interface, asked)?;
+        if interface == Interface::Blob && place.is_none() {
+            // Which class a cluster would have chosen is not known here; a folder does as well.
+            return Ok(Place {
+                app: app.name.clone(),
+                label: label.to_owned(),
+                class: EMBEDDED_CLASS.to_owned(),
+            });
+        }
         place.ok_or_else(|| match interface {
             Interface::KeyValue => {
                 format!("say where that is with --store {label}=URL ({PLACES})")
             }
-            Interface::Sql => format!(
-                "no class answers it; give its class in `stores` of the App: `{{label: {label}, interface: Sql, \
-                 class: {EMBEDDED_CLASS}}}`"
+            Interface::Sql | Interface::Blob => format!(
+                "no class answers it; give its class in `stores` of the App: `{{label: {label}, interface: {}, \
+                 class: {EMBEDDED_CLASS}}}`",
+                interface.as_str()
             ),
         })
     }
@@ -325,7 +334,7 @@ mod tests {
             port: 0,
             spec: shoal_crds::AppSpec::default(),
         };
-        let (kv, sql) = (Interface::KeyValue, Interface::Sql);
+        let (kv, sql, blob) = (Interface::KeyValue, Interface::Sql, Interface::Blob);
         let mut class = |label, interface| {
             stores
                 .bind(&app, label, interface)
@@ -338,5 +347,6 @@ mod tests {
         assert_eq!(class("default", sql).unwrap(), "embedded");
         let error = class("cache", sql).unwrap_err();
         assert!(error.contains("interface: Sql"), "{error}");
+        assert_eq!(class("pictures", blob).unwrap(), "embedded");
     }
 }

@@ -9,17 +9,17 @@ use crate::ByteQuantity;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreClassLimits {
-    /// Bytes of the longest key. Default 1024.
+    /// Bytes of the longest key, or object's name. Default 1024.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2048))]
     pub key_bytes: Option<i32>,
 
     /// Size of the largest value, in bytes or with a unit. Default 1Mi. One call carries at most
-    /// 8Mi, whatever this says.
+    /// 8Mi, whatever this says. Of interface `Blob`: of the largest object; default 1Gi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_bytes: Option<ByteQuantity>,
 
-    /// Most keys of a Store. Unset: no bound.
+    /// Most keys of a Store, or objects. Unset: no bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000_000_i64))]
     pub keys: Option<i64>,

@@ -13,7 +13,7 @@ use crate::{Condition, Interface, ReclaimPolicy};
 
 pub use backend::{
     Backend, CaSource, ConnectionTls, EmbeddedBackend, MemoryBackend, PostgresBackend,
-    RedisBackend, SecretKeySelector, UrlSource,
+    RedisBackend, S3Backend, S3Credentials, SecretKeySelector, SecretReference, UrlSource,
 };
 pub use limits::StoreClassLimits;
 pub use namespace_selector::{NamespaceSelector, SelectorOperator, SelectorRequirement};
@@ -64,6 +64,14 @@ pub use resolution::{DefaultClass, default_class};
         "!has(self.interface) || self.interface != 'Sql' || has(self.backend.embedded)"
     )
     .message("SQL databases are in the backend `embedded` alone"))]
+#[x_kube(validation = Rule::new(
+        "!has(self.interface) || self.interface != 'Blob' || has(self.backend.embedded) || has(self.backend.s3)"
+    )
+    .message("objects (interface `Blob`) are in the backends `embedded` and `s3` alone"))]
+#[x_kube(validation = Rule::new(
+        "!has(self.backend.s3) || has(self.interface) && self.interface == 'Blob'"
+    )
+    .message("the backend `s3` holds objects alone: say `interface: Blob`"))]
 pub struct StoreClassSpec {
     /// Interface that the data is reached through.
     #[serde(default)]

@@ -71,14 +71,16 @@ impl StoreClassSpec {
 /// Finds the class that answers `label` for an app that names none, in a namespace with these
 /// labels. `classes`: all that there are and that are not being deleted, by name.
 ///
-/// The class `embedded` answers `default` of each interface where no other class does, declared or not.
+/// The class `embedded` answers `default` of key-value stores and SQL databases where no other class does,
+/// declared or not.
 pub fn default_class<'a>(
     classes: impl IntoIterator<Item = (&'a str, &'a StoreClassSpec)>,
     namespace: &BTreeMap<String, String>,
     label: &str,
     interface: Interface,
 ) -> DefaultClass<'a> {
-    let mut built_in = label == DEFAULT_LABEL;
+    // Objects are large: where they go is chosen, by a class or by the App that names one.
+    let mut built_in = label == DEFAULT_LABEL && interface != Interface::Blob;
     let mut best: Option<Rank> = None;
     let mut names = Vec::new();
     for (name, class) in classes {
@@ -293,5 +295,22 @@ mod tests {
             label("default: true", "default: true, namespaceSelector: {}"),
             None
         );
+    }
+
+    #[test]
+    fn objects_go_only_where_a_class_says() {
+        let found = |classes: &[(&'static str, &StoreClassSpec)]| {
+            let classes = classes.iter().copied();
+            match default_class(classes, &BTreeMap::new(), "default", Interface::Blob) {
+                DefaultClass::Class(name) => Some(name.to_owned()),
+                _ => None,
+            }
+        };
+        let keys = spec("default: true");
+        let objects = spec("default: true, interface: Blob");
+        assert_eq!(found(&[]), None);
+        assert_eq!(found(&[("keys", &keys)]), None);
+        let both = [("keys", &keys), ("objects", &objects)];
+        assert_eq!(found(&both).as_deref(), Some("objects"));
     }
 }

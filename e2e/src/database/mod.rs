@@ -4,6 +4,8 @@ mod authority;
 mod place;
 mod postgres;
 mod redis;
+mod s3;
 
 pub use postgres::Postgres;
 pub use redis::Redis;
+pub use s3::S3;

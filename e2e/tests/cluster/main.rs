@@ -11,6 +11,7 @@
 )]
 
 mod bad_guests;
+mod blobs;
 mod classes;
 mod coexistence;
 mod databases;

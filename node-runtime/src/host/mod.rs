@@ -1,6 +1,7 @@
 //! What guests may call: one module per capability, all linked for everybody. Policy is applied at
 //! the call, with the interface's own error, because toolchains import what they never use.
 
+mod blobstore;
 mod configuration;
 mod http;
 mod key_value;
@@ -34,6 +35,7 @@ pub struct InstanceState {
     stores: Arc<StoreClasses>,
     open_stores: key_value::OpenStores,
     open_databases: sqlite::OpenConnections,
+    open_blobs: blobstore::OpenBlobs,
     /// Made by the first call that needs it: small guests make none.
     wasi: Option<WasiCtx>,
     http: WasiHttpCtx,
@@ -59,6 +61,7 @@ impl InstanceState {
             stores,
             open_stores: key_value::OpenStores::default(),
             open_databases: sqlite::OpenConnections::default(),
+            open_blobs: blobstore::OpenBlobs::default(),
             wasi: None,
             http,
             policy: http::DenyAll,
@@ -73,6 +76,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceState>>
     http::link(&mut linker)?;
     key_value::link(&mut linker)?;
     sqlite::link(&mut linker)?;
+    blobstore::link(&mut linker)?;
     configuration::link(&mut linker)?;
     Ok(linker)
 }

@@ -115,6 +115,7 @@ fn labels_of_image(described: &v1::ComponentDescription) -> Vec<(Interface, &str
     let of_interfaces = [
         (Interface::KeyValue, &described.key_value_stores),
         (Interface::Sql, &described.sqlite_databases),
+        (Interface::Blob, &described.blob_stores),
     ];
     of_interfaces
         .into_iter()

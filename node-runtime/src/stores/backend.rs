@@ -4,7 +4,7 @@ use std::{fmt::Display, sync::Arc};
 
 use shoal_crds::Reason;
 use shoal_stores::{
-    Backend, Health, Postgres, Reason as Failing, Redis, postgres::ReconfigureError,
+    Backend, Blobs, Health, Postgres, Reason as Failing, Redis, S3, postgres::ReconfigureError,
 };
 
 use super::{description::ClassBackend, health::ClassFault};
@@ -13,8 +13,12 @@ use super::{description::ClassBackend, health::ClassFault};
 pub(super) enum Way {
     /// Never anything else than what it was opened as.
     Fixed(Arc<dyn Backend>),
+    /// What the node was started with.
+    Embedded(Arc<dyn Backend>, Arc<dyn Blobs>),
     Postgres(Arc<Postgres>),
     Redis(Arc<Redis>),
+    /// Objects, and nothing else.
+    S3(Arc<S3>),
     /// What is wrong.
     Unusable(String),
 }
@@ -23,13 +27,17 @@ pub(super) enum Way {
 pub(super) struct BuiltIn {
     pub(super) embedded: Arc<dyn Backend>,
     pub(super) memory: Arc<dyn Backend>,
+    /// Objects of backend `embedded`.
+    pub(super) blobs: Arc<dyn Blobs>,
 }
 
 impl Way {
     /// Opens nothing yet: connections come with the first calls.
     pub(super) fn new(described: &ClassBackend, built_in: &BuiltIn) -> Self {
         match described {
-            ClassBackend::Embedded => Self::Fixed(Arc::clone(&built_in.embedded)),
+            ClassBackend::Embedded => {
+                Self::Embedded(Arc::clone(&built_in.embedded), Arc::clone(&built_in.blobs))
+            }
             ClassBackend::Memory => Self::Fixed(Arc::clone(&built_in.memory)),
             ClassBackend::Own(stores) => Self::Fixed(Arc::clone(stores)),
             ClassBackend::Unusable(problem) => Self::Unusable(problem.clone()),
@@ -41,17 +49,39 @@ impl Way {
                 Ok(redis) => Self::Redis(Arc::new(redis)),
                 Err(error) => Self::Unusable(error.to_string()),
             },
+            ClassBackend::S3(options) => match S3::new(options) {
+                Ok(s3) => Self::S3(Arc::new(s3)),
+                Err(error) => Self::Unusable(error.to_string()),
+            },
         }
     }
 
     /// What calls are made to; or what is wrong.
     pub(super) fn backend(&self) -> Result<Arc<dyn Backend>, &str> {
         match self {
-            Self::Fixed(stores) => Ok(Arc::clone(stores)),
+            Self::Fixed(stores) | Self::Embedded(stores, _) => Ok(Arc::clone(stores)),
             Self::Postgres(postgres) => Ok(Arc::clone(postgres) as _),
             Self::Redis(redis) => Ok(Arc::clone(redis) as _),
+            Self::S3(_) => Err("it holds objects alone (interface Blob)"),
             Self::Unusable(problem) => Err(problem),
         }
+    }
+
+    /// What calls on objects are made to; or what is wrong.
+    pub(super) fn blobs(&self) -> Result<Arc<dyn Blobs>, &str> {
+        match self {
+            Self::Embedded(_, blobs) => Ok(Arc::clone(blobs)),
+            Self::S3(s3) => Ok(Arc::clone(s3) as _),
+            Self::Unusable(problem) => Err(problem),
+            Self::Fixed(_) | Self::Postgres(_) | Self::Redis(_) => {
+                Err("its backend holds no objects (interface Blob): only `embedded` and `s3` do")
+            }
+        }
+    }
+
+    /// Whether it can be used at all.
+    pub(super) fn is_usable(&self) -> bool {
+        !matches!(self, Self::Unusable(_))
     }
 
     /// Reaches the same data as `described` says from the next call on. Where that does not work (yet) all
@@ -73,6 +103,12 @@ impl Way {
                 let changed = redis.reconfigure(options);
                 changed.map_err(|error| invalid(&error.to_string()))
             }
+            (Self::S3(s3), ClassBackend::S3(options)) => {
+                let tried = S3::new(options).map_err(|error| invalid(&error.to_string()))?;
+                told(tried.health().await).map_err(not_yet)?;
+                let changed = s3.reconfigure(options);
+                changed.map_err(|error| invalid(&error.to_string()))
+            }
             // Nothing else can change.
             _ => Ok(()),
         }
@@ -80,12 +116,19 @@ impl Way {
 
     /// Asks the backend how it does.
     pub(super) async fn look(&self) -> Result<(), ClassFault> {
-        look(&*self.backend().map_err(invalid)?).await
+        match self {
+            Self::S3(s3) => told(s3.health().await),
+            _ => look(&*self.backend().map_err(invalid)?).await,
+        }
     }
 }
 
 async fn look(backend: &dyn Backend) -> Result<(), ClassFault> {
-    match backend.health().await {
+    told(backend.health().await)
+}
+
+fn told(health: Health) -> Result<(), ClassFault> {
+    match health {
         Health::Reachable => Ok(()),
         Health::Failing { reason, message } => Err(fault(word(reason), message)),
     }

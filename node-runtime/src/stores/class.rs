@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use shoal_stores::{Backend, Connections, KeyValueError, StoreId, StoreLimits};
+use shoal_stores::{Backend, BlobError, Blobs, Connections, KeyValueError, StoreId, StoreLimits};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep, timeout},
@@ -74,7 +74,7 @@ impl Class {
     /// Makes it what `description` says, if that is the same place; whether it is.
     pub(super) fn become_like(&self, description: &ClassDescription) -> bool {
         let known = self.bounds.load();
-        let is_usable = self.way.backend().is_ok();
+        let is_usable = self.way.is_usable();
         if !is_usable && known.backend != description.backend
             || !known.backend.is_same_place(&description.backend)
         {
@@ -122,6 +122,26 @@ impl Class {
     /// Bounds of each of its Stores, as they are now.
     pub(crate) fn limits(&self) -> StoreLimits {
         self.bounds.load().limits
+    }
+
+    /// Bounds of each of its Stores of objects, as they are now.
+    pub(crate) fn object_limits(&self) -> StoreLimits {
+        let bounds = self.bounds.load();
+        StoreLimits {
+            value_bytes: bounds.object_bytes,
+            ..bounds.limits
+        }
+    }
+
+    /// What calls on objects are made to.
+    ///
+    /// # Errors
+    /// The class is not set up so that it could be used, or holds no objects.
+    pub(crate) fn blobs(&self) -> Result<Arc<dyn Blobs>, BlobError> {
+        self.way.blobs().map_err(|problem| {
+            let name = &self.name;
+            BlobError::Unavailable(format!("its class `{name}` cannot be used: {problem}"))
+        })
     }
 
     /// What calls are made to.
@@ -184,12 +204,22 @@ impl Class {
                 "it did not answer within {seconds} s"
             )))
         });
-        let outcome = Outcome::from(&result);
+        self.ended(operation, &result, began);
+        result
+    }
+
+    /// Notes how a call ended that bounds its own time.
+    pub(crate) fn ended<T, E: CallError>(
+        &self,
+        operation: Operation,
+        result: &Result<T, E>,
+        began: Instant,
+    ) {
+        let outcome = Outcome::from(result);
         self.counts.ended(operation, outcome, began.elapsed());
         if outcome == Outcome::Unavailable {
             self.suspected.notify_one();
         }
-        result
     }
 }
 

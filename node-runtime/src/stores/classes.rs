@@ -8,7 +8,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use shoal_stores::{Backend, KeyValueError, Sql, SqlError};
+use shoal_stores::{Backend, Blobs, KeyValueError, Sql, SqlError};
 use tokio::{
     sync::{broadcast, watch},
     time::{Instant, sleep, timeout},
@@ -43,15 +43,21 @@ pub struct StoreClasses {
 }
 
 impl StoreClasses {
-    /// The class `embedded` alone. Its data is in `embedded`, that of its SQL databases in `sql`, that of
+    /// The class `embedded` alone. Its data is in `embedded`, that of its SQL databases in `sql`, its
+    /// objects are in `blobs`, and the data of
     /// classes of backend `memory` in `memory`. Must be called within a tokio runtime.
     pub fn new(
         embedded: Arc<dyn Backend>,
         memory: Arc<dyn Backend>,
         sql: Arc<dyn Sql>,
+        blobs: Arc<dyn Blobs>,
     ) -> Arc<Self> {
         let classes = Arc::new(Self {
-            built_in: BuiltIn { embedded, memory },
+            built_in: BuiltIn {
+                embedded,
+                memory,
+                blobs,
+            },
             sql,
             known: ArcSwap::default(),
             unneeded: Mutex::default(),
@@ -189,7 +195,9 @@ async fn close_unneeded(classes: Weak<StoreClasses>) {
 
 #[cfg(test)]
 mod tests {
-    use shoal_stores::{EmbeddedSql, Memory, embedded::Durability, memory::MemoryOptions};
+    use shoal_stores::{
+        EmbeddedBlobs, EmbeddedSql, Memory, embedded::Durability, memory::MemoryOptions,
+    };
 
     use super::*;
 
@@ -198,7 +206,8 @@ mod tests {
         // No database of it is opened.
         let folder = tempfile::tempdir().unwrap();
         let sql = EmbeddedSql::open(folder.path(), Durability::Full).unwrap();
-        StoreClasses::new(memory(), memory(), Arc::new(sql))
+        let blobs = EmbeddedBlobs::open(&folder.path().join("blobs"), Durability::Full).unwrap();
+        StoreClasses::new(memory(), memory(), Arc::new(sql), Arc::new(blobs))
     }
 
     fn described(name: &str) -> ClassDescription {

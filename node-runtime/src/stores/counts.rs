@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use shoal_stores::{KeyValueError, SqlError};
+use shoal_stores::{BlobError, KeyValueError, SqlError};
 
 use crate::metrics::Durations;
 
@@ -46,6 +46,10 @@ labels! {
         Swap = "swap",
         /// A statement of SQL.
         Execute = "execute",
+        /// Copying or moving an object.
+        Copy = "copy",
+        /// Deleting all objects.
+        Clear = "clear",
     }
 }
 
@@ -79,6 +83,21 @@ impl CallError for KeyValueError {
             Self::AccessDenied => Outcome::Denied,
             Self::LimitExceeded(_) => Outcome::Limit,
             Self::NotAnInteger => Outcome::Invalid,
+            Self::Unavailable(_) => Outcome::Unavailable,
+        }
+    }
+
+    fn unavailable(why: String) -> Self {
+        Self::Unavailable(why)
+    }
+}
+
+impl CallError for BlobError {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::AccessDenied => Outcome::Denied,
+            Self::LimitExceeded(_) => Outcome::Limit,
+            Self::NotFound | Self::Refused(_) | Self::Incomplete(_) => Outcome::Invalid,
             Self::Unavailable(_) => Outcome::Unavailable,
         }
     }

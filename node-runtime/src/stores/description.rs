@@ -4,12 +4,16 @@ use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use shoal_protocol::v1::{self, store_class::Backend as Message};
 use shoal_stores::{
-    Backend, RedisOptions, StoreLimits, limits_from_wire,
+    Backend, RedisOptions, StoreLimits,
+    blob::s3::S3Options,
+    limits_from_wire,
     postgres::{PostgresOptions, Secret},
 };
 
 /// Longest name that is taken, in bytes: that of a Kubernetes object.
 const NAME_BYTES: usize = 253;
+/// Bytes of the largest object where a class says nothing.
+const OBJECT_BYTES: u64 = 1 << 30;
 
 /// One class of stores. It may hold credentials; its `Debug` shows none.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +24,8 @@ pub struct ClassDescription {
     pub backend: ClassBackend,
     /// Bounds of each Store of the class.
     pub limits: StoreLimits,
+    /// Bytes of the largest object, where the class holds objects.
+    pub object_bytes: u64,
     /// Operations per second on one Store, of all nodes together; `None`: no bound.
     pub ops_per_second: Option<NonZeroU32>,
 }
@@ -35,6 +41,8 @@ pub enum ClassBackend {
     Postgres(PostgresOptions),
     /// A server of the class's own.
     Redis(RedisOptions),
+    /// A bucket of the class's own, for objects.
+    S3(S3Options),
     /// Stores that were opened for this class alone.
     Own(Arc<dyn Backend>),
     /// Nowhere: what is wrong, without credentials.
@@ -48,6 +56,7 @@ impl ClassDescription {
             name: name.into(),
             backend,
             limits: StoreLimits::default(),
+            object_bytes: OBJECT_BYTES,
             ops_per_second: None,
         }
     }
@@ -60,6 +69,7 @@ impl fmt::Debug for ClassBackend {
             Self::Memory => "Memory",
             Self::Postgres(_) => "Postgres",
             Self::Redis(_) => "Redis",
+            Self::S3(_) => "S3",
             Self::Own(_) => "Own",
             Self::Unusable(_) => "Unusable",
         })
@@ -72,6 +82,7 @@ impl PartialEq for ClassBackend {
             (Self::Embedded, Self::Embedded) | (Self::Memory, Self::Memory) => true,
             (Self::Postgres(one), Self::Postgres(other)) => one == other,
             (Self::Redis(one), Self::Redis(other)) => one == other,
+            (Self::S3(one), Self::S3(other)) => one == other,
             (Self::Own(one), Self::Own(other)) => Arc::ptr_eq(one, other),
             (Self::Unusable(one), Self::Unusable(other)) => one == other,
             _ => false,
@@ -85,6 +96,7 @@ impl ClassBackend {
         match (self, other) {
             (Self::Postgres(one), Self::Postgres(other)) => one.prefix == other.prefix,
             (Self::Redis(one), Self::Redis(other)) => one.prefix == other.prefix,
+            (Self::S3(one), Self::S3(other)) => one.is_same_place(other),
             _ => self == other,
         }
     }
@@ -99,9 +111,13 @@ impl From<v1::StoreClass> for ClassDescription {
             ops_per_second,
         } = message;
         name.truncate(name.floor_char_boundary(NAME_BYTES));
+        let object_bytes = limits.as_ref().map(|limits| limits.value_bytes);
         Self {
             name,
             backend: self::backend(backend),
+            object_bytes: object_bytes
+                .filter(|bytes| *bytes > 0)
+                .unwrap_or(OBJECT_BYTES),
             limits: limits_from_wire(limits),
             ops_per_second: NonZeroU32::new(ops_per_second),
         }
@@ -137,6 +153,7 @@ fn backend(message: Option<Message>) -> ClassBackend {
             }
             ClassBackend::Redis(options)
         }
+        Some(Message::S3(message)) => ClassBackend::S3(message.into()),
         None => ClassBackend::Unusable(
             "its backend is none that this version of the runtime knows; upgrade the runtime"
                 .to_owned(),
@@ -168,6 +185,7 @@ mod tests {
     fn what_a_message_does_not_say_is_the_default() {
         let class = ClassDescription::from(postgres("postgres://u:secret@h/d", ""));
         assert_eq!(class.limits, StoreLimits::default());
+        assert_eq!(class.object_bytes, OBJECT_BYTES);
         assert_eq!(class.ops_per_second, None);
         let ClassBackend::Postgres(options) = &class.backend else {
             panic!("{class:?}");

@@ -55,6 +55,7 @@ pub(super) fn plan_description(description: v1::Description) -> Description {
         env: component.env.into_iter().collect(),
         labels: of_interface(Interface::KeyValue, component.key_value_stores)
             .chain(of_interface(Interface::Sql, component.sqlite_databases))
+            .chain(of_interface(Interface::Blob, component.blob_stores))
             .collect(),
         variables: component.variables.into_iter().collect(),
     };

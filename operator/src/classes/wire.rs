@@ -16,7 +16,15 @@ pub(super) trait Secrets {
 }
 
 /// The keys that a class needs.
-pub(super) fn needs(backend: &Backend) -> Vec<&SecretKeySelector> {
+pub(super) fn needs(backend: &Backend) -> Vec<SecretKeySelector> {
+    if let Some(one) = &backend.s3 {
+        let keys = &one.credentials_from;
+        let ca = one.tls.iter().map(|tls| tls.ca_from.secret_key_ref.clone());
+        return [keys.access_key_id(), keys.secret_access_key()]
+            .into_iter()
+            .chain(ca)
+            .collect();
+    }
     let remote = backend
         .postgres
         .as_ref()
@@ -29,7 +37,10 @@ pub(super) fn needs(backend: &Backend) -> Vec<&SecretKeySelector> {
         return Vec::new();
     };
     let ca = tls.map(|tls| &tls.ca_from.secret_key_ref);
-    std::iter::once(&url.secret_key_ref).chain(ca).collect()
+    std::iter::once(&url.secret_key_ref)
+        .chain(ca)
+        .cloned()
+        .collect()
 }
 
 /// The message.
@@ -69,6 +80,18 @@ fn backend(backend: &Backend, secrets: &impl Secrets) -> Result<Wire, Credential
             url: url(&one.url_from.secret_key_ref)?,
             ca_pem: ca(&one.tls)?,
             max_connections: number(one.max_connections),
+            prefix: one.prefix.clone(),
+        }));
+    }
+    if let Some(one) = &backend.s3 {
+        let keys = &one.credentials_from;
+        return Ok(Wire::S3(v1::S3Backend {
+            endpoint: one.endpoint.clone().unwrap_or_default(),
+            bucket: one.bucket.clone(),
+            region: one.region.clone(),
+            access_key_id: secrets.text(&keys.access_key_id())?.trim().to_owned(),
+            secret_access_key: secrets.text(&keys.secret_access_key())?.trim().to_owned(),
+            ca_pem: ca(&one.tls)?,
             prefix: one.prefix.clone(),
         }));
     }
@@ -187,6 +210,44 @@ mod tests {
         };
         assert_eq!(told, expected);
         assert!(!format!("{told:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_bucket_is_told_with_its_keys() {
+        let spec = spec(
+            "{interface: Blob, backend: {s3: {endpoint: 'https://s3.example', bucket: apps, \
+             credentialsFrom: {secretRef: {name: bucket}}}}}",
+        );
+        let needed = needs(&spec.backend);
+        let needed: Vec<_> = needed.iter().map(|one| (&*one.name, &*one.key)).collect();
+        let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+        assert_eq!(needed, keys.map(|key| ("bucket", key)));
+        let entry = |(key, value): (&str, &str)| (key.to_owned(), ByteString(value.into()));
+        let data = [(keys[0], "AKID\n"), (keys[1], "s3cr3t")].map(entry);
+        struct Bucket(BTreeMap<String, ByteString>);
+        impl Secrets for Bucket {
+            fn text(&self, from: &SecretKeySelector) -> Result<String, CredentialFault> {
+                text(Some(&self.0), from, "shoal-system")
+            }
+        }
+        let told = message("objects", &spec, &Bucket(data.into())).unwrap();
+        let expected = Wire::S3(v1::S3Backend {
+            endpoint: "https://s3.example".to_owned(),
+            bucket: "apps".to_owned(),
+            region: "us-east-1".to_owned(),
+            access_key_id: "AKID".to_owned(),
+            secret_access_key: "s3cr3t".to_owned(),
+            ca_pem: String::new(),
+            prefix: "shoal".to_owned(),
+        });
+        assert_eq!(told.backend, Some(expected));
+        assert!(!format!("{told:?}").contains("s3cr3t"));
+        let fault = message("objects", &spec, &Bucket(BTreeMap::new())).unwrap_err();
+        assert!(
+            fault.message.contains("AWS_ACCESS_KEY_ID"),
+            "{}",
+            fault.message
+        );
     }
 
     #[test]

@@ -17,7 +17,8 @@ use shoal_protocol::{
 use shoal_stores::housekeeping::TransferService;
 use shoal_stores::server::Backends;
 use shoal_stores::{
-    Embedded, KeyValue, Memory, StoreId, StoreLimits, Usage, embedded::EmbeddedOptions,
+    Embedded, EmbeddedBlobs, KeyValue, Memory, StoreId, StoreLimits, Usage,
+    embedded::{Durability, EmbeddedOptions},
 };
 
 use super::{Housekeeping, HousekeepingService};
@@ -69,6 +70,9 @@ impl Parts {
         let own = Backends {
             embedded: embedded.clone(),
             memory: Arc::new(Memory::new(Default::default())),
+            blobs: Arc::new(
+                EmbeddedBlobs::open(&folder.path().join("blobs"), Durability::Full).unwrap(),
+            ),
         };
         let granted = PodGrants {
             pod_uid: "runtime".to_owned(),

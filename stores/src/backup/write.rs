@@ -21,24 +21,24 @@ const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 pub fn write(folder: &Path, out: impl Write) -> Result<(), BackupError> {
     let mut files = Vec::new();
     walk(folder, Path::new(""), &mut files)?;
-    // What SQLite says of other files is never newer than they are.
-    files.sort_by_key(|file| !file.is_sqlite);
     let work = tempfile::Builder::new().prefix(WORK).tempdir_in(folder);
     let work = work.map_err(BackupError::file(folder))?;
     let mut archive = Archive {
         tar: tar::Builder::new(out),
         contents: format!("{HEADING}\n"),
     };
-    for file in &files {
+    for file in files.iter().filter(|file| file.is_sqlite) {
         let path = folder.join(&file.name);
-        if file.is_sqlite {
-            let copy = work.path().join("copy");
-            copy_sqlite(&path, &copy)?;
-            archive.add(&file.name, &copy)?;
-            fs::remove_file(&copy).map_err(BackupError::file(&copy))?;
-        } else {
-            archive.add(&file.name, &path)?;
-        }
+        let copy = work.path().join("copy");
+        copy_sqlite(&path, &copy)?;
+        archive.add(&file.name, &copy)?;
+        fs::remove_file(&copy).map_err(BackupError::file(&copy))?;
+    }
+    // What SQLite says of other files is never newer than they are.
+    files.clear();
+    walk(folder, Path::new(""), &mut files)?;
+    for file in files.iter().filter(|file| !file.is_sqlite) {
+        archive.add(&file.name, &folder.join(&file.name))?;
     }
     archive.end()
 }
@@ -77,6 +77,10 @@ fn walk(folder: &Path, within: &Path, found: &mut Vec<Found>) -> Result<(), Back
 }
 
 fn is_sqlite(path: &Path) -> io::Result<bool> {
+    // Those of objects have names without an end, and begin with whatever a guest writes.
+    if path.extension().is_none_or(|end| end != "db") {
+        return Ok(false);
+    }
     let mut head = Vec::new();
     match File::open(path) {
         Ok(file) => file.take(SQLITE.len() as u64).read_to_end(&mut head)?,

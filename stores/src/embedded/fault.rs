@@ -4,8 +4,8 @@ use rusqlite::ErrorCode;
 
 use crate::{Health, KeyValueError, Reason};
 
-const FULL: &str = "the disk is full";
-const READ_ONLY: &str = "the disk is read-only";
+pub(crate) const FULL: &str = "the disk is full";
+pub(crate) const READ_ONLY: &str = "the disk is read-only";
 
 /// The error that a guest sees: a reason, never a path.
 pub(crate) fn unavailable(error: &rusqlite::Error) -> KeyValueError {

@@ -5,8 +5,8 @@
 //! takes all writes that wait, Stores in turn, does them in one transaction and answers them after its
 //! one fsync. Keys are blobs under the Store's id, so that every byte of a key counts.
 
-mod accounts;
-mod connection;
+pub(crate) mod accounts;
+pub(crate) mod connection;
 mod fair_queue;
 pub(crate) mod fault;
 mod read;

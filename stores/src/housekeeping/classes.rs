@@ -11,10 +11,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Housekeeping,
+    holdings::{Holdings, Keys, KeysAndObjects, Objects},
     lane::{self, Pace},
 };
 use crate::{
-    Backend, Health, Postgres, Redis, RedisOptions, StoreLimits,
+    Backend, Health, Postgres, Redis, RedisOptions, S3, StoreLimits,
     health::Reason,
     postgres::{PostgresOptions, Secret},
     server::Backends,
@@ -38,7 +39,7 @@ pub(super) struct Classes {
 struct Class {
     /// As it was described. Holds credentials.
     described: Option<Message>,
-    backend: Result<Arc<dyn Backend>, String>,
+    data: Result<Data, String>,
     limits: StoreLimits,
     /// `None`: not known yet.
     health: Arc<Mutex<Option<Health>>>,
@@ -83,17 +84,28 @@ impl Classes {
         }
     }
 
-    /// The backend of a class, however it does: what takes no values may still delete, and so get room.
-    pub(super) fn backend(&self, name: &str) -> Result<Arc<dyn Backend>, String> {
-        let class = self.known.get(name);
-        let class = class.ok_or_else(|| format!("there is no StoreClass `{name}`"))?;
-        class.backend.clone()
+    /// The data of a class, however it does: what takes no values may still delete, and so get room.
+    pub(super) fn holdings(&self, name: &str) -> Result<Arc<dyn Holdings>, String> {
+        Ok(self.data(name)?.holdings)
     }
 
-    /// The backend of a class, or what is wrong, as far as that is known.
-    pub(super) fn usable(&self, name: &str) -> Result<Arc<dyn Backend>, String> {
-        let backend = self.backend(name)?;
-        self.trouble(name).map_or(Ok(backend), Err)
+    fn data(&self, name: &str) -> Result<Data, String> {
+        let class = self.known.get(name);
+        let class = class.ok_or_else(|| format!("there is no StoreClass `{name}`"))?;
+        class.data.clone()
+    }
+
+    /// The data of a class, or what is wrong, as far as that is known.
+    pub(super) fn usable(&self, name: &str) -> Result<Arc<dyn Holdings>, String> {
+        let holdings = self.holdings(name)?;
+        self.trouble(name).map_or(Ok(holdings), Err)
+    }
+
+    /// The values under keys of a class, or what is wrong, as far as that is known.
+    pub(super) fn usable_keys(&self, name: &str) -> Result<Arc<dyn Backend>, String> {
+        let keys = self.data(name)?.keys;
+        let keys = keys.ok_or_else(|| format!("StoreClass `{name}` holds objects alone"))?;
+        self.trouble(name).map_or(Ok(keys), Err)
     }
 
     /// What is wrong with a class, as far as that is known.
@@ -119,15 +131,15 @@ impl Classes {
     }
 
     fn start(&self, name: &str, described: Option<Message>) -> Class {
-        let (backend, pace) = match open(described.as_ref(), &self.own) {
-            Ok((backend, pace)) => (Ok(backend), Some(pace)),
+        let (data, pace) = match open(described.as_ref(), &self.own) {
+            Ok((data, pace)) => (Ok(data), Some(pace)),
             Err(problem) => (Err(problem), None),
         };
         let health = Arc::new(Mutex::new(None));
-        let lane = backend.clone().ok().zip(pace).map(|(backend, pace)| {
+        let lane = data.clone().ok().zip(pace).map(|(data, pace)| {
             let lane = lane::run(
                 name.to_owned(),
-                backend,
+                data.holdings,
                 pace,
                 health.clone(),
                 self.of.clone(),
@@ -136,7 +148,7 @@ impl Classes {
         });
         Class {
             described,
-            backend,
+            data,
             limits: StoreLimits::default(),
             health,
             _lane: lane,
@@ -145,7 +157,7 @@ impl Classes {
 }
 
 fn describe((name, class): (&String, &Class)) -> Option<v1::ClassHealth> {
-    let failing = match &class.backend {
+    let failing = match &class.data {
         Err(problem) => Some((Reason::InvalidConfiguration, problem.clone())),
         Ok(_) => match class.health.lock().clone()? {
             Health::Reachable => None,
@@ -164,13 +176,39 @@ fn describe((name, class): (&String, &Class)) -> Option<v1::ClassHealth> {
     })
 }
 
-type Opened = (Arc<dyn Backend>, Pace);
+/// The data of a class.
+#[derive(Clone)]
+struct Data {
+    holdings: Arc<dyn Holdings>,
+    /// Where there are values under keys.
+    keys: Option<Arc<dyn Backend>>,
+}
+
+impl Data {
+    fn of_keys(keys: Arc<dyn Backend>) -> Self {
+        Self {
+            holdings: Arc::new(Keys(keys.clone())),
+            keys: Some(keys),
+        }
+    }
+}
+
+type Opened = (Data, Pace);
 
 /// Connects nothing yet. Errors say nothing of credentials.
 fn open(described: Option<&Message>, own: &Backends) -> Result<Opened, String> {
     match described {
-        Some(Message::Embedded(v1::EmbeddedBackend {})) => Ok((own.embedded.clone(), Pace::OWN)),
-        Some(Message::Memory(v1::MemoryBackend {})) => Ok((own.memory.clone(), Pace::OWN)),
+        Some(Message::Embedded(v1::EmbeddedBackend {})) => {
+            let (keys, objects) = (Keys(own.embedded.clone()), Objects(own.blobs.clone()));
+            let data = Data {
+                holdings: Arc::new(KeysAndObjects(keys, objects)),
+                keys: Some(own.embedded.clone()),
+            };
+            Ok((data, Pace::OWN))
+        }
+        Some(Message::Memory(v1::MemoryBackend {})) => {
+            Ok((Data::of_keys(own.memory.clone()), Pace::OWN))
+        }
         Some(Message::Postgres(class)) => {
             let mut options = PostgresOptions::new(Secret::new(&*class.url));
             options.ca_pem = authorities(&class.ca_pem);
@@ -179,7 +217,7 @@ fn open(described: Option<&Message>, own: &Backends) -> Result<Opened, String> {
                 options.prefix.clone_from(&class.prefix);
             }
             let postgres = Postgres::new(&options).map_err(|error| error.to_string())?;
-            Ok((Arc::new(postgres), Pace::DATABASE))
+            Ok((Data::of_keys(Arc::new(postgres)), Pace::DATABASE))
         }
         Some(Message::Redis(class)) => {
             let mut options = RedisOptions {
@@ -192,7 +230,15 @@ fn open(described: Option<&Message>, own: &Backends) -> Result<Opened, String> {
                 options.prefix.clone_from(&class.prefix);
             }
             let redis = Redis::new(&options).map_err(|error| error.to_string())?;
-            Ok((Arc::new(redis), Pace::DATABASE))
+            Ok((Data::of_keys(Arc::new(redis)), Pace::DATABASE))
+        }
+        Some(Message::S3(class)) => {
+            let s3 = S3::new(&class.clone().into()).map_err(|error| error.to_string())?;
+            let data = Data {
+                holdings: Arc::new(Objects(Arc::new(s3))),
+                keys: None,
+            };
+            Ok((data, Pace::BUCKET))
         }
         None => Err("its backend is none that this version knows; upgrade Shoal".to_owned()),
     }

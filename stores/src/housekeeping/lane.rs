@@ -10,8 +10,8 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::Housekeeping;
-use crate::{Backend, Health, StoreId};
+use super::{Housekeeping, holdings::Holdings};
+use crate::{Health, StoreId};
 
 /// How often the Stores of a class are counted, and how fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,11 @@ impl Pace {
     pub(super) const OWN: Self = Self {
         round: Duration::from_secs(10),
         rest: Duration::ZERO,
+    };
+    /// In a bucket, which has to be listed for it.
+    pub(super) const BUCKET: Self = Self {
+        round: Duration::from_secs(10 * 60),
+        rest: Duration::from_millis(500),
     };
     /// In a database, for which each count is a query: 20 in a second at most.
     pub(super) const DATABASE: Self = Self {
@@ -44,7 +49,7 @@ const IN_A_ROW: u32 = 5;
 /// Counts the Stores of a class for as long as it is polled and `of` is there.
 pub(super) async fn run(
     class: String,
-    backend: Arc<dyn Backend>,
+    backend: Arc<dyn Holdings>,
     pace: Pace,
     health: Arc<Mutex<Option<Health>>>,
     of: Weak<Housekeeping>,
@@ -73,7 +78,7 @@ pub(super) async fn run(
 /// were come by.
 async fn round(
     class: &str,
-    backend: &dyn Backend,
+    backend: &dyn Holdings,
     pace: Pace,
     of: &Housekeeping,
     mut last: Option<StoreId>,

@@ -8,6 +8,7 @@ mod catalog;
 mod classes;
 mod duties;
 mod follow;
+mod holdings;
 mod lane;
 mod outbox;
 mod purges;

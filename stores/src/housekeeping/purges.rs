@@ -17,8 +17,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::Housekeeping;
-use crate::{Backend, KeyValueError, StoreId, Usage};
+use super::{Housekeeping, holdings::Holdings};
+use crate::{StoreId, Usage};
 
 /// What could not be done is tried again after this.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -199,10 +199,10 @@ impl Purges {
         if self.grants.table().is_store_in_use(&store.to_string()) {
             return Err(Refusal::InUse("a node may still use it".to_owned()));
         }
-        let backend = of.classes.lock().backend(class).map_err(Refusal::Failed)?;
+        let backend = of.classes.lock().holdings(class).map_err(Refusal::Failed)?;
         let keys = empty(&*backend, store).await.map_err(|error| {
             let trouble = of.classes.lock().trouble(class);
-            Refusal::Failed(trouble.unwrap_or_else(|| error.to_string()))
+            Refusal::Failed(trouble.unwrap_or(error))
         })?;
         match keys {
             0 => Ok(()),
@@ -236,7 +236,7 @@ impl Purges {
 }
 
 /// Removes all that a Store holds. Begun again it meets only what is left. Returns how many keys there are then.
-async fn empty(backend: &dyn Backend, store: StoreId) -> Result<u64, KeyValueError> {
+async fn empty(backend: &dyn Holdings, store: StoreId) -> Result<u64, String> {
     backend.purge(store).await?;
     let Usage { keys, .. } = backend.usage(store).await?;
     Ok(keys)

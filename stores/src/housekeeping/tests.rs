@@ -6,7 +6,8 @@ use shoal_protocol::v1::{self, GrantSet, store_class::Backend as Message};
 
 use super::*;
 use crate::{
-    Backend, Embedded, Health, KeyValue, Memory, StoreLimits, embedded::EmbeddedOptions,
+    Backend, Embedded, EmbeddedBlobs, Health, KeyValue, Memory, StoreLimits,
+    embedded::{Durability, EmbeddedOptions},
     memory::MemoryOptions,
 };
 
@@ -33,6 +34,9 @@ fn pod(damage: bool) -> Pod {
     let own = Backends {
         embedded: embedded.clone(),
         memory: memory.clone(),
+        blobs: Arc::new(
+            EmbeddedBlobs::open(&folder.path().join("blobs"), Durability::Full).unwrap(),
+        ),
     };
     let grants = Grants::fixed(GrantSet::default());
     Pod {

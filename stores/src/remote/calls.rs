@@ -19,7 +19,7 @@ use tonic::{Response, Status};
 use crate::wire;
 
 /// Time between two attempts of a call.
-const AGAIN: Duration = Duration::from_millis(100);
+pub(super) const AGAIN: Duration = Duration::from_millis(100);
 /// A store that has been away for this long fails calls at once: those who wait would only pile up.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Requests under way hold at most this much, in KiB: what this node may put on the store.
@@ -132,7 +132,7 @@ fn is_of_the_connection(status: &Status) -> bool {
 }
 
 /// Whether there was no connection to send the call on.
-fn was_not_sent(status: &Status) -> bool {
+pub(super) fn was_not_sent(status: &Status) -> bool {
     let mut error: Option<&(dyn Error + 'static)> = status.source();
     while let Some(cause) = error {
         if cause.is::<tonic::ConnectError>() {

@@ -1,5 +1,6 @@
 //! Stores of `shoal-store`, over gRPC.
 
+mod blob;
 mod calls;
 mod sql;
 
@@ -15,7 +16,7 @@ use shoal_protocol::{
 use tonic::{Status, transport::Channel};
 
 use self::calls::{CallError, Calls, Repeat};
-pub use self::sql::RemoteSql;
+pub use self::{blob::RemoteBlobs, sql::RemoteSql};
 use crate::{
     Backend, Health, KeyValue, KeyValueError, Reason, StoreId, StoreLimits, Usage,
     key_value::{KeyPage, Swap},

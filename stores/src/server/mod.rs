@@ -1,5 +1,6 @@
 //! The gRPC service in front of a backend: who may call, for which Store, and how much.
 
+mod blob;
 mod operations;
 mod responses;
 mod sql;
@@ -20,12 +21,13 @@ use tonic::{Code, Request, Response, Status};
 
 use self::responses::Responses;
 pub use self::{
+    blob::{BlobsServer, BlobsService},
     operations::Operations,
     responses::Holding,
     sql::{SqlServer, SqlService},
 };
 use crate::{
-    Backend, Health, KeyValueError, MAX_BYTES_PER_CALL, MAX_PAGE_BYTES, StoreId,
+    Backend, Blobs, Health, KeyValueError, MAX_BYTES_PER_CALL, MAX_PAGE_BYTES, StoreId,
     key_value::Swap,
     wire::{self, MAX_MESSAGE_BYTES},
 };
@@ -47,6 +49,8 @@ pub struct Backends {
     pub embedded: Arc<dyn Backend>,
     /// Those of backend `memory`.
     pub memory: Arc<dyn Backend>,
+    /// Objects of backend `embedded`.
+    pub blobs: Arc<dyn Blobs>,
 }
 
 /// Answers runtimes, for the Stores that are granted to their pods.

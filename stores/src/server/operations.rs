@@ -24,10 +24,17 @@ pub(crate) enum Name {
     Purge,
     Health,
     Execute,
+    ReadObject,
+    WriteObject,
+    ObjectInfo,
+    ListObjects,
+    DeleteObjects,
+    CopyObject,
+    ClearObjects,
 }
 
 impl Name {
-    const ALL: [(Name, &'static str); 11] = [
+    const ALL: [(Name, &'static str); 18] = [
         (Name::Get, "get"),
         (Name::Set, "set"),
         (Name::Delete, "delete"),
@@ -39,6 +46,13 @@ impl Name {
         (Name::Purge, "purge"),
         (Name::Health, "health"),
         (Name::Execute, "execute"),
+        (Name::ReadObject, "read_object"),
+        (Name::WriteObject, "write_object"),
+        (Name::ObjectInfo, "object_info"),
+        (Name::ListObjects, "list_objects"),
+        (Name::DeleteObjects, "delete_objects"),
+        (Name::CopyObject, "copy_object"),
+        (Name::ClearObjects, "clear_objects"),
     ];
 }
 

@@ -9,10 +9,10 @@ use shoal_protocol::{
     v1::{GrantSet, PodGrants},
 };
 use shoal_stores::{
-    Embedded, EmbeddedSql, Memory, Remote, RemoteSql, StoreId,
+    Embedded, EmbeddedBlobs, EmbeddedSql, Memory, Remote, RemoteBlobs, RemoteSql, StoreId,
     embedded::{Durability, EmbeddedOptions},
     memory::MemoryOptions,
-    server::{Backends, Operations, Server, SqlServer},
+    server::{Backends, BlobsServer, Operations, Server, SqlServer},
 };
 
 /// See the module. Dropping it ends the server.
@@ -47,14 +47,19 @@ impl Served {
         let backends = Backends {
             embedded: Arc::new(Embedded::open(folder.path(), EmbeddedOptions::default()).unwrap()),
             memory: Arc::new(Memory::new(MemoryOptions::default())),
+            blobs: Arc::new(
+                EmbeddedBlobs::open(&folder.path().join("blobs"), Durability::Full).unwrap(),
+            ),
         };
         let service = Server::service(backends.clone(), grants.clone(), operations.clone());
         let databases = EmbeddedSql::open(&folder.path().join("sql"), Durability::Full).unwrap();
-        let sql = SqlServer::service(Arc::new(databases), grants, operations.clone());
+        let sql = SqlServer::service(Arc::new(databases), grants.clone(), operations.clone());
+        let blobs = BlobsServer::service(backends.blobs.clone(), grants, operations.clone());
         let task = tokio::spawn(async move {
             server::builder()
                 .add_service(service)
                 .add_service(sql)
+                .add_service(blobs)
                 .serve_with_incoming(incoming)
                 .await
                 .unwrap();
@@ -76,6 +81,14 @@ impl Served {
     pub fn sql(&self, pod: &str) -> RemoteSql {
         let identity = identity(&self.ca, Role::Runtime, pod);
         RemoteSql::new(&self.target, &identity).unwrap()
+    }
+
+    pub fn blobs(&self, pod: &str) -> RemoteBlobs {
+        self.blobs_of(Role::Runtime, pod)
+    }
+
+    pub fn blobs_of(&self, role: Role, pod: &str) -> RemoteBlobs {
+        RemoteBlobs::new(&self.target, &identity(&self.ca, role, pod)).unwrap()
     }
 
     pub fn part(&self, role: Role, pod: &str) -> Remote {

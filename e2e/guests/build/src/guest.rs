@@ -59,6 +59,7 @@ pub(crate) const GUESTS: &[Guest] = &[
     },
     guest("spin-sdk-6"),
     guest("spin-sdk-7"),
+    guest("blobs"),
     guest("sqlite"),
     guest("sqlite-v1"),
     guest("unknown-import"),

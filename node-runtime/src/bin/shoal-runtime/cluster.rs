@@ -15,7 +15,7 @@ use shoal_runtime::{
     control::{Control, ControlConfig, Patience},
     health,
 };
-use shoal_stores::{Remote, RemoteSql};
+use shoal_stores::{Remote, RemoteBlobs, RemoteSql};
 use tokio::net::TcpListener;
 
 use crate::flags::Flags;
@@ -64,10 +64,12 @@ fn stores(target: &str, identity: &LiveIdentity) -> Result<Arc<StoreClasses>> {
     let embedded = Remote::new(target, identity)?;
     let memory = embedded.in_memory();
     let sql = RemoteSql::new(target, identity)?;
+    let blobs = RemoteBlobs::new(target, identity)?;
     Ok(StoreClasses::new(
         Arc::new(embedded),
         Arc::new(memory),
         Arc::new(sql),
+        Arc::new(blobs),
     ))
 }
 

@@ -9,7 +9,7 @@ use shoal_runtime::{
     local::{LocalBuilder, LocalConfig, follow},
 };
 use shoal_stores::{
-    Embedded, EmbeddedSql, Memory,
+    Embedded, EmbeddedBlobs, EmbeddedSql, Memory,
     embedded::{Durability, EmbeddedOptions},
     memory::MemoryOptions,
 };
@@ -27,7 +27,13 @@ pub async fn run(flags: Flags, file: PathBuf) -> Result<()> {
     let embedded = Embedded::open(&state.join("stores"), EmbeddedOptions::default())?;
     let memory = Memory::new(MemoryOptions::default());
     let sql = EmbeddedSql::open(&state.join("sql"), Durability::Full)?;
-    let stores = StoreClasses::new(Arc::new(embedded), Arc::new(memory), Arc::new(sql));
+    let blobs = EmbeddedBlobs::open(&state.join("blobs"), Durability::Full)?;
+    let stores = StoreClasses::new(
+        Arc::new(embedded),
+        Arc::new(memory),
+        Arc::new(sql),
+        Arc::new(blobs),
+    );
     let builder = LocalBuilder::start(&state.join("builder")).await?;
     let config = NodeConfig {
         instance_slots: flags.instances,

@@ -76,6 +76,7 @@ impl Guests {
             "kv",
             "kv-draft",
             "kv-spin",
+            "blobs",
             "sqlite",
             "sqlite-v1",
             "kv-spin-v1",

@@ -11,6 +11,8 @@ pub mod postgres_server;
 pub mod proxy;
 #[path = "../../../../stores/tests/redis_server/mod.rs"]
 pub mod redis_server;
+#[path = "../../../../stores/tests/s3_server/mod.rs"]
+pub mod s3_server;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -20,7 +22,7 @@ use shoal_runtime::{
     State, StoreBinding, StoreClasses, Variables,
     stores::{ClassBackend, ClassDescription},
 };
-use shoal_stores::{EmbeddedSql, StoreId, embedded::Durability};
+use shoal_stores::{EmbeddedBlobs, EmbeddedSql, StoreId, embedded::Durability};
 use tempfile::TempDir;
 
 use self::{guests::Guests, memory_store::MemoryStore, output::Captured};
@@ -62,7 +64,9 @@ impl TestNode {
         settings(&mut config);
         let sql =
             Arc::new(EmbeddedSql::open(&folder.path().join("sql"), Durability::Full).unwrap());
-        let stores = StoreClasses::new(store.clone(), memory.clone(), sql);
+        let blobs =
+            Arc::new(EmbeddedBlobs::open(&folder.path().join("blobs"), Durability::Full).unwrap());
+        let stores = StoreClasses::new(store.clone(), memory.clone(), sql, blobs);
         let node = Node::start(config, guests.clone(), stores).unwrap();
         Self {
             node,
@@ -200,6 +204,13 @@ pub fn binding(label: &str) -> StoreBinding {
         class: "embedded".into(),
         nodes: 1,
     }
+}
+
+/// An app of one guest whose label `default` is a store of objects.
+pub fn blob_app(name: &str, guest: &str) -> Assignment {
+    let mut app = app(name, guest);
+    app.components[0].stores[0].interface = Interface::Blob;
+    app
 }
 
 /// An app of one guest whose label `default` is a SQL database.

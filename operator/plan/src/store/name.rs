@@ -6,11 +6,12 @@ use crate::{AppKey, Index, Label, hash};
 
 const LONGEST: usize = 253;
 
-/// `<app>-<label>`, and `-sql` for a database, with eight hex digits of a hash where that is taken or no DNS name.
+/// `<app>-<label>`, and `-sql` for a database or `-blob` for objects, with eight hex digits of a hash where that is taken or no DNS name.
 pub(super) fn of_new(index: &Index, app: &AppKey, (interface, label): &Label) -> String {
     let suffix = match interface {
         Interface::KeyValue => "",
         Interface::Sql => "-sql",
+        Interface::Blob => "-blob",
     };
     let plain = format!("{}-{label}{suffix}", app.name);
     let is_name = is_dns_name(&plain);

@@ -303,3 +303,34 @@ fn a_database_has_a_store_of_its_own_beside_the_key_value_store_of_the_same_labe
     let names: Vec<_> = entries.iter().map(|entry| entry.store.as_str()).collect();
     assert_eq!(names, ["hello-default", "hello-default-sql"]);
 }
+
+#[test]
+fn objects_go_where_somebody_chose_and_the_app_is_told_until_then() {
+    let mut world = World::new(1);
+    let mut component = component("api", &[]);
+    component
+        .labels
+        .push((Interface::Blob, "default".to_owned()));
+    world.builder.image("hello:1", vec![component]);
+    world.app("hello", "hello:1");
+    world.advance(30);
+    assert_eq!(world.says("hello", "StoresBound"), "False/NoStoreForLabel");
+    let message = world.condition("hello", "StoresBound").unwrap().message;
+    assert!(message.contains("interface: Blob"), "{message}");
+
+    world.edit("hello", |app| {
+        app.spec.stores = Some(vec![shoal_crds::AppStore {
+            label: "default".to_owned(),
+            interface: Interface::Blob,
+            class: Some("embedded".to_owned()),
+            ..Default::default()
+        }]);
+    });
+    world.advance(60);
+    let made = &world.api.stores[&key("hello-default-blob")];
+    assert_eq!(
+        (made.spec.interface, made.spec.class_name.as_str()),
+        (Interface::Blob, "embedded")
+    );
+    assert!(world.is_ready("hello"), "{:#?}", world.status("hello"));
+}

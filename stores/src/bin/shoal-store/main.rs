@@ -15,11 +15,11 @@ use shoal_protocol::{
     shutdown,
 };
 use shoal_stores::{
-    Embedded, EmbeddedSql, Memory, backup,
+    Embedded, EmbeddedBlobs, EmbeddedSql, Memory, backup,
     embedded::{Durability, EmbeddedOptions},
     housekeeping::{Housekeeping, TransferService},
     memory::MemoryOptions,
-    server::{Backends, Operations, Server, SqlServer},
+    server::{Backends, BlobsServer, Operations, Server, SqlServer},
 };
 use tokio::sync::watch;
 
@@ -97,12 +97,17 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
         &flags.data_dir.join("sql"),
         Durability::Full,
     )?);
+    let objects = Arc::new(EmbeddedBlobs::open(
+        &flags.data_dir.join("blobs"),
+        Durability::Full,
+    )?);
     let memory = Memory::new(MemoryOptions {
         max_bytes: flags.memory_bytes,
     });
     let backends = Backends {
         embedded: stores.clone(),
         memory: Arc::new(memory),
+        blobs: objects.clone(),
     };
     let grants = Grants::load(&flags.data_dir.join("grants"));
     let operator = flags.identity.operator;
@@ -135,7 +140,12 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
             grants.clone(),
             operations.clone(),
         ))
-        .add_service(SqlServer::service(databases, grants, operations))
+        .add_service(SqlServer::service(
+            databases,
+            grants.clone(),
+            operations.clone(),
+        ))
+        .add_service(BlobsServer::service(objects, grants, operations))
         .add_service(TransferService::service(housekeeping))
         .serve_with_incoming_shutdown(connections, wait(ended));
     tokio::pin!(serving);

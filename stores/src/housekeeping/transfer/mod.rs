@@ -68,7 +68,7 @@ impl TransferService {
         let limits = classes
             .limits(name)
             .ok_or_else(|| Status::not_found(format!("there is no StoreClass `{name}`")))?;
-        let backend = classes.usable(name).map_err(Status::unavailable)?;
+        let backend = classes.usable_keys(name).map_err(Status::unavailable)?;
         Ok((backend, limits))
     }
 }

@@ -9,7 +9,11 @@ use tonic::Status;
 use super::unreadable;
 use crate::{
     StoreId, Usage,
-    housekeeping::{Entry, Housekeeping, duties::KEY_VALUE, purges::Refusal},
+    housekeeping::{
+        Entry, Housekeeping,
+        duties::{BLOB, KEY_VALUE},
+        purges::Refusal,
+    },
 };
 
 /// Orphans of one page.
@@ -64,11 +68,16 @@ pub(super) async fn one(
 }
 
 async fn count(of: &Housekeeping, entry: &Entry) -> Option<Usage> {
-    if entry.interface != KEY_VALUE {
+    if !is_known(entry) {
         return None;
     }
     let backend = of.classes.lock().usable(&entry.class).ok()?;
     timeout(COUNT, backend.usage(entry.store)).await.ok()?.ok()
+}
+
+/// Whether it is data that can be counted and removed by the Store's id.
+fn is_known(entry: &Entry) -> bool {
+    [KEY_VALUE, BLOB].contains(&&*entry.interface)
 }
 
 fn orphan(entry: Entry, usage: Option<Usage>) -> v1::Orphan {
@@ -105,7 +114,7 @@ pub(super) async fn purge(
             entry.namespace
         )));
     }
-    if entry.interface != KEY_VALUE {
+    if !is_known(&entry) {
         return Err(Status::failed_precondition(format!(
             "the data is of interface `{}`, which this version does not remove",
             entry.interface
