@@ -107,7 +107,8 @@ async fn a_role_that_may_delete_and_not_set_is_told_of_before_a_guest_finds_out(
         .await
         .unwrap();
     assert_eq!(ill(&server, &stores).await, None);
-    assert_eq!(stores.usage(StoreId::NONE).await, Ok(Default::default()));
+    let none: StoreId = "00000000-0000-0000-0000-000000000000".parse().unwrap();
+    assert_eq!(stores.usage(none).await, Ok(Default::default()));
 }
 
 #[tokio::test]
