@@ -124,7 +124,7 @@ async fn tables_that_vanish_are_not_made_again_in_silence() {
         .await
         .unwrap();
     let reason = unavailable(&server, set(&stores, store, "key", "other").await);
-    assert_eq!(reason, "its tables are missing");
+    assert!(reason.starts_with("its tables are missing"), "{reason}");
     admin
         .batch_execute("ALTER TABLE away RENAME TO shoal_kv")
         .await
