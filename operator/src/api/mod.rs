@@ -1,8 +1,8 @@
 //! The aggregated API `runtime.shoal.dev`: exports and imports of Stores, and data whose Store is gone.
 //!
-//! The API server hands requests on to any replica and says who sends them; see [`front`]. Whether they may is
-//! asked of the API server again ([`access`]), the data comes from the store pod ([`store_pod`]), and each
-//! request that touched data is told in an Event ([`audit`]). Where no APIService leads here, nobody connects,
+//! The API server hands requests on to any replica and says who sends them; see `front`. Whether they may is
+//! asked of the API server again (`access`), the data comes from the store pod (`store_pod`), and each
+//! request that touched data is told in an Event (`audit`). Where no APIService leads here, nobody connects,
 //! and nothing else is missed.
 //!
 //! The API server ends a request after a minute. So none of these takes longer: an export that is not at the
