@@ -117,7 +117,7 @@ async fn a_damaged_file_takes_away_its_own_stores_and_no_others() {
     fs::write(folder.path().join("token"), "good").unwrap();
     let serving = operator.serve();
     let (grpc, metrics) = (free_address(), free_address());
-    let process = Process::start(folder.path(), serving.address, grpc, metrics);
+    let process = start(folder.path(), serving.address, grpc, metrics);
     until("it is ready", || process.is_ready()).await;
 
     let store = loop {
@@ -131,7 +131,7 @@ async fn a_damaged_file_takes_away_its_own_stores_and_no_others() {
         pods: vec![PodGrants {
             pod_uid: POD.to_owned(),
             store_ids: vec![store.to_string()],
-            digests: Vec::new(),
+            ..Default::default()
         }],
     });
     let runtime = part(&ca, &parts::runtime_identity());

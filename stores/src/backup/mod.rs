@@ -1,7 +1,7 @@
 //! Copies of the store pod's folder while it serves, and folders made from them.
 //!
 //! A backup is a tar archive of the folder's files by their relative names, each SQLite file as of one moment of
-//! its own (so each key-value Store is: it lives in one file). The last entry, [`CONTENTS`], names all others
+//! its own (so each key-value Store is: it lives in one file). The last entry, `CONTENTS`, names all others
 //! with their sizes: an archive without it was cut. What is written anew by itself (grants) is left out.
 
 mod restore;
@@ -86,6 +86,12 @@ pub fn clean(folder: &Path) {
             }
         }
     }
+}
+
+/// Whether a file of this name is one of SQLite, if it begins like one. Those of objects have names without an end, and
+/// begin with whatever a guest writes.
+fn may_be_sqlite(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "db")
 }
 
 /// Whether this entry of the folder is data: not what is under way, nor what the pod writes anew by itself.

@@ -10,7 +10,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{BackupError, CONTENTS, HEADING, SQLITE, WORK, clean, is_data};
+use super::{BackupError, CONTENTS, HEADING, SQLITE, WORK, clean, is_data, may_be_sqlite};
 
 /// Largest list of contents that is read, in bytes.
 const CONTENTS_BYTES: u64 = 256 * 1024 * 1024;
@@ -144,7 +144,7 @@ fn check(path: &Path, name: &Path) -> Result<(), BackupError> {
     let read =
         File::open(path).and_then(|file| file.take(SQLITE.len() as u64).read_to_end(&mut head));
     read.map_err(BackupError::file(path))?;
-    if head != SQLITE {
+    if !may_be_sqlite(name) || head != SQLITE {
         return Ok(());
     }
     let found = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)

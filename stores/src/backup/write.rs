@@ -8,7 +8,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{BackupError, CONTENTS, HEADING, SQLITE, WORK, is_data};
+use super::{BackupError, CONTENTS, HEADING, SQLITE, WORK, is_data, may_be_sqlite};
 
 /// Files that SQLite keeps beside its own: what is in them is in the copy.
 const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -77,8 +77,7 @@ fn walk(folder: &Path, within: &Path, found: &mut Vec<Found>) -> Result<(), Back
 }
 
 fn is_sqlite(path: &Path) -> io::Result<bool> {
-    // Those of objects have names without an end, and begin with whatever a guest writes.
-    if path.extension().is_none_or(|end| end != "db") {
+    if !may_be_sqlite(path) {
         return Ok(false);
     }
     let mut head = Vec::new();

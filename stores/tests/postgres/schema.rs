@@ -107,7 +107,8 @@ async fn a_role_that_may_delete_and_not_set_is_told_of_before_a_guest_finds_out(
         .await
         .unwrap();
     assert_eq!(ill(&server, &stores).await, None);
-    assert_eq!(stores.usage(StoreId::NONE).await, Ok(Default::default()));
+    let none: StoreId = "00000000-0000-0000-0000-000000000000".parse().unwrap();
+    assert_eq!(stores.usage(none).await, Ok(Default::default()));
 }
 
 #[tokio::test]
@@ -123,7 +124,7 @@ async fn tables_that_vanish_are_not_made_again_in_silence() {
         .await
         .unwrap();
     let reason = unavailable(&server, set(&stores, store, "key", "other").await);
-    assert_eq!(reason, "its tables are missing");
+    assert!(reason.starts_with("its tables are missing"), "{reason}");
     admin
         .batch_execute("ALTER TABLE away RENAME TO shoal_kv")
         .await

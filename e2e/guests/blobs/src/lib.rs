@@ -74,8 +74,12 @@ fn answer(container: &str, segments: &[&str], request: &Request) -> Result<Strin
             }
         }
         ["clear"] => open()?.clear().map(done),
-        ["copy", from, name] => blobstore::copy_object(&id(container, from), &id(to, name)).map(done),
-        ["move", from, name] => blobstore::move_object(&id(container, from), &id(to, name)).map(done),
+        ["copy", from, name] => {
+            blobstore::copy_object(&id(container, from), &id(to, name)).map(done)
+        }
+        ["move", from, name] => {
+            blobstore::move_object(&id(container, from), &id(to, name)).map(done)
+        }
         ["create"] => blobstore::create_container(container).map(|_| "created".to_owned()),
         ["remove"] => blobstore::delete_container(container).map(done),
         ["exists"] => blobstore::container_exists(container).map(|exists| exists.to_string()),

@@ -77,8 +77,8 @@ fn what_is_out_of_bounds_is_refused_by_its_name() {
         ("store `default`", |a| {
             a.components[0].stores[0].store_id = "x".into()
         }),
-        ("interface `Blob`", |a| {
-            a.components[0].stores[0].interface = "Blob".into()
+        ("interface `Llm`", |a| {
+            a.components[0].stores[0].interface = "Llm".into()
         }),
         ("component name", |a| a.components[0].name = String::new()),
         ("129 components", |a| {

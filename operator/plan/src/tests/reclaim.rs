@@ -93,6 +93,8 @@ fn retain_that_is_set_while_data_is_removed_stops_that() {
     world.index.take_changed_duties();
     let mut store = store(&world).unwrap().clone();
     store.spec.reclaim_policy = ReclaimPolicy::Retain;
+    let now = world.now;
+    let store = world.api.put_store(store, now);
     world.index.apply(store);
     let _ = crate::plan(&mut world.index, &key("hello"), world.now);
     assert!(!is_to_be_purged(&world, &id));

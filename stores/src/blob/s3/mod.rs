@@ -1,11 +1,11 @@
 //! Objects in a bucket of a server that speaks Amazon's S3 protocol.
 //!
-//! Each object of a Store is an object of the bucket ([`names`] has its key). Small ones are put at once,
+//! Each object of a Store is an object of the bucket (`names` has its key). Small ones are put at once,
 //! larger ones in parts that become an object when the last is there; so an object is replaced as a whole,
 //! and durable as the server makes it. Whoever stops half-way tells the server to forget the parts; for the
 //! case that this cannot be done any more, buckets have a rule that removes parts after some days.
 //!
-//! S3 keeps no count of what a Store holds: limits of keys and bytes are held against [`counted`].
+//! S3 keeps no count of what a Store holds: limits of keys and bytes are held against `counted`.
 
 mod counted;
 mod fault;

@@ -260,6 +260,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("catalog.db");
         let (old, new) = (duty("shop"), duty("bank"));
+        crate::sql::embedded::memory::install();
         let before = Connection::open(&path).unwrap();
         let table = "CREATE TABLE stores (id BLOB PRIMARY KEY, class TEXT NOT NULL, namespace TEXT NOT NULL, \
              app TEXT NOT NULL, label TEXT NOT NULL, first_seen INTEGER NOT NULL, \
