@@ -28,6 +28,7 @@ mod quiet;
 mod refusal;
 mod rollout;
 mod serving;
+mod sql;
 mod store_classes;
 mod stores;
 mod transfer;

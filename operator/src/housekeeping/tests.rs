@@ -17,7 +17,7 @@ use shoal_protocol::{
 use shoal_stores::housekeeping::TransferService;
 use shoal_stores::server::Backends;
 use shoal_stores::{
-    Embedded, EmbeddedBlobs, KeyValue, Memory, StoreId, StoreLimits, Usage,
+    Embedded, EmbeddedBlobs, EmbeddedSql, KeyValue, Memory, StoreId, StoreLimits, Usage,
     embedded::{Durability, EmbeddedOptions},
 };
 
@@ -73,6 +73,7 @@ impl Parts {
             blobs: Arc::new(
                 EmbeddedBlobs::open(&folder.path().join("blobs"), Durability::Full).unwrap(),
             ),
+            sql: Arc::new(EmbeddedSql::open(&folder.path().join("sql"), Durability::Full).unwrap()),
         };
         let granted = PodGrants {
             pod_uid: "runtime".to_owned(),

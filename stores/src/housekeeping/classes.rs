@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Housekeeping,
-    holdings::{Holdings, Keys, KeysAndObjects, Objects},
+    holdings::{Databases, Every, Holdings, Keys, Objects},
     lane::{self, Pace},
 };
 use crate::{
@@ -199,9 +199,13 @@ type Opened = (Data, Pace);
 fn open(described: Option<&Message>, own: &Backends) -> Result<Opened, String> {
     match described {
         Some(Message::Embedded(v1::EmbeddedBackend {})) => {
-            let (keys, objects) = (Keys(own.embedded.clone()), Objects(own.blobs.clone()));
+            let all: [Arc<dyn Holdings>; 3] = [
+                Arc::new(Keys(own.embedded.clone())),
+                Arc::new(Objects(own.blobs.clone())),
+                Arc::new(Databases(own.sql.clone())),
+            ];
             let data = Data {
-                holdings: Arc::new(KeysAndObjects(keys, objects)),
+                holdings: Arc::new(Every(all.into())),
                 keys: Some(own.embedded.clone()),
             };
             Ok((data, Pace::OWN))

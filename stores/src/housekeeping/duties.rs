@@ -12,6 +12,8 @@ const NAME_BYTES: usize = 256;
 const EMBEDDED: &str = "embedded";
 /// The interface of a Store that names none.
 pub(super) const KEY_VALUE: &str = "KeyValue";
+/// The interface of SQL databases.
+pub(super) const SQL: &str = "Sql";
 /// The interface of Stores of objects.
 pub(super) const BLOB: &str = "Blob";
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Backend, Blobs, Health, StoreId, Usage};
+use crate::{Backend, Blobs, EmbeddedSql, Health, StoreId, Usage, health::Reason};
 
 /// The data of a class. Errors are words for people.
 #[async_trait]
@@ -25,8 +25,11 @@ pub(super) struct Keys(pub(super) Arc<dyn Backend>);
 /// Objects.
 pub(super) struct Objects(pub(super) Arc<dyn Blobs>);
 
-/// Both. A Store's id is that of one interface: under the other there is nothing.
-pub(super) struct KeysAndObjects(pub(super) Keys, pub(super) Objects);
+/// SQL databases.
+pub(super) struct Databases(pub(super) Arc<EmbeddedSql>);
+
+/// All of these. A Store's id is that of one interface: under the others there is nothing.
+pub(super) struct Every(pub(super) Vec<Arc<dyn Holdings>>);
 
 #[async_trait]
 impl Holdings for Keys {
@@ -59,24 +62,58 @@ impl Holdings for Objects {
 }
 
 #[async_trait]
-impl Holdings for KeysAndObjects {
+impl Holdings for Databases {
     async fn health(&self) -> Health {
-        match self.0.health().await {
-            Health::Reachable => self.1.health().await,
-            failing => failing,
+        match self.0.is_alive() {
+            true => Health::Reachable,
+            false => Health::failing(
+                Reason::Unreachable,
+                "a thread of the SQL databases has ended: the store pod has to be started again",
+            ),
         }
     }
 
+    /// A database has no keys.
     async fn usage(&self, store: StoreId) -> Result<Usage, String> {
-        let (keys, objects) = (self.0.usage(store).await?, self.1.usage(store).await?);
-        Ok(Usage {
-            keys: keys.keys + objects.keys,
-            bytes: keys.bytes + objects.bytes,
-        })
+        let bytes = self.0.bytes(store).await;
+        let bytes = bytes.map_err(|error| error.to_string())?;
+        Ok(Usage { keys: 0, bytes })
     }
 
     async fn purge(&self, store: StoreId) -> Result<(), String> {
-        self.0.purge(store).await?;
-        self.1.purge(store).await
+        self.0
+            .remove(store)
+            .await
+            .map_err(|error| error.to_string())
+    }
+}
+
+#[async_trait]
+impl Holdings for Every {
+    async fn health(&self) -> Health {
+        for one in &self.0 {
+            match one.health().await {
+                Health::Reachable => {}
+                failing => return failing,
+            }
+        }
+        Health::Reachable
+    }
+
+    async fn usage(&self, store: StoreId) -> Result<Usage, String> {
+        let mut all = Usage::default();
+        for one in &self.0 {
+            let Usage { keys, bytes } = one.usage(store).await?;
+            all.keys += keys;
+            all.bytes += bytes;
+        }
+        Ok(all)
+    }
+
+    async fn purge(&self, store: StoreId) -> Result<(), String> {
+        for one in &self.0 {
+            one.purge(store).await?;
+        }
+        Ok(())
     }
 }

@@ -6,9 +6,10 @@ use shoal_protocol::v1::{self, GrantSet, store_class::Backend as Message};
 
 use super::*;
 use crate::{
-    Backend, Embedded, EmbeddedBlobs, Health, KeyValue, Memory, StoreLimits,
+    Backend, Embedded, EmbeddedBlobs, EmbeddedSql, Health, KeyValue, Memory, StoreLimits,
     embedded::{Durability, EmbeddedOptions},
     memory::MemoryOptions,
+    sql::{Session, Sql as _, Statement},
 };
 
 /// The shard that is damaged.
@@ -18,6 +19,7 @@ struct Pod {
     of: Arc<Housekeeping>,
     embedded: Arc<Embedded>,
     memory: Arc<Memory>,
+    sql: Arc<EmbeddedSql>,
     _folder: tempfile::TempDir,
 }
 
@@ -31,18 +33,22 @@ fn pod(damage: bool) -> Pod {
     }
     let embedded = Arc::new(Embedded::open(&stores, EmbeddedOptions::default()).unwrap());
     let memory = Arc::new(Memory::new(MemoryOptions::default()));
+    let sql = EmbeddedSql::open(&folder.path().join("sql"), Durability::Full);
+    let sql = Arc::new(sql.unwrap());
     let own = Backends {
         embedded: embedded.clone(),
         memory: memory.clone(),
         blobs: Arc::new(
             EmbeddedBlobs::open(&folder.path().join("blobs"), Durability::Full).unwrap(),
         ),
+        sql: sql.clone(),
     };
     let grants = Grants::fixed(GrantSet::default());
     Pod {
         of: Housekeeping::new(own, grants, &folder.path().join("catalog.db")),
         embedded,
         memory,
+        sql,
         _folder: folder,
     }
 }
@@ -182,4 +188,36 @@ async fn a_class_that_does_not_answer_holds_up_no_other() {
     purge(&pod.of, other, "memory");
     until("the other is removed", || pod.of.purges.done() == 1).await;
     assert_eq!(pod.of.purges.problem(three), None, "it waits for its turn");
+}
+
+#[tokio::test]
+async fn a_database_is_counted_and_goes_with_its_store() {
+    let pod = pod(false);
+    let [gone, kept] = ids();
+    for store in [gone, kept] {
+        let statement = Statement {
+            text: "CREATE TABLE t(a)".into(),
+            parameters: Vec::new(),
+        };
+        let mut session = Session::new(store);
+        let made = pod
+            .sql
+            .execute(&mut session, statement, StoreLimits::default());
+        made.await.unwrap();
+    }
+    let duties = [gone, kept].map(|store| duty(store, "embedded"));
+    pod.of.changed(duties.to_vec(), Vec::new()).await;
+    pod.of.classes.lock().replace(Vec::new());
+    let bytes = pod.sql.bytes(gone).await.unwrap();
+    until("both are counted", || {
+        let usages = pod.of.usages.lock();
+        let is_counted = |store| usages.get(store).is_some_and(|usage| usage.bytes == bytes);
+        bytes > 0 && [gone, kept].iter().all(is_counted)
+    })
+    .await;
+
+    purge(&pod.of, gone, "embedded");
+    until("it is removed", || pod.of.purges.done() == 1).await;
+    assert_eq!(pod.sql.bytes(gone).await.unwrap(), 0);
+    assert_eq!(pod.sql.bytes(kept).await.unwrap(), bytes);
 }

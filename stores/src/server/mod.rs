@@ -27,7 +27,8 @@ pub use self::{
     sql::{SqlServer, SqlService},
 };
 use crate::{
-    Backend, Blobs, Health, KeyValueError, MAX_BYTES_PER_CALL, MAX_PAGE_BYTES, StoreId,
+    Backend, Blobs, EmbeddedSql, Health, KeyValueError, MAX_BYTES_PER_CALL, MAX_PAGE_BYTES,
+    StoreId,
     key_value::Swap,
     wire::{self, MAX_MESSAGE_BYTES},
 };
@@ -51,6 +52,8 @@ pub struct Backends {
     pub memory: Arc<dyn Backend>,
     /// Objects of backend `embedded`.
     pub blobs: Arc<dyn Blobs>,
+    /// SQL databases of backend `embedded`.
+    pub sql: Arc<EmbeddedSql>,
 }
 
 /// Answers runtimes, for the Stores that are granted to their pods.

@@ -50,10 +50,10 @@ impl Served {
             blobs: Arc::new(
                 EmbeddedBlobs::open(&folder.path().join("blobs"), Durability::Full).unwrap(),
             ),
+            sql: Arc::new(EmbeddedSql::open(&folder.path().join("sql"), Durability::Full).unwrap()),
         };
         let service = Server::service(backends.clone(), grants.clone(), operations.clone());
-        let databases = EmbeddedSql::open(&folder.path().join("sql"), Durability::Full).unwrap();
-        let sql = SqlServer::service(Arc::new(databases), grants.clone(), operations.clone());
+        let sql = SqlServer::service(backends.sql.clone(), grants.clone(), operations.clone());
         let blobs = BlobsServer::service(backends.blobs.clone(), grants, operations.clone());
         let task = tokio::spawn(async move {
             server::builder()

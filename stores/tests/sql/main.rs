@@ -10,6 +10,7 @@ mod contract;
 mod hostile;
 mod kill;
 mod quota;
+mod removal;
 mod transactions;
 
 use bytes::Bytes;

@@ -2,7 +2,7 @@
 //!
 //! `POST /run`: each line of the body is a statement, all on one connection; the answer has a line for
 //! each: its rows, with `,` between values and `;` after each row, or `!` and the error's WIT name.
-//! `/values` writes a value of each kind and reads it back; `/twice` uses two connections;
+//! `/values` writes a value of each kind and reads it back; `/twice` uses two connections; `/count` adds one to a counter and gives it;
 //! `/connections/COUNT` opens so many; `/closed` uses one that was closed; `/large/BYTES` asks for a
 //! value of that size. `?label=NAME` selects the database.
 
@@ -40,6 +40,7 @@ pub fn handle<D: Database>(request: Request, out: ResponseOutparam) {
         ["run"] => run::<D>(label, &request),
         ["values"] => values::<D>(label),
         ["twice"] => twice::<D>(label),
+        ["count"] => count::<D>(label),
         ["connections", count] => connections::<D>(label, count.parse().unwrap_or(0)),
         ["closed"] => D::open(label)
             .and_then(D::closed)
@@ -106,6 +107,22 @@ fn twice<D: Database>(label: &str) -> Result<String> {
         seen.extend(rows.iter().map(|row| shown(row)));
     }
     Ok(seen)
+}
+
+fn count<D: Database>(label: &str) -> Result<String> {
+    let database = D::open(label)?;
+    database.execute(
+        "CREATE TABLE IF NOT EXISTS count(id INTEGER PRIMARY KEY, n INTEGER NOT NULL)",
+        &[],
+    )?;
+    let rows = database.execute(
+        "INSERT INTO count VALUES (1, 1) ON CONFLICT(id) DO UPDATE SET n = n + 1 RETURNING n",
+        &[],
+    )?;
+    match rows.first().and_then(|row| row.first()) {
+        Some(Value::Integer(count)) => Ok(count.to_string()),
+        other => Err(format!("{other:?}")),
+    }
 }
 
 fn connections<D: Database>(label: &str, count: usize) -> Result<String> {

@@ -23,10 +23,14 @@ pub struct StoreUsage {
 }
 
 impl StoreUsage {
-    /// As a status has it.
-    pub(crate) fn as_written(self) -> (Option<i64>, Option<i64>) {
+    /// Keys and bytes as the status of a Store of this interface has them.
+    pub(crate) fn as_written(self, interface: Interface) -> (Option<i64>, Option<i64>) {
         let number = |number| Some(i64::try_from(number).unwrap_or(i64::MAX));
-        (number(self.keys), number(self.bytes))
+        let keys = match interface {
+            Interface::KeyValue | Interface::Blob => number(self.keys),
+            Interface::Sql => None,
+        };
+        (keys, number(self.bytes))
     }
 }
 
@@ -235,7 +239,7 @@ impl Index {
             let status = store.status.as_ref();
             let written = status.map(|status| (status.keys, status.bytes));
             let told = self.housekeeping.told.get(&id);
-            if written == Some(usage.as_written()) {
+            if written == Some(usage.as_written(store.spec.interface)) {
                 self.housekeeping.told.remove(&id);
                 self.housekeeping.differing.remove(&id);
             } else if told.is_none_or(|(_, at)| *at + USAGE_EVERY <= now) {

@@ -69,8 +69,8 @@ pub(crate) fn report(
 fn holds(index: &Index, store: &Store, before: &StoreStatus) -> (Option<i64>, Option<i64>) {
     let id = store.spec.id.as_deref();
     match id.and_then(|id| index.housekeeping.told(id)) {
-        Some(usage) => usage.as_written(),
-        None if store.status.is_none() => StoreUsage::default().as_written(),
+        Some(usage) => usage.as_written(store.spec.interface),
+        None if store.status.is_none() => StoreUsage::default().as_written(store.spec.interface),
         None => (before.keys, before.bytes),
     }
 }

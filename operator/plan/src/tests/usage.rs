@@ -2,7 +2,9 @@
 
 use jiff::SignedDuration;
 
-use super::world::{World, key};
+use shoal_crds::Interface;
+
+use super::world::{World, component, key};
 use crate::{StoreUsage, WriteAction};
 
 fn hear(world: &mut World, keys: u64, bytes: u64) {
@@ -89,4 +91,20 @@ fn of_a_store_that_nobody_knows_nothing_is_kept() {
     pass(&mut world, 2, 10);
     assert_eq!(world.written(), []);
     assert_eq!(world.index.store_duty(&stranger), None);
+}
+
+#[test]
+fn a_database_has_bytes_and_no_keys() {
+    let mut world = World::new(1);
+    let mut api = component("api", &[]);
+    api.labels.push((Interface::Sql, "default".to_owned()));
+    world.builder.image("hello:1", vec![api]);
+    world.app("hello", "hello:1");
+    world.advance(30);
+    assert_eq!(said(&world, "hello-default-sql"), (None, Some(0)));
+    world.written();
+    hear(&mut world, 0, 4096);
+    pass(&mut world, 100, 10);
+    assert_eq!(said(&world, "hello-default-sql"), (None, Some(4096)));
+    assert_eq!(world.written().len(), 1);
 }

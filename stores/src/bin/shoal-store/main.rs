@@ -108,6 +108,7 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
         embedded: stores.clone(),
         memory: Arc::new(memory),
         blobs: objects.clone(),
+        sql: databases.clone(),
     };
     let grants = Grants::load(&flags.data_dir.join("grants"));
     let operator = flags.identity.operator;

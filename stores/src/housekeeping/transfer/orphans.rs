@@ -11,7 +11,7 @@ use crate::{
     StoreId, Usage,
     housekeeping::{
         Entry, Housekeeping,
-        duties::{BLOB, KEY_VALUE},
+        duties::{BLOB, KEY_VALUE, SQL},
         purges::Refusal,
     },
 };
@@ -77,7 +77,7 @@ async fn count(of: &Housekeeping, entry: &Entry) -> Option<Usage> {
 
 /// Whether it is data that can be counted and removed by the Store's id.
 fn is_known(entry: &Entry) -> bool {
-    [KEY_VALUE, BLOB].contains(&&*entry.interface)
+    [KEY_VALUE, SQL, BLOB].contains(&&*entry.interface)
 }
 
 fn orphan(entry: Entry, usage: Option<Usage>) -> v1::Orphan {

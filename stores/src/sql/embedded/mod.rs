@@ -7,6 +7,7 @@
 
 mod connection;
 mod fault;
+mod file;
 pub(crate) mod memory;
 mod policy;
 mod room;
@@ -17,7 +18,7 @@ mod watch;
 
 use std::{
     fs::{self, File},
-    path::{Path, PathBuf},
+    path::Path,
     time::Instant,
 };
 
@@ -30,7 +31,7 @@ use self::{
     turns::STATEMENT_TIME,
     watch::Caller,
 };
-use super::{Answer, MAX_STATEMENT_BYTES, Session, SessionState, Sql, SqlError, Statement, Value};
+use super::{Answer, MAX_STATEMENT_BYTES, Session, SessionState, Sql, SqlError, Statement};
 use crate::{
     MAX_BYTES_PER_CALL, StoreId, StoreLimits,
     embedded::{Durability, OpenError},
@@ -75,31 +76,32 @@ impl EmbeddedSql {
         self.threads.are_alive()
     }
 
-    /// Bytes that the content of a Store's database takes, in whole pages; free pages do not count.
+    /// Bytes that the content of a Store's database takes, in whole pages; free pages do not count. 0 where there is
+    /// no database.
     ///
     /// # Errors
     /// The database cannot be used.
     pub async fn bytes(&self, store: StoreId) -> Result<u64, SqlError> {
-        let statement = Statement {
-            text: "SELECT (page_count - freelist_count) * page_size
-                   FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
-                .to_owned(),
-            parameters: Vec::new(),
-        };
-        let mut session = Session::new(store);
-        let answer = self
-            .execute(&mut session, statement, StoreLimits::default())
-            .await?;
-        match answer.rows.first().and_then(|row| row.first()) {
-            Some(Value::Integer(bytes)) => Ok(u64::try_from(*bytes).unwrap_or(0)),
-            _ => unavailable("the operation failed"),
-        }
+        let files = self.threads.files();
+        blocking(move || files.bytes(store)).await
+    }
+
+    /// Removes a Store's database, once the statements that run on it have ended. What is waiting or open there is
+    /// given up, and nobody can begin anything until it is gone.
+    ///
+    /// # Errors
+    /// A statement does not end, or the disk does not let it go.
+    pub async fn remove(&self, store: StoreId) -> Result<(), SqlError> {
+        let alone = self.threads.alone();
+        blocking(move || alone.with(store, |files| files.remove(store))).await
     }
 }
 
-/// The file of a Store.
-fn path(folder: &Path, store: StoreId) -> PathBuf {
-    folder.join(format!("{store}.db"))
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SqlError> + Send + 'static,
+) -> Result<T, SqlError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| unavailable("the operation failed"))
 }
 
 #[async_trait]

@@ -13,10 +13,11 @@ use tokio::sync::oneshot;
 
 use super::{
     connection::Connection,
-    fault, path,
+    fault,
+    file::Files,
     room::Rooms,
     run::{self, Call, Done},
-    turns::{Bounds, Job, Place, TRANSACTION_TIME, Turn, Turns},
+    turns::{Bounds, Job, Place, STATEMENT_TIME, TRANSACTION_TIME, Turn, Turns},
 };
 use crate::{
     StoreId,
@@ -66,10 +67,13 @@ impl Job for Pending {
 struct Shared {
     turns: Mutex<Turns<Connection, Pending>>,
     changed: Condvar,
-    folder: PathBuf,
+    files: Arc<Files>,
     durability: Durability,
     rooms: Rooms,
 }
+
+/// A way to have a Store alone.
+pub(super) struct Alone(Arc<Shared>);
 
 /// See the module.
 pub(super) struct Threads {
@@ -82,7 +86,7 @@ impl Threads {
         let shared = Arc::new(Shared {
             turns: Mutex::new(Turns::new(BOUNDS)),
             changed: Condvar::new(),
-            folder,
+            files: Arc::new(Files::of(folder)),
             durability,
             rooms: Rooms::new(),
         });
@@ -118,6 +122,14 @@ impl Threads {
         pushed
     }
 
+    pub(super) fn files(&self) -> Arc<Files> {
+        Arc::clone(&self.shared.files)
+    }
+
+    pub(super) fn alone(&self) -> Alone {
+        Alone(Arc::clone(&self.shared))
+    }
+
     /// Rolls back what `session` has open.
     pub(super) fn close(&self, store: StoreId, session: SessionId) {
         let abandoned = self.shared.turns.lock().abandoned(store, session);
@@ -137,7 +149,47 @@ impl Drop for Threads {
     }
 }
 
+impl Alone {
+    /// Does `work` while nothing runs or is open on a Store. Blocks until what runs has ended.
+    ///
+    /// # Errors
+    /// Those of `work`, and that something does not end.
+    pub(super) fn with<T>(
+        self,
+        store: StoreId,
+        work: impl FnOnce(&Files) -> Result<T, SqlError>,
+    ) -> Result<T, SqlError> {
+        let Self(shared) = self;
+        let result = match shared.clear(store, Instant::now() + 2 * STATEMENT_TIME) {
+            true => work(&shared.files),
+            false => Err(SqlError::Unavailable("a statement still runs".into())),
+        };
+        shared.turns.lock().unbar(store);
+        result
+    }
+}
+
 impl Shared {
+    /// Lets nothing more begin on a Store, and waits until nothing is left; `false`: something is at `end`.
+    fn clear(&self, store: StoreId, end: Instant) -> bool {
+        let mut turns = self.turns.lock();
+        loop {
+            let left = turns.bar(store);
+            let (calls, connections) = &left;
+            if !(calls.is_empty() && connections.is_empty()) {
+                // Closing a connection may write to its file.
+                parking_lot::MutexGuard::unlocked(&mut turns, || drop(left));
+                continue;
+            }
+            if turns.is_clear(store) {
+                return true;
+            }
+            if self.changed.wait_until(&mut turns, end).timed_out() {
+                return false;
+            }
+        }
+    }
+
     fn work(&self) {
         while let Some(turn) = self.next() {
             self.run(turn);
@@ -232,7 +284,7 @@ impl Shared {
     }
 
     fn open(&self, store: StoreId, place: Place) -> rusqlite::Result<Connection> {
-        let opened = Connection::open(&path(&self.folder, store), self.durability, &self.rooms)?;
+        let opened = Connection::open(&self.files.path(store), self.durability, &self.rooms)?;
         self.turns.lock().opened(store, place);
         self.changed.notify_all();
         Ok(opened)

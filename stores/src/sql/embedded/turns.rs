@@ -5,7 +5,7 @@
 //! session keeps its connection while nobody else needs it, and for as long as its transaction is open.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -68,6 +68,8 @@ pub(super) struct Turns<C, J> {
     stores: HashMap<StoreId, Line<C, J>>,
     /// Stores with calls that wait, each once.
     order: VecDeque<StoreId>,
+    /// Stores on which nothing may begin.
+    barred: HashSet<StoreId>,
     running: Vec<(Place, Instant)>,
     connections: usize,
     waiting: usize,
@@ -110,6 +112,10 @@ impl<C, J> Line<C, J> {
             .count()
     }
 
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.slots.is_empty()
+    }
+
     fn slot(&mut self, place: Place) -> Option<&mut Slot<C>> {
         self.slots.iter_mut().find(|slot| slot.place == place)
     }
@@ -128,6 +134,7 @@ impl<C, J: Job> Turns<C, J> {
             bounds,
             stores: HashMap::new(),
             order: VecDeque::new(),
+            barred: HashSet::new(),
             running: Vec::new(),
             connections: 0,
             waiting: 0,
@@ -141,6 +148,7 @@ impl<C, J: Job> Turns<C, J> {
     pub(super) fn push(&mut self, store: StoreId, job: J) -> bool {
         let bytes = job.bytes();
         let full = self.closed
+            || self.barred.contains(&store)
             || self.waiting >= self.bounds.waiting
             || self.waiting_bytes.saturating_add(bytes) > self.bounds.waiting_bytes;
         let count = self.stores.get(&store).map_or(0, |line| line.waiting.len());
@@ -162,6 +170,38 @@ impl<C, J: Job> Turns<C, J> {
             slots: Vec::new(),
             writer: None,
         })
+    }
+
+    /// From now on nothing begins on this Store. Gives the calls that wait and the connections that nobody uses now;
+    /// to be asked again until there are none and it [is clear](Self::is_clear).
+    pub(super) fn bar(&mut self, store: StoreId) -> (Vec<J>, Vec<C>) {
+        self.barred.insert(store);
+        let Some(line) = self.stores.get_mut(&store) else {
+            return (Vec::new(), Vec::new());
+        };
+        let jobs: Vec<J> = line.waiting.drain(..).map(|(job, _)| job).collect();
+        self.waiting -= jobs.len();
+        self.waiting_bytes -= jobs.iter().map(Job::bytes).sum::<usize>();
+        let unused = line.slots.iter().filter(|slot| slot.connection.is_some());
+        let places: Vec<Place> = unused.map(|slot| slot.place).collect();
+        let connections = places
+            .into_iter()
+            .filter_map(|place| self.close(store, place))
+            .collect();
+        if self.stores.get(&store).is_some_and(Line::is_empty) {
+            self.stores.remove(&store);
+        }
+        (jobs, connections)
+    }
+
+    /// Whether nothing waits, runs or is open on this Store.
+    pub(super) fn is_clear(&self, store: StoreId) -> bool {
+        !self.stores.contains_key(&store)
+    }
+
+    /// Calls on this Store may come again.
+    pub(super) fn unbar(&mut self, store: StoreId) {
+        self.barred.remove(&store);
     }
 
     /// Whether calls wait.
