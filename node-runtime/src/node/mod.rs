@@ -84,6 +84,7 @@ impl Node {
         let code = CodeCache::open(&folder, code, Arc::clone(&engine))
             .map_err(|error| StartError::Folder { folder, error })?;
         let runtime = config.serving_runtime().map_err(StartError::Threads)?;
+        stores.serve(runtime.handle().clone());
         let serving = Serving {
             runtime: runtime.handle().clone(),
             connections: TaskTracker::new(),

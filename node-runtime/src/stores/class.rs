@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use shoal_stores::{Backend, BlobError, Blobs, Connections, KeyValueError, StoreId, StoreLimits};
 use tokio::{
+    runtime::Handle,
     sync::{Notify, watch},
     time::{Instant, sleep, timeout},
 };
@@ -42,12 +43,14 @@ pub(crate) struct Class {
 }
 
 impl Class {
-    /// Starts the class, and a task that looks after it.
+    /// Starts the class, and a task that looks after it. Both do their work on `threads`.
     pub(super) fn start(
         description: ClassDescription,
         built_in: &BuiltIn,
         board: Board,
+        threads: &Handle,
     ) -> Arc<Self> {
+        let _there = threads.enter();
         let way = Arc::new(Way::new(&description.backend, built_in));
         let described = watch::Sender::new(description.backend.clone());
         let suspected = Arc::new(Notify::new());
@@ -58,7 +61,7 @@ impl Class {
             suspected: Arc::clone(&suspected),
             board,
         };
-        let keeper = tokio::spawn(keeper.run(described.subscribe()));
+        let keeper = threads.spawn(keeper.run(described.subscribe()));
         Arc::new(Self {
             name: description.name.clone(),
             way,

@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use shoal_stores::{Backend, Blobs, KeyValueError, Sql, SqlError};
 use tokio::{
+    runtime::Handle,
     sync::{broadcast, watch},
     time::{Instant, sleep, timeout},
 };
@@ -40,6 +41,8 @@ pub struct StoreClasses {
     changed: watch::Sender<()>,
     board: Board,
     notices: Notices,
+    /// Where guests run, once they do.
+    guests: ArcSwapOption<Handle>,
 }
 
 impl StoreClasses {
@@ -64,9 +67,16 @@ impl StoreClasses {
             changed: watch::Sender::new(()),
             board: Board::default(),
             notices: Notices::default(),
+            guests: ArcSwapOption::empty(),
         });
         classes.replace(Vec::new());
         classes
+    }
+
+    /// Guests run on `threads`. Connections of the classes to come are served there as well: an answer
+    /// then wakes no other thread than that of the guest who waits for it.
+    pub(crate) fn serve(&self, threads: Handle) {
+        self.guests.store(Some(Arc::new(threads)));
     }
 
     /// From now on these are the classes. Those that are as before go on; those that differ in how their
@@ -78,6 +88,8 @@ impl StoreClasses {
         if described.iter().all(|class| class.name != built_in) {
             described.push(ClassDescription::new(built_in, ClassBackend::Embedded));
         }
+        let threads = self.guests.load_full();
+        let threads = threads.map_or_else(Handle::current, |guests| Handle::clone(&guests));
         let mut unneeded = self.unneeded.lock();
         let mut known = HashMap::clone(&self.known.load());
         let now = Instant::now();
@@ -97,7 +109,8 @@ impl StoreClasses {
             if let Some(other) = known.remove(&name) {
                 other.retire();
             }
-            let class = Class::start(description, &self.built_in, self.board.clone());
+            let board = self.board.clone();
+            let class = Class::start(description, &self.built_in, board, &threads);
             known.insert(name, class);
         }
         self.known.store(Arc::new(known));
