@@ -126,8 +126,10 @@ mod tests {
 
     #[test]
     fn a_runtime_that_needs_none_is_told_so_once() {
-        let book = book([]);
+        let book = book([redis("a", "redis://one")]);
         let mut classes = Classes::default();
+        let unread = ClassBook::default();
+        assert_eq!(told(classes.before(&names(&[]), &unread)), None);
         assert_eq!(told(classes.before(&names(&[]), &book)), list(&[]));
         assert_eq!(told(classes.again(&book)), None);
     }
