@@ -3,8 +3,8 @@
 //! The prefix is part of the tables' names, not of their keys: two clusters in one database then have
 //! tables of their own, which an administrator can grant, measure, copy and drop apart, and no
 //! statement of one has a word that could reach the other's. Names end in `_kv`, `_usage` and `_meta`,
-//! so that different prefixes cannot give one name. Tables and functions are
-//! found by the role's `search_path`.
+//! so that different prefixes cannot give one name. Tables and functions are found by the role's
+//! `search_path`.
 
 use super::functions::Functions;
 
