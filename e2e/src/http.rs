@@ -16,7 +16,8 @@ impl Answer {
     /// that was deleted and made again leads to the old address for as long as DNS remembers it.
     pub fn has_no_connection(&self) -> bool {
         let said = |words| self.body.contains(words);
-        self.status == 0 && (said("curl: (7)") || said("curl: (28) Connection time"))
+        let late = said("curl: (28) Connection time") || said("curl: (28) Failed to connect");
+        self.status == 0 && (said("curl: (7)") || late)
     }
 }
 

@@ -138,7 +138,10 @@ impl Operator {
     }
 
     fn describe(&self, classes: Vec<v1::StoreClass>) {
-        let classes = to_runtime::Message::StoreClasses(v1::StoreClasses { classes });
+        let classes = to_runtime::Message::StoreClasses(v1::StoreClasses {
+            classes,
+            keep: Vec::new(),
+        });
         self.say.lock().unwrap().push_back(classes);
     }
 

@@ -122,7 +122,7 @@ const MADE: &str =
 #[test]
 fn a_failing_disk_fails_writes_plainly_and_loses_nothing() {
     if !in_own_mounts(MADE).is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: a failing disk: no disk in a file can be mounted here");
+        shoal_skip::skipped("a failing disk: no disk in a file can be mounted here");
         return;
     }
     // However the child ends, the disk thaws.

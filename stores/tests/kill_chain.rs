@@ -331,7 +331,7 @@ async fn a_killed_store_loses_no_acknowledged_write() {
 async fn a_killed_postgres_loses_no_acknowledged_write() {
     match Server::start_with(&["fsync=on"]).await {
         Ok(server) => kill_all_in_turn("Postgres", server).await,
-        Err(why) => eprintln!("SKIPPED: a killed Postgres: {why}"),
+        Err(why) => shoal_skip::skipped(format_args!("a killed Postgres: {why}")),
     }
 }
 

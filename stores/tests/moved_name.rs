@@ -74,7 +74,7 @@ async fn child_whose_names_lead_elsewhere() {
             };
             follow(target, store, open).await;
         }
-        Err(why) => eprintln!("SKIPPED: a moved Postgres: {why}"),
+        Err(why) => shoal_skip::skipped(format_args!("a moved Postgres: {why}")),
     }
     if let Some(server) = RedisServer::start(&[]).await {
         let target = SocketAddr::from((BEFORE, server.port));
@@ -111,7 +111,7 @@ fn a_name_that_leads_elsewhere_is_followed() {
     };
     let mounted = "mount --bind \"$1\" /etc/hosts";
     if !in_own_mounts(mounted).is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: a name that leads elsewhere: no mount namespaces here");
+        shoal_skip::skipped("a name that leads elsewhere: no mount namespaces here");
         return;
     }
     let child = "child_whose_names_lead_elsewhere";

@@ -85,7 +85,7 @@ async fn values_outlive_a_killed_process_even_while_the_operator_is_away() {
     assert_eq!(remote.health().await, Health::Reachable);
     let (_, text) = process.get("/metrics").unwrap();
     assert!(
-        text.contains("shoal_store_operations_total{op=\"set\",code=\"OK\"} 1\n"),
+        text.contains("shoal_store_served_calls_total{op=\"set\",code=\"OK\"} 1\n"),
         "{text}"
     );
 

@@ -49,7 +49,7 @@ impl Registry {
             .stderr(Stdio::null())
             .spawn();
         let Ok(child) = started else {
-            eprintln!("SKIPPED: there is no docker-registry on this machine");
+            shoal_skip::skipped("there is no docker-registry on this machine");
             return None;
         };
         let registry = Self {

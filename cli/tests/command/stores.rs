@@ -34,7 +34,7 @@ impl Redis {
             .arg(folder)
             .stdout(Stdio::null())
             .spawn()
-            .inspect_err(|error| eprintln!("SKIPPED: redis-server: {error}"))
+            .inspect_err(|error| shoal_skip::skipped(format_args!("redis-server: {error}")))
             .ok()?;
         let server = Self { child, port };
         crate::until("redis-server answers", || {

@@ -26,13 +26,23 @@ impl KeptClasses {
                 tracing::warn!(%path, %error, "the last classes of stores cannot be read; waiting for new ones");
             }
         });
-        let latest = watch::Sender::new(None);
+        let kept = kept.ok();
+        let latest = watch::Sender::new(kept.clone());
         tokio::spawn(write_latest(path, latest.subscribe()));
-        (Self { latest }, kept.ok())
+        (Self { latest }, kept)
     }
 
-    pub(super) fn write(&self, classes: v1::StoreClasses) {
-        self.latest.send_replace(Some(classes));
+    /// What the message comes to beside the last one: with what it says is to be kept.
+    pub(super) fn write(&self, message: v1::StoreClasses) -> v1::StoreClasses {
+        let v1::StoreClasses { mut classes, keep } = message;
+        if let Some(last) = &*self.latest.borrow() {
+            let is_kept = |class: &&v1::StoreClass| keep.contains(&class.name);
+            classes.extend(last.classes.iter().filter(is_kept).cloned());
+        }
+        let keep = Vec::new();
+        let all = v1::StoreClasses { classes, keep };
+        self.latest.send_replace(Some(all.clone()));
+        all
     }
 }
 
@@ -63,17 +73,36 @@ mod tests {
 
     use super::*;
 
+    fn classes(names: &[&str], keep: &[&str]) -> v1::StoreClasses {
+        let class = |name: &&str| v1::StoreClass {
+            name: (*name).to_owned(),
+            ..v1::StoreClass::default()
+        };
+        v1::StoreClasses {
+            classes: names.iter().map(class).collect(),
+            keep: keep.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_now_stays_as_it_was_and_what_is_not_named_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (kept, _) = KeptClasses::open(folder.path());
+        assert_eq!(
+            kept.write(classes(&["a", "b", "c"], &[])),
+            classes(&["a", "b", "c"], &[])
+        );
+        let message = classes(&["c"], &["a", "never-known"]);
+        assert_eq!(kept.write(message), classes(&["c", "a"], &[]));
+        assert_eq!(kept.write(classes(&["c"], &["b"])), classes(&["c"], &[]));
+    }
+
     #[tokio::test]
     async fn what_was_kept_is_read_again_and_is_its_owners_only() {
         let folder = tempfile::tempdir().unwrap();
         let (kept, none) = KeptClasses::open(folder.path());
         assert!(none.is_none());
-        let classes = v1::StoreClasses {
-            classes: vec![v1::StoreClass {
-                name: "a".into(),
-                ..v1::StoreClass::default()
-            }],
-        };
+        let classes = classes(&["a"], &[]);
         kept.write(classes.clone());
         let path = folder.path().join(NAME);
         while !path.exists() {

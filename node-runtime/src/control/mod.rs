@@ -174,7 +174,7 @@ impl Obedience {
                     tracing::warn!(epoch, "assignments of an operator that no longer leads");
                 }
                 Some(v1::to_runtime::Message::StoreClasses(classes)) if obeyed => {
-                    self.kept_classes.write(classes.clone());
+                    let classes = self.kept_classes.write(classes);
                     self.node.stores().replace(described(classes));
                 }
                 Some(v1::to_runtime::Message::StoreClasses(_)) => {

@@ -43,7 +43,7 @@ pub(crate) fn postgres(url: String) -> ClassDescription {
 pub(crate) async fn postgres_server(test: &str) -> Option<Server> {
     let server = Server::start().await;
     server
-        .inspect_err(|why| eprintln!("SKIPPED: {test}: {why}"))
+        .inspect_err(|why| shoal_skip::skipped(format_args!("{test}: {why}")))
         .ok()
 }
 

@@ -13,10 +13,9 @@ use kube::api::Api;
 use shoal_crds::store_class::{EmbeddedBackend, SecretKeySelector};
 use shoal_crds::{Backend, EMBEDDED_CLASS, Reason, StoreClass, StoreClassSpec};
 use shoal_plan::CredentialFault;
-use shoal_protocol::v1;
 use tracing::{info, warn};
 
-use super::{ClassBook, wire};
+use super::{ClassBook, Seen, wire};
 use crate::api_error::in_words;
 use crate::lease::Leadership;
 use crate::streams::hub::Hub;
@@ -110,13 +109,11 @@ impl Keeper {
         let mut news = false;
         for class in &classes {
             let name = class.metadata.name.clone().unwrap_or_default();
-            let (message, result) = self.judge(&name, class, read);
+            let (seen, result) = self.judge(&name, class, read);
             news |= self
                 .world
                 .with(|index| index.credentials_read(&name, result));
-            if let Some(message) = message {
-                told.insert(name, message);
-            }
+            told.insert(name, seen);
         }
         if news {
             self.world.wake();
@@ -132,26 +129,23 @@ impl Keeper {
         READ_EVERY.max(READ_PACE.saturating_mul(all))
     }
 
-    /// What is to be told of a class (`None`: that is not known yet), and how its credentials are.
-    #[allow(
-        clippy::type_complexity,
-        reason = "the two halves go to two places at once"
-    )]
+    /// What is to be told of a class, and how its credentials are.
     fn judge(
         &self,
         name: &str,
         class: &StoreClass,
         read: &Read,
-    ) -> (Option<Option<v1::StoreClass>>, Result<(), CredentialFault>) {
+    ) -> (Seen, Result<(), CredentialFault>) {
         let found = Found {
             read,
             namespace: &self.namespace,
         };
         match wire::message(name, &class.spec, &found) {
-            Ok(message) => (Some(Some(message)), Ok(())),
-            // Those who have it keep it: that it cannot be read now says nothing about it.
-            Err(fault) if fault.reason == Reason::SecretUnreadable => (None, Err(fault)),
-            Err(fault) => (Some(None), Err(fault)),
+            Ok(message) => (Seen::Class(Box::new(message)), Ok(())),
+            Err(fault) if fault.reason == Reason::SecretUnreadable => {
+                (Seen::Unreadable, Err(fault))
+            }
+            Err(fault) => (Seen::NoCredentials, Err(fault)),
         }
     }
 
@@ -193,7 +187,7 @@ impl Keeper {
 }
 
 /// What runtimes are told of the class that exists without being declared.
-fn built_in() -> (String, Option<v1::StoreClass>) {
+fn built_in() -> (String, Seen) {
     let spec = StoreClassSpec {
         backend: Backend {
             embedded: Some(EmbeddedBackend {}),
@@ -206,7 +200,10 @@ fn built_in() -> (String, Option<v1::StoreClass>) {
         namespace: "",
     };
     let message = wire::message(EMBEDDED_CLASS, &spec, &none);
-    (EMBEDDED_CLASS.to_owned(), message.ok())
+    let seen = message.map_or(Seen::NoCredentials, |message| {
+        Seen::Class(Box::new(message))
+    });
+    (EMBEDDED_CLASS.to_owned(), seen)
 }
 
 struct Found<'a> {

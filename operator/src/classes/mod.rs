@@ -22,11 +22,58 @@ pub struct Known {
     pub version: u64,
 }
 
+/// What looking at a class came to.
+#[derive(Clone, Debug)]
+pub(crate) enum Seen {
+    /// What runtimes are to be told.
+    Class(Box<v1::StoreClass>),
+    /// Its credentials are not there: nobody is told of it.
+    NoCredentials,
+    /// Whether they are there cannot be seen now: who knows the class goes on with what it knows.
+    Unreadable,
+}
+
+enum Entry {
+    Known(Known),
+    NoCredentials,
+    /// And it was not known before either.
+    Unreadable,
+}
+
+/// Those that somebody needs.
+#[derive(Default)]
+pub struct Picked {
+    /// Those that have their credentials.
+    pub known: Vec<Known>,
+    /// Names of those of which nothing is known: their credentials cannot be read, or they are too new.
+    pub unknown: BTreeSet<String>,
+}
+
+impl Picked {
+    /// Names and versions of what is known, and names of what is not: the same for the same message.
+    pub fn versions(&self) -> (BTreeMap<String, u64>, BTreeSet<String>) {
+        let known = self.known.iter();
+        let known = known.map(|one| (one.message.name.clone(), one.version));
+        (known.collect(), self.unknown.clone())
+    }
+}
+
+impl From<Picked> for v1::StoreClasses {
+    fn from(picked: Picked) -> Self {
+        let known = picked.known.iter();
+        Self {
+            classes: known
+                .map(|one| v1::StoreClass::clone(&one.message))
+                .collect(),
+            keep: picked.unknown.into_iter().collect(),
+        }
+    }
+}
+
 /// What is known of the classes.
 #[derive(Default)]
 struct State {
-    /// `None`: its credentials are not there, and nobody is told of it.
-    classes: BTreeMap<String, Option<Known>>,
+    classes: BTreeMap<String, Entry>,
     versions: u64,
 }
 
@@ -48,9 +95,8 @@ impl Default for ClassBook {
 }
 
 impl ClassBook {
-    /// These are the classes now; `None`: the credentials of one are not there. One that is not named is not known
-    /// (yet). Returns whether anything is new.
-    pub(crate) fn publish(&self, classes: BTreeMap<String, Option<v1::StoreClass>>) -> bool {
+    /// These are the classes now. One that is not named is not known (yet). Returns whether anything is new.
+    pub(crate) fn publish(&self, classes: BTreeMap<String, Seen>) -> bool {
         let changed = self.state.lock().replace(classes);
         self.looked.send_modify(|times| *times += 1);
         changed
@@ -66,21 +112,20 @@ impl ClassBook {
         self.look.notify_one();
     }
 
-    /// Those of these classes that have their credentials; `None` while one of them is not known.
-    pub fn pick(&self, names: &BTreeSet<String>) -> Option<Vec<Known>> {
-        let state = self.state.lock();
-        let mut picked = Vec::new();
-        for name in names {
-            picked.extend(state.classes.get(name)?.clone());
-        }
-        Some(picked)
+    /// What is known of these classes; `None`: nothing was looked at yet.
+    pub fn pick(&self, names: &BTreeSet<String>) -> Option<Picked> {
+        self.state.lock().pick(names.iter())
     }
 
-    /// All that have their credentials; `None`: nothing was looked at yet.
-    pub fn all(&self) -> Option<Vec<Known>> {
+    /// What is known of all of them; `None`: nothing was looked at yet.
+    pub fn all(&self) -> Option<Picked> {
         let state = self.state.lock();
-        // What is built in is always among them.
-        (!state.classes.is_empty()).then(|| state.classes.values().flatten().cloned().collect())
+        state.pick(state.classes.keys())
+    }
+
+    fn looked_at(&self, names: &BTreeSet<String>) -> bool {
+        let state = self.state.lock();
+        names.iter().all(|name| state.classes.contains_key(name))
     }
 
     /// Changes whenever the classes may have.
@@ -88,31 +133,51 @@ impl ClassBook {
         self.looked.subscribe()
     }
 
-    /// Waits until all of these are known, but not for long.
+    /// Waits until all of these were looked at, but not for long.
     pub async fn wait_for(&self, names: &BTreeSet<String>, patience: Duration) {
         let mut looked = self.looked.subscribe();
-        let known = looked.wait_for(|_| self.pick(names).is_some());
+        let known = looked.wait_for(|_| self.looked_at(names));
         // Who needs the others goes on; who needs one that is not known is told when it is.
         let _ = tokio::time::timeout(patience, known).await;
     }
 }
 
 impl State {
-    fn replace(&mut self, classes: BTreeMap<String, Option<v1::StoreClass>>) -> bool {
+    fn pick<'a>(&self, names: impl Iterator<Item = &'a String>) -> Option<Picked> {
+        // What is built in is always among them.
+        if self.classes.is_empty() {
+            return None;
+        }
+        let mut picked = Picked::default();
+        for name in names {
+            match self.classes.get(name) {
+                Some(Entry::Known(known)) => picked.known.push(known.clone()),
+                Some(Entry::NoCredentials) => {}
+                Some(Entry::Unreadable) | None => {
+                    picked.unknown.insert(name.clone());
+                }
+            }
+        }
+        Some(picked)
+    }
+
+    fn replace(&mut self, classes: BTreeMap<String, Seen>) -> bool {
         let mut before = std::mem::take(&mut self.classes);
         let mut changed = false;
-        for (name, message) in classes {
-            let known = before.remove(&name);
-            let kept = match (&message, &known) {
-                (Some(message), Some(Some(known))) => *known.message == *message,
-                (None, Some(None)) => true,
-                _ => false,
+        for (name, seen) in classes {
+            let (entry, same) = match (seen, before.remove(&name)) {
+                (Seen::Class(message), Some(Entry::Known(known))) if *known.message == *message => {
+                    (Entry::Known(known), true)
+                }
+                (Seen::Class(message), _) => (Entry::Known(self.version(*message)), false),
+                (Seen::NoCredentials, was) => (
+                    Entry::NoCredentials,
+                    matches!(was, Some(Entry::NoCredentials)),
+                ),
+                (Seen::Unreadable, Some(was)) => (was, true),
+                (Seen::Unreadable, None) => (Entry::Unreadable, false),
             };
-            changed |= !kept;
-            let entry = match known {
-                Some(known) if kept => known,
-                _ => message.map(|message| self.version(message)),
-            };
+            changed |= !same;
             self.classes.insert(name, entry);
         }
         changed || !before.is_empty()
@@ -131,7 +196,7 @@ impl State {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) fn redis(name: &str, url: &str) -> (String, Option<v1::StoreClass>) {
+    pub(crate) fn redis(name: &str, url: &str) -> (String, Seen) {
         let backend = v1::RedisBackend {
             url: url.to_owned(),
             ..Default::default()
@@ -141,12 +206,10 @@ pub(crate) mod tests {
             backend: Some(v1::store_class::Backend::Redis(backend)),
             ..Default::default()
         };
-        (name.to_owned(), Some(class))
+        (name.to_owned(), Seen::Class(Box::new(class)))
     }
 
-    pub(crate) fn book(
-        classes: impl IntoIterator<Item = (String, Option<v1::StoreClass>)>,
-    ) -> ClassBook {
+    pub(crate) fn book(classes: impl IntoIterator<Item = (String, Seen)>) -> ClassBook {
         let book = ClassBook::default();
         book.publish(classes.into_iter().collect());
         book
@@ -159,7 +222,7 @@ pub(crate) mod tests {
     #[test]
     fn the_same_classes_again_are_no_news_and_another_url_is() {
         let book = book([redis("a", "redis://one")]);
-        let version = |book: &ClassBook| book.pick(&names(&["a"])).unwrap()[0].version;
+        let version = |book: &ClassBook| book.pick(&names(&["a"])).unwrap().known[0].version;
         let first = version(&book);
         assert!(!book.publish([redis("a", "redis://one")].into()));
         assert_eq!(version(&book), first);
@@ -169,12 +232,30 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_class_without_its_credentials_is_left_out_and_an_unknown_one_waited_for() {
-        let book = book([redis("a", "redis://one"), ("b".to_owned(), None)]);
-        assert_eq!(book.pick(&names(&["a", "b"])).unwrap().len(), 1);
-        assert!(book.pick(&names(&["a", "c"])).is_none());
+    fn a_class_without_its_credentials_is_left_out_and_an_unknown_one_is_named() {
+        let book = book([
+            redis("a", "redis://one"),
+            ("b".to_owned(), Seen::NoCredentials),
+        ]);
+        let picked = book.pick(&names(&["a", "b", "c"])).unwrap();
+        let known: Vec<_> = picked.known.iter().map(|one| &one.message.name).collect();
+        assert_eq!(known, ["a"]);
+        assert_eq!(picked.unknown, names(&["c"]));
         book.clear();
         assert!(book.pick(&names(&["a"])).is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_read_any_more_stays_as_it_was() {
+        let book = book([
+            redis("a", "redis://one"),
+            ("b".to_owned(), Seen::Unreadable),
+        ]);
+        let unreadable = ["a", "b"].map(|name| (name.to_owned(), Seen::Unreadable));
+        assert!(!book.publish(unreadable.into()));
+        let all = book.all().unwrap();
+        assert_eq!(all.known[0].message.name, "a");
+        assert_eq!(all.unknown, names(&["b"]));
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! What one store pod has not been told yet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -32,6 +32,8 @@ struct Waiting {
 /// The store pod reads no more.
 struct Gone;
 
+/// Epoch, names and versions of classes, and names of those that it was to keep.
+type Told = (u64, (BTreeMap<String, u64>, BTreeSet<String>));
 type Outgoing = mpsc::Sender<Result<ToHousekeeper, Status>>;
 
 impl Session {
@@ -79,25 +81,12 @@ impl Session {
         }
     }
 
-    /// `told`: epoch, names and versions of the classes that it was told of last.
-    async fn tell(
-        &self,
-        speaker: &Speaker<'_>,
-        told: &mut Option<(u64, Vec<(String, u64)>)>,
-    ) -> Result<(), Gone> {
+    /// `told`: what it was told of classes last.
+    async fn tell(&self, speaker: &Speaker<'_>, told: &mut Option<Told>) -> Result<(), Gone> {
         if let Some(classes) = speaker.of.classes.all() {
-            let versions = classes
-                .iter()
-                .map(|one| (one.message.name.clone(), one.version));
-            let now = Some((speaker.epoch, versions.collect()));
+            let now = Some((speaker.epoch, classes.versions()));
             if *told != now {
-                let classes = classes
-                    .iter()
-                    .map(|one| v1::StoreClass::clone(&one.message));
-                let classes = classes.collect();
-                speaker
-                    .say(Message::StoreClasses(v1::StoreClasses { classes }))
-                    .await?;
+                speaker.say(Message::StoreClasses(classes.into())).await?;
                 *told = now;
             }
         }

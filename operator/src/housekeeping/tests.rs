@@ -22,7 +22,7 @@ use shoal_stores::{
 };
 
 use super::{Housekeeping, HousekeepingService};
-use crate::classes::ClassBook;
+use crate::classes::{ClassBook, Seen};
 use crate::world::World;
 
 /// An operator and a store pod that dials it.
@@ -114,7 +114,8 @@ impl Parts {
             backend: Some(v1::store_class::Backend::Embedded(v1::EmbeddedBackend {})),
             ..Default::default()
         };
-        let all = BTreeMap::from([(embedded.name.clone(), Some(embedded))]);
+        let name = embedded.name.clone();
+        let all = BTreeMap::from([(name, Seen::Class(Box::new(embedded)))]);
         self.classes.publish(all);
         self.world
             .with(|index| index.lead(&PortRecord::default(), Timestamp::now()));

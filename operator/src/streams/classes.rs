@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shoal_protocol::v1::{self, to_runtime::Message};
+use shoal_protocol::v1::to_runtime::Message;
 
 use crate::classes::ClassBook;
 
@@ -10,8 +10,8 @@ use crate::classes::ClassBook;
 #[derive(Default)]
 pub(super) struct Classes {
     wanted: BTreeSet<String>,
-    /// Names and versions; `None`: nothing yet.
-    told: Option<BTreeMap<String, u64>>,
+    /// Names and versions, and what it is to keep; `None`: nothing yet.
+    told: Option<(BTreeMap<String, u64>, BTreeSet<String>)>,
 }
 
 impl Classes {
@@ -21,7 +21,7 @@ impl Classes {
     }
 
     /// Before assignments that need `wanted`: the message with those, and with what earlier ones need that may still
-    /// run; `None`: it knows them, or one is not known here.
+    /// run; `None`: it knows them, or nothing was looked at yet.
     pub(super) fn before(
         &mut self,
         wanted: &BTreeSet<String>,
@@ -39,28 +39,23 @@ impl Classes {
 
     /// The message with what it needs, if that is news.
     pub(super) fn again(&mut self, book: &ClassBook) -> Option<Message> {
-        let classes = book.pick(&self.wanted)?;
-        let versions: BTreeMap<String, u64> = classes
-            .iter()
-            .map(|one| (one.message.name.clone(), one.version))
-            .collect();
+        let picked = book.pick(&self.wanted)?;
+        let versions = picked.versions();
         if self.told.as_ref() == Some(&versions) {
             return None;
         }
         self.told = Some(versions);
-        let classes = classes
-            .iter()
-            .map(|one| v1::StoreClass::clone(&one.message));
-        Some(Message::StoreClasses(v1::StoreClasses {
-            classes: classes.collect(),
-        }))
+        Some(Message::StoreClasses(picked.into()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classes::tests::{book, names, redis};
+    use crate::classes::{
+        Seen,
+        tests::{book, names, redis},
+    };
 
     fn told(message: Option<Message>) -> Option<Vec<String>> {
         match message? {
@@ -99,18 +94,34 @@ mod tests {
         assert_eq!(told(classes.again(&book)), None);
         book.publish([redis("a", "redis://two"), redis("b", "redis://two")].into());
         assert_eq!(told(classes.again(&book)), list(&["a"]));
-        book.publish([("a".to_owned(), None), redis("b", "redis://two")].into());
+        let without = ("a".to_owned(), Seen::NoCredentials);
+        book.publish([without, redis("b", "redis://two")].into());
         assert_eq!(told(classes.again(&book)), list(&[]));
     }
 
     #[test]
-    fn while_a_class_is_not_known_nothing_is_taken_away() {
-        let book = book([redis("a", "redis://one")]);
+    fn a_class_that_is_not_known_is_kept_and_holds_up_no_other() {
+        let book = book([redis("a", "redis://one"), redis("b", "redis://one")]);
         let mut classes = Classes::default();
-        classes.before(&names(&["a"]), &book);
-        assert_eq!(told(classes.before(&names(&["a", "late"]), &book)), None);
-        book.publish([redis("a", "redis://one"), redis("late", "redis://l")].into());
-        assert_eq!(told(classes.again(&book)), list(&["a", "late"]));
+        let Some(Message::StoreClasses(all)) = classes.before(&names(&["a", "b", "late"]), &book)
+        else {
+            panic!("it is told of what is known");
+        };
+        assert_eq!(all.keep, ["late"]);
+        book.publish(
+            [
+                redis("a", "redis://two"),
+                ("b".to_owned(), Seen::Unreadable),
+            ]
+            .into(),
+        );
+        assert_eq!(told(classes.again(&book)), list(&["a", "b"]));
+        book.publish([redis("a", "redis://two"), redis("late", "redis://l")].into());
+        let Some(Message::StoreClasses(all)) = classes.again(&book) else {
+            panic!("it is told of what is new");
+        };
+        assert_eq!(all.keep, ["b"]);
+        assert_eq!(all.classes.len(), 2);
     }
 
     #[test]

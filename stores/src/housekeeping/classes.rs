@@ -57,7 +57,8 @@ impl Classes {
     }
 
     /// These are the classes from now on. What is under way with those of before ends.
-    pub(super) fn replace(&mut self, mut classes: Vec<v1::StoreClass>) {
+    pub(super) fn replace(&mut self, message: v1::StoreClasses) {
+        let v1::StoreClasses { mut classes, keep } = message;
         classes.truncate(MOST);
         if classes.iter().all(|class| class.name != EMBEDDED) {
             classes.push(v1::StoreClass {
@@ -81,6 +82,11 @@ impl Classes {
             };
             class.limits = wire::limits_from_wire(limits);
             self.known.insert(name, class);
+        }
+        for name in keep {
+            if let Some(class) = before.remove(&name) {
+                self.known.entry(name).or_insert(class);
+            }
         }
     }
 

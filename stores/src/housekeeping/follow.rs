@@ -101,7 +101,7 @@ impl Housekeeping {
             }
             match message {
                 Some(Message::StoreClasses(classes)) => {
-                    self.classes.lock().replace(classes.classes);
+                    self.classes.lock().replace(classes);
                     self.health_changed();
                 }
                 Some(Message::Duties(duties)) => self.take(duties, &mut list).await,

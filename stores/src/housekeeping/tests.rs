@@ -129,7 +129,7 @@ async fn a_shard_that_is_damaged_holds_up_its_own_stores_alone() {
         .chain(&ill)
         .map(|store| duty(*store, "embedded"));
     pod.of.changed(duties.collect(), Vec::new()).await;
-    pod.of.classes.lock().replace(Vec::new());
+    pod.of.classes.lock().replace(told(Vec::new(), &[]));
     let is_counted = |store: &StoreId| pod.of.usages.lock().contains_key(store);
     until("all that can be are counted", || {
         well.iter().all(is_counted)
@@ -162,13 +162,33 @@ async fn what_is_not_to_go_any_more_stays_though_it_could_go_later() {
     }
     // The Store goes without its data; of the other it is said again that it is there, and nothing else.
     pod.of.changed(vec![duty(kept, "away")], vec![gone]).await;
-    pod.of.classes.lock().replace(vec![in_memory("away")]);
+    pod.of
+        .classes
+        .lock()
+        .replace(told(vec![in_memory("away")], &[]));
     purge(&pod.of, last, "away");
     until("others are removed", || pod.of.purges.done() == 1).await;
     assert_eq!(pod.memory.usage(last).await.unwrap().keys, 0);
     for store in [gone, kept] {
         assert_eq!(pod.memory.usage(store).await.unwrap().keys, 1);
     }
+}
+
+fn told(classes: Vec<v1::StoreClass>, keep: &[&str]) -> v1::StoreClasses {
+    let keep = keep.iter().map(|name| (*name).to_owned()).collect();
+    v1::StoreClasses { classes, keep }
+}
+
+#[tokio::test]
+async fn a_class_whose_credentials_cannot_be_read_stays_and_one_that_is_not_named_goes() {
+    let pod = pod(false);
+    let both = vec![in_memory("one"), in_memory("two")];
+    pod.of.classes.lock().replace(told(both, &[]));
+    let kept = told(vec![], &["one", "never-known"]);
+    pod.of.classes.lock().replace(kept);
+    let is_known = |name| pod.of.classes.lock().holdings(name).is_ok();
+    let known = ["one", "two", "never-known", "embedded"].map(is_known);
+    assert_eq!(known, [true, false, false, true]);
 }
 
 #[tokio::test]
@@ -180,7 +200,7 @@ async fn a_class_that_does_not_answer_holds_up_no_other() {
         ..v1::RedisBackend::default()
     };
     let classes = vec![class("silent", Message::Redis(redis)), in_memory("memory")];
-    pod.of.classes.lock().replace(classes);
+    pod.of.classes.lock().replace(told(classes, &[]));
     let [one, two, three, other] = ids();
     for store in [one, two, three] {
         purge(&pod.of, store, "silent");
@@ -207,7 +227,7 @@ async fn a_database_is_counted_and_goes_with_its_store() {
     }
     let duties = [gone, kept].map(|store| duty(store, "embedded"));
     pod.of.changed(duties.to_vec(), Vec::new()).await;
-    pod.of.classes.lock().replace(Vec::new());
+    pod.of.classes.lock().replace(told(Vec::new(), &[]));
     let bytes = pod.sql.bytes(gone).await.unwrap();
     until("both are counted", || {
         let usages = pod.of.usages.lock();

@@ -1,4 +1,4 @@
-//! `shoal_store_operations_total{op,code}`.
+//! `shoal_store_served_calls_total{op,code}`.
 
 use std::{
     fmt::Write,
@@ -75,8 +75,8 @@ impl Operations {
 
     /// The counts in Prometheus' text format.
     pub fn render(&self) -> String {
-        let mut text = "# HELP shoal_store_operations_total Calls of the embedded stores.\n\
-                        # TYPE shoal_store_operations_total counter\n"
+        let mut text = "# HELP shoal_store_served_calls_total Calls that the store pod answered, of runtimes.\n\
+                        # TYPE shoal_store_served_calls_total counter\n"
             .to_owned();
         for ((_, name), codes) in Name::ALL.iter().zip(&self.counts) {
             for (code, count) in codes.iter().enumerate() {
@@ -86,7 +86,7 @@ impl Operations {
                     // Writing to a String does not fail.
                     let _ = writeln!(
                         text,
-                        "shoal_store_operations_total{{op=\"{name}\",code=\"{code}\"}} {count}"
+                        "shoal_store_served_calls_total{{op=\"{name}\",code=\"{code}\"}} {count}"
                     );
                 }
             }

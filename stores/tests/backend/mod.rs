@@ -57,7 +57,7 @@ macro_rules! on_every_backend {
                 .unwrap();
             match runtime.block_on($crate::backend::$backend::start()) {
                 Ok(backend) => $test(&runtime, &*backend),
-                Err(why) => eprintln!("SKIPPED: {} on {}: {why}", module_path!(), stringify!($backend)),
+                Err(why) => shoal_skip::skipped(format_args!("{} on {}: {why}", module_path!(), stringify!($backend))),
             }
         })*
     };

@@ -60,7 +60,7 @@ macro_rules! on_every_backend {
             let stores = std::array::from_fn(|_| shoal_stores::StoreId::random());
             match $crate::backends::$backend(&stores).await {
                 Ok(backend) => super::$test(backend, stores).await,
-                Err(why) => eprintln!("SKIPPED: {} on {}: {why}", module_path!(), stringify!($backend)),
+                Err(why) => shoal_skip::skipped(format_args!("{} on {}: {why}", module_path!(), stringify!($backend))),
             }
         })*
     };

@@ -79,8 +79,8 @@ fn a_full_disk_fails_writes_plainly_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
     let can = in_own_mounts("mount -t tmpfs -o size=64m tmpfs \"$1\"", folder.path()).output();
     if !can.is_ok_and(|output| output.status.success()) {
-        eprintln!(
-            "SKIPPED a_full_disk_fails_writes_plainly_and_recovers: no mount namespaces here"
+        shoal_skip::skipped(
+            "a_full_disk_fails_writes_plainly_and_recovers: no mount namespaces here",
         );
         return;
     }

@@ -38,7 +38,7 @@ async fn server(test: &str, settings: &[&str]) -> Option<Server> {
     match Server::start_with(settings).await {
         Ok(server) => Some(server),
         Err(why) => {
-            eprintln!("SKIPPED: {test}: {why}");
+            shoal_skip::skipped(format_args!("{test}: {why}"));
             None
         }
     }

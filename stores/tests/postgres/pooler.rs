@@ -77,7 +77,7 @@ async fn a_pooler_in_transaction_mode_may_stand_in_between() {
         return;
     };
     let Some(pooler) = pooler(&server) else {
-        eprintln!("SKIPPED: {test}: there is no pgbouncer here");
+        shoal_skip::skipped(format_args!("{test}: there is no pgbouncer here"));
         return;
     };
     let url = format!(

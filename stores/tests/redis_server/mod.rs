@@ -33,7 +33,9 @@ impl RedisServer {
         let test = std::thread::current();
         Self::try_start(arguments)
             .await
-            .inspect_err(|why| eprintln!("SKIPPED: {}: {why}", test.name().unwrap_or("a test")))
+            .inspect_err(|why| {
+                shoal_skip::skipped(format_args!("{}: {why}", test.name().unwrap_or("a test")))
+            })
             .ok()
     }
 

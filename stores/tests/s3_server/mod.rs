@@ -36,7 +36,9 @@ impl S3Server {
         let test = std::thread::current();
         Self::try_start()
             .await
-            .inspect_err(|why| eprintln!("SKIPPED: {}: {why}", test.name().unwrap_or("a test")))
+            .inspect_err(|why| {
+                shoal_skip::skipped(format_args!("{}: {why}", test.name().unwrap_or("a test")))
+            })
             .ok()
     }
 
@@ -53,7 +55,7 @@ impl S3Server {
     /// A server that speaks TLS with this certificate and key (PEM).
     pub async fn with_tls(certificate: String, key: String) -> Option<Self> {
         let mut server = Self::prepare()
-            .inspect_err(|why| eprintln!("SKIPPED: {why}"))
+            .inspect_err(|why| shoal_skip::skipped(why))
             .ok()?;
         server.tls = Some((certificate, key));
         server.start_somewhere().await;

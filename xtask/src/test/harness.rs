@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::{Outcome, Totals};
+use super::{Outcome, Totals, totals::skips};
 use crate::cargo::cargo;
 use crate::process;
 
@@ -39,6 +39,9 @@ pub fn run(name: &str, cargo: &mut Command) -> Result<Outcome> {
     let output = std::fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
     let output = String::from_utf8_lossy(&output);
     let mut totals = Totals::of_harness(&output);
+    for skip in skips(&output) {
+        eprintln!("skipped  {skip}");
+    }
     if !succeeded && totals.failed == 0 {
         // It did not compile, or a test ended its process: no harness line says so.
         totals += Totals::FAILED;

@@ -2,6 +2,8 @@
 
 use std::ops::AddAssign;
 
+use shoal_skip::MARK;
+
 /// How many tests and checks passed, failed, and were not run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -33,14 +35,18 @@ impl Totals {
         skipped: 1,
     };
 
-    /// The sum of all harness results in `output`.
+    /// The sum of all harness results in `output`. A test that said that it could not run did not pass: a harness
+    /// counts it so, as it returned.
     pub fn of_harness(output: &str) -> Self {
         let mut totals = Self::default();
+        let skips = skips(output).count() as u64;
         for line in output.lines() {
             if let Some(result) = line.trim().strip_prefix("test result: ") {
                 totals += Self::of_result(result);
             }
         }
+        totals.passed = totals.passed.saturating_sub(skips);
+        totals.skipped += skips;
         totals
     }
 
@@ -63,6 +69,11 @@ impl Totals {
         }
         totals
     }
+}
+
+/// What tests said that they could not do, and why.
+pub fn skips(output: &str) -> impl Iterator<Item = &str> {
+    output.lines().filter_map(|line| line.strip_prefix(MARK))
 }
 
 impl AddAssign for Totals {
@@ -103,6 +114,18 @@ mod tests {
             }
         );
         assert_eq!(totals.to_string(), "5 passed, 2 failed, 1 skipped");
+    }
+
+    #[test]
+    fn what_could_not_run_did_not_pass() {
+        let output = "running 2 tests\ntest a ... \nSKIPPED: a: there is no redis-server here\nok\ntest b ... ok\n\
+            test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n";
+        assert_eq!(
+            Totals::of_harness(output).to_string(),
+            "1 passed, 0 failed, 1 skipped"
+        );
+        let said: Vec<_> = skips(output).collect();
+        assert_eq!(said, ["a: there is no redis-server here"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::guest::{GUESTS, Guest, MANIFESTS, Source};
 use crate::toolchain::{Target, Toolchain};
-use crate::{cache, fingerprint, process};
+use crate::{cache, checkout, fingerprint, process};
 
 const OUTPUT: &str = "target/guests";
 
@@ -47,6 +47,7 @@ fn compile(
     progress(&format!("compiling {} guests", GUESTS.len()));
     // One folder for all workspaces: what they share is compiled once.
     let target_folder = cache.join("guests-target");
+    checkout::claim(&target_folder, root)?;
     for source in [Source::Guests, Source::Example] {
         for target in Target::ALL {
             let chosen = |guest: &&Guest| guest.source == source && guest.target == target;

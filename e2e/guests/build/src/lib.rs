@@ -9,6 +9,7 @@
 
 mod build;
 mod cache;
+mod checkout;
 mod debian;
 mod encode;
 mod fingerprint;

@@ -14,6 +14,7 @@ use shoal_stores::{KeyValue as _, StoreId, StoreLimits};
 use tokio::sync::watch;
 
 use super::{Api, Front, StorePod};
+use crate::classes::Seen;
 use crate::events::{self, Events};
 use crate::housekeeping::tests::{Parts, identity, store, until};
 use api_server::{ADMIN, ApiServer};
@@ -404,7 +405,7 @@ async fn an_import_keeps_to_the_limits_of_the_class() {
     world
         .parts
         .classes
-        .publish([("embedded".to_owned(), Some(class(1)))].into());
+        .publish([("embedded".to_owned(), Seen::Class(Box::new(class(1))))].into());
     let two = lines(&[("a", b"1"), ("b", b"2")], 2);
     until("the limit holds", async || {
         let path = import("small", "?overwrite=true");
