@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use shoal_stores::{KeyValue as _, StoreLimits};
+
 use crate::support::{TestNode, app, binding, client::*, limited};
 
 async fn text(address: SocketAddr, path: &str) -> String {
@@ -223,6 +225,23 @@ async fn calls_of_the_third_version_run_beside_each_other_and_can_be_left() {
     node.until_running(0).await;
     let nothing = "shoal_runtime_budget{resource=\"memory_bytes\",what=\"used\"} 0\n";
     assert!(node.node.metrics().contains(nothing), "all is given back");
+}
+
+/// However its buffer and the pages fit together: it may read a page in parts, the last one too.
+#[tokio::test]
+async fn a_listing_of_the_third_version_ends_after_any_number_of_keys() {
+    let node = TestNode::start();
+    let app = app("a", "kv-spin-v3");
+    let store = app.components[0].stores[0].id;
+    let [v3] = node.serve([app]).await;
+    for count in 0..40 {
+        let keys = text(v3, "/keys").await;
+        let found = keys.trim_start_matches("200 ").lines().count();
+        assert_eq!(found, count, "{keys}");
+        let pair = (format!("k{count:06}"), "x".into());
+        let set = node.store.set(store, vec![pair], StoreLimits::default());
+        set.await.unwrap();
+    }
 }
 
 #[tokio::test]

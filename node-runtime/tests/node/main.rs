@@ -21,6 +21,7 @@ mod serving;
 mod sqlite;
 mod store_classes;
 mod store_failures;
+mod store_limits;
 mod store_servers;
 mod support;
 mod wasi03;

@@ -19,6 +19,8 @@ const NOT_PERMITTED: &str = "its credentials do not suffice";
 const NO_DATABASE: &str = "its database does not exist";
 const NO_TABLES: &str =
     "its tables are missing: they were removed, or this is another database than it was";
+const NO_FUNCTIONS: &str =
+    "its functions are missing: they were removed, or this is another database than it was";
 const DAMAGED: &str = "its data is damaged";
 const LATER: &str = "its tables were made by a later version of Shoal";
 const UNVERIFIED: &str = "its identity cannot be verified";
@@ -124,11 +126,6 @@ impl Fault {
         }
     }
 
-    /// As this, of a write that may have been done.
-    pub(crate) fn of_unknown_outcome(self) -> Self {
-        Self::new(Again::Never, UNKNOWN, self.code).with_its_connection()
-    }
-
     /// The deadline passed; `sent` says whether the call may have been done.
     pub(crate) fn late(sent: Option<Effect>) -> Self {
         let reason = match sent {
@@ -179,7 +176,8 @@ fn reason(state: &SqlState) -> Option<&'static str> {
         SqlState::INSUFFICIENT_PRIVILEGE => NOT_PERMITTED,
         SqlState::INVALID_CATALOG_NAME => NO_DATABASE,
         SqlState::UNDEFINED_TABLE => NO_TABLES,
-        SqlState::QUERY_CANCELED => "it took too long",
+        SqlState::UNDEFINED_FUNCTION => NO_FUNCTIONS,
+        SqlState::QUERY_CANCELED | SqlState::LOCK_NOT_AVAILABLE => "it took too long",
         SqlState::OUT_OF_MEMORY => "there is not enough memory",
         SqlState::IO_ERROR => "the disk fails",
         SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => DAMAGED,
@@ -248,7 +246,9 @@ pub(crate) fn health(error: &KeyValueError) -> Health {
             CREDENTIALS | NOT_PERMITTED => Reason::CredentialsRefused,
             UNVERIFIED => Reason::TlsFailed,
             READ_ONLY | FULL => Reason::ReadOnly,
-            NO_DATABASE | NO_TABLES | DAMAGED | LATER => Reason::InvalidConfiguration,
+            NO_DATABASE | NO_TABLES | NO_FUNCTIONS | DAMAGED | LATER => {
+                Reason::InvalidConfiguration
+            }
             _ => Reason::Unreachable,
         },
         _ => Reason::InvalidConfiguration,

@@ -10,6 +10,7 @@ mod calls;
 mod connector;
 mod fault;
 mod finish;
+mod functions;
 mod health;
 mod lease;
 mod operation;

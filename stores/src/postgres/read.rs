@@ -48,9 +48,11 @@ impl Reader<'_> {
         match keys {
             [key] => {
                 let key = [(&key.as_bytes() as &(dyn ToSql + Sync), Type::BYTEA)];
-                let rows = self.query(&self.statements.get_one, &key).await?;
-                let value = rows.first().map(|row| bytes_of(row, 0)).transpose()?;
-                Ok(Answer::Values(vec![value]))
+                let get = &self.statements.functions.get.call;
+                let rows = self.query(get, &key).await?;
+                let row = rows.first().ok_or_else(Fault::damaged)?;
+                let value: Option<&[u8]> = row.try_get(0).map_err(failed)?;
+                Ok(Answer::Values(vec![value.map(Bytes::copy_from_slice)]))
             }
             keys => self.get_many(keys).await,
         }

@@ -1,4 +1,8 @@
-//! The tables: made by whoever comes first, brought up to date by whoever is newer.
+//! The tables and functions: made by whoever comes first, brought up to date by whoever is newer.
+//!
+//! Tables have a version, which a node that is older refuses. Functions have not: see
+//! [`super::functions`]. A node that finds tables of its version and misses its functions makes those
+//! alone, and older ones serve on beside it.
 
 use tokio_postgres::{Client, error::SqlState, types::Type};
 
@@ -18,7 +22,11 @@ pub(crate) async fn prepare(client: &Client, statements: &Statements) -> Result<
     let wanted = statements.migrations.len();
     // A role that may not make tables serves where they were made for it.
     match version(client, statements).await {
-        Ok(found) if found == Some(wanted) => return Ok(()),
+        Ok(Some(found)) if found == wanted => match have_functions(client, statements).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => return Err(Fault::of_statement(&error, Effect::Read)),
+        },
         Ok(Some(found)) if found > wanted => return Err(Fault::later_version()),
         Ok(_) => {}
         Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => {}
@@ -45,6 +53,17 @@ async fn version(
     ))
 }
 
+async fn have_functions(
+    client: &Client,
+    statements: &Statements,
+) -> Result<bool, tokio_postgres::Error> {
+    let names = statements.functions.names();
+    let rows = client
+        .query_typed(statements.have_functions, &[(&names, Type::TEXT_ARRAY)])
+        .await?;
+    rows.first().map_or(Ok(false), |row| row.try_get(0))
+}
+
 /// Does what is left to do under the lock; `false` if a later version of Shoal was faster.
 async fn migrate(client: &Client, statements: &Statements) -> Result<bool, tokio_postgres::Error> {
     client.batch_execute(BEGIN).await?;
@@ -67,6 +86,10 @@ async fn migrate(client: &Client, statements: &Statements) -> Result<bool, tokio
             version,
             "made the tables of stores"
         );
+    }
+    if found <= wanted && !have_functions(client, statements).await? {
+        let definitions = statements.functions.definitions();
+        client.batch_execute(&definitions).await?;
     }
     client.batch_execute("COMMIT").await?;
     Ok(found <= wanted)

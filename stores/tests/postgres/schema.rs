@@ -132,6 +132,72 @@ async fn tables_that_vanish_are_not_made_again_in_silence() {
     assert_eq!(get(&stores, store, "key").await.unwrap().unwrap(), "value");
 }
 
+/// As an earlier Shoal left it: what is beside its tables comes without touching them, so that it goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_without_functions_get_them_and_stay_what_they_are() {
+    let Some(server) = server("tables alone", &["fsync=off"]).await else {
+        return;
+    };
+    let store = StoreId::random();
+    add(&open(&server.url()), store, "sum").await.unwrap();
+    let admin = server.admin().await;
+    admin.batch_execute(DROP_FUNCTIONS).await.unwrap();
+    let nodes: Vec<_> = (0..6).map(|_| open(&server.url())).collect();
+    let sums = join_all(nodes.iter().map(|node| add(node, store, "sum"))).await;
+    assert!(sums.iter().all(Result::is_ok), "{sums:?}");
+    assert_eq!(get(&nodes[0], store, "sum").await.unwrap().unwrap(), "7");
+    let versions = admin.query("SELECT name, value FROM shoal_meta", &[]);
+    let versions = versions.await.unwrap();
+    assert_eq!(versions.len(), 1);
+    assert_eq!(versions[0].get::<_, i64>(1), 1, "the version of the tables");
+}
+
+#[tokio::test]
+async fn functions_that_vanish_are_told_of() {
+    let Some(server) = server("missing functions", &["fsync=off"]).await else {
+        return;
+    };
+    let (stores, store) = (open(&server.url()), StoreId::random());
+    set(&stores, store, "key", "value").await.unwrap();
+    let admin = server.admin().await;
+    admin.batch_execute(DROP_FUNCTIONS).await.unwrap();
+    let reason = unavailable(&server, set(&stores, store, "key", "other").await);
+    assert!(reason.starts_with("its functions are missing"), "{reason}");
+    let configuration = Some(Reason::InvalidConfiguration);
+    assert_eq!(ill(&server, &stores).await, configuration);
+    let anew = open(&server.url());
+    assert_eq!(get(&anew, store, "key").await.unwrap().unwrap(), "value");
+    assert_eq!(ill(&server, &stores).await, None);
+}
+
+/// A database whose own default is a stricter level: writers of one key get in each other's way, and all
+/// are done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stricter_level_of_isolation_loses_no_write() {
+    let settings = ["fsync=off", "default_transaction_isolation=repeatable read"];
+    let Some(server) = server("a stricter level", &settings).await else {
+        return;
+    };
+    let store = StoreId::random();
+    let nodes = [(); 3].map(|()| open(&server.url()));
+    let writers = join_all(nodes.iter().map(async |node| {
+        for n in 0..10 {
+            add(node, store, "sum").await.unwrap();
+            set(node, store, "same", &"v".repeat(n)).await.unwrap();
+        }
+    }));
+    writers.await;
+    assert_eq!(get(&nodes[0], store, "sum").await.unwrap().unwrap(), "30");
+    let usage = nodes[0].usage(store).await.unwrap();
+    assert_eq!((usage.keys, usage.bytes), (2, 3 + 2 + 4 + 9));
+}
+
+const DROP_FUNCTIONS: &str = "DO $$ DECLARE one regprocedure; BEGIN
+    FOR one IN SELECT oid FROM pg_proc WHERE proname LIKE 'shoal!_%' ESCAPE '!' LOOP
+        EXECUTE format('DROP FUNCTION %s', one);
+    END LOOP;
+END $$";
+
 #[tokio::test]
 async fn the_socket_of_a_server_serves_too() {
     let Some(server) = server("a socket", &["fsync=off"]).await else {

@@ -82,7 +82,9 @@ impl KeyValueView<'_> {
     /// The Store that a label is bound to, if the instance may hold one more open.
     fn open_label(&mut self, label: &str) -> Result<Bucket, Failure> {
         let target = self.operations.find_label(label)?;
-        let open = self.open_stores.one_more()?;
+        let open = self.open_stores.one_more().inspect_err(|_| {
+            self.operations.tell_too_many_open(target);
+        })?;
         Ok(Bucket { target, open })
     }
 

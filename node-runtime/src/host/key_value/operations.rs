@@ -118,13 +118,25 @@ impl<'a> Operations<'a> {
         result: Result<T, KeyValueError>,
     ) -> Result<T, Failure> {
         if let Err(KeyValueError::LimitExceeded(problem)) = &result {
-            let (label, class) = (&store.binding.label, store.class.name());
-            let app = &self.component.app.name;
-            self.classes.owners().tell(app, reason, || {
-                format!("store `{label}` (class `{class}`): {problem}")
-            });
+            self.tell(store.binding, reason, problem);
         }
         Ok(result?)
+    }
+
+    fn tell(&self, binding: &StoreBinding, reason: Reason, problem: &str) {
+        let StoreBinding { label, class, .. } = binding;
+        let app = &self.component.app.name;
+        self.classes.owners().tell(app, reason, || {
+            format!("store `{label}` (class `{class}`): {problem}")
+        });
+    }
+
+    /// Says to the app's owner that an instance holds as many stores open as it may.
+    pub(super) fn tell_too_many_open(&self, Target(index): Target) {
+        if let Some(binding) = self.component.stores.get(index) {
+            let problem = Failure::too_many_open();
+            self.tell(binding, Reason::StoreLimitReached, &problem);
+        }
     }
 
     pub(super) async fn get(
@@ -154,9 +166,10 @@ impl<'a> Operations<'a> {
         let bytes: usize = values.iter().flatten().map(Bytes::len).sum();
         if bytes > MAX_BYTES_PER_CALL {
             let most = MAX_BYTES_PER_CALL;
-            return Err(Failure::Other(format!(
-                "the values have more than {most} bytes in all"
-            )));
+            let refused = refuse(format!(
+                "the values have {bytes} bytes in all; at most {most} are allowed in one call"
+            ));
+            self.told(&store, Reason::StoreLimitReached, refused)?;
         }
         // Until the guest has its copy, and makes its next call.
         self.pass(names + bytes)?;
@@ -235,10 +248,13 @@ impl<'a> Operations<'a> {
             bytes = bytes.saturating_add(bytes_of(&keys));
             if bytes > ALL_KEYS_BYTES {
                 let found = all.len() + keys.len();
-                return Err(Failure::Other(format!(
-                    "the store has more keys ({found} and more) than one call returns; use an \
-                     interface that lists in pages, such as wasi:keyvalue/store"
-                )));
+                let refused = refuse(format!(
+                    "the store has more keys ({found} and more) than the {ALL_KEYS_BYTES} bytes that \
+                     one call returns; use an interface that lists in pages, such as \
+                     wasi:keyvalue/store"
+                ));
+                let store = self.find(store).await?;
+                self.told(&store, Reason::StoreLimitReached, refused)?;
             }
             self.pass(bytes)?;
             all.append(&mut keys);

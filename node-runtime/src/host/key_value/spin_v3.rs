@@ -177,14 +177,15 @@ type Page = (Result<(Vec<String>, Option<String>), Failure>, Call);
 
 /// The keys of a store, a page at a time, as the guest reads them.
 struct KeyStream {
-    page: Pin<Box<dyn Future<Output = Page> + Send>>,
+    /// The next one; none after the last.
+    page: Option<Pin<Box<dyn Future<Output = Page> + Send>>>,
     end: Option<oneshot::Sender<Result<(), Error>>>,
 }
 
 impl KeyStream {
     fn new(call: Call, end: oneshot::Sender<Result<(), Error>>) -> Self {
         Self {
-            page: Box::pin(page(call, None)),
+            page: Some(Box::pin(page(call, None))),
             end: Some(end),
         }
     }
@@ -220,17 +221,22 @@ impl<D> StreamProducer<D> for KeyStream {
         if keys.remaining(store.as_context_mut()) == Some(0) {
             return Poll::Ready(Ok(StreamResult::Completed));
         }
-        let (page, call) = match this.page.as_mut().poll(cx) {
+        // A guest that reads the last page in parts asks once more when it has read all of it.
+        let Some(page) = &mut this.page else {
+            return Poll::Ready(Ok(StreamResult::Dropped));
+        };
+        let (page, call) = match page.as_mut().poll(cx) {
             Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
             polled => ready!(polled),
         };
+        this.page = None;
         Poll::Ready(Ok(match page {
             Err(failure) => this.end(Err(failure.into())),
             Ok((found, next)) => {
                 let more = next.is_some() && !found.is_empty();
                 keys.set_buffer(found.into());
                 if more {
-                    this.page = Box::pin(self::page(call, next));
+                    this.page = Some(Box::pin(self::page(call, next)));
                     StreamResult::Completed
                 } else {
                     this.end(Ok(()))

@@ -4,6 +4,7 @@ pub mod client;
 pub mod guests;
 pub mod memory_store;
 pub mod output;
+pub mod paged;
 #[path = "../../../../stores/tests/backend/server.rs"]
 #[allow(dead_code, reason = "the tests of the backends use more of it")]
 pub mod postgres_server;
