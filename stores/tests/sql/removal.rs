@@ -68,7 +68,8 @@ async fn what_it_holds_is_known_while_it_is_in_use_and_after_it_was_closed() {
         let insert = "INSERT INTO t VALUES (randomblob(50000))";
         databases.run(session, insert).await.unwrap();
         let bytes = databases.sql.bytes(session.store).await.unwrap();
-        assert!(bytes >= before + 50_000, "{bytes} after {before}");
+        // All of it but what fits beside other rows has pages of its own.
+        assert!(bytes >= before + 49_000, "{bytes} after {before}");
         before = bytes;
     }
     let databases = databases.reopen();

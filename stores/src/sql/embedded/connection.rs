@@ -8,7 +8,7 @@ use std::{
 use rusqlite::{Connection as Sqlite, OpenFlags, config::DbConfig, limits::Limit};
 
 use super::{
-    memory,
+    functions, memory,
     policy::Policy,
     room::Rooms,
     watch::{STEPS, Watch},
@@ -30,8 +30,12 @@ const PROBE_BYTES: usize = 64 << 10;
 /// A value may not be so large that nothing fits around it in an answer, nor so small that a schema's
 /// own rows do not fit.
 const VALUE_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(4 << 20);
+/// Most bytes of a pattern of `LIKE` or `GLOB`.
+const PATTERN: i32 = 256;
+/// What the time of `LIKE` and `GLOB` grows with, which nothing can end: it is to stay about a second.
+const PATTERN_TIMES_VALUE: i32 = 1 << 28;
 /// Bounds on what a statement may be made of; SQLite's own are made for the owner of the machine.
-const LIMITS: [(Limit, i32); 11] = [
+const LIMITS: [(Limit, i32); 10] = [
     (Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_STATEMENT_BYTES as i32),
     (Limit::SQLITE_LIMIT_COLUMN, 256),
     (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
@@ -39,7 +43,6 @@ const LIMITS: [(Limit, i32); 11] = [
     (Limit::SQLITE_LIMIT_VDBE_OP, 500_000),
     (Limit::SQLITE_LIMIT_FUNCTION_ARG, 100),
     (Limit::SQLITE_LIMIT_ATTACHED, 0),
-    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 256),
     (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 32),
     (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
     (Limit::SQLITE_LIMIT_SCHEMA, 2000),
@@ -67,7 +70,8 @@ impl Connection {
         durability: Durability,
         rooms: &Rooms,
     ) -> rusqlite::Result<Self> {
-        let (opened, kept) = memory::within(STATEMENT_MEMORY, || open(file, durability));
+        let none = Watch::default();
+        let (opened, kept) = memory::within(STATEMENT_MEMORY, &none, || open(file, durability));
         let (sqlite, policy, watch) = opened?;
         Ok(Self {
             sqlite,
@@ -95,6 +99,15 @@ impl Connection {
         Ok(())
     }
 
+    /// What `last_insert_rowid()` is, until the next `INSERT`.
+    #[expect(unsafe_code, reason = "rusqlite has no function for it")]
+    pub(super) fn remember(&self, last_insert_rowid: i64) {
+        // SAFETY: the connection is open, and stays so for as long as `self` is there.
+        unsafe {
+            rusqlite::ffi::sqlite3_set_last_insert_rowid(self.sqlite.handle(), last_insert_rowid);
+        }
+    }
+
     /// Bounds values, rows and the database.
     pub(super) fn limit(&mut self, limits: StoreLimits) -> rusqlite::Result<()> {
         if self.limits == Some(limits) {
@@ -102,6 +115,9 @@ impl Connection {
         }
         let length = i32::try_from(value_bytes(limits)).unwrap_or(i32::MAX);
         self.sqlite.set_limit(Limit::SQLITE_LIMIT_LENGTH, length)?;
+        let pattern = (PATTERN_TIMES_VALUE / length.max(1)).min(PATTERN);
+        self.sqlite
+            .set_limit(Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, pattern)?;
         let pages = limits.bytes.map_or(u64::from(u32::MAX) - 1, |bytes| {
             (bytes / PAGE).clamp(1, u64::from(u32::MAX) - 1)
         });
@@ -129,7 +145,8 @@ impl Connection {
 
     /// Does `work` within the memory of one statement.
     pub(super) fn within_memory<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
-        let (result, kept) = memory::within(STATEMENT_MEMORY, || work(&mut *self));
+        let watch = self.watch.clone();
+        let (result, kept) = memory::within(STATEMENT_MEMORY, &watch, || work(&mut *self));
         self.kept = self.kept.saturating_add(kept);
         result
     }
@@ -186,6 +203,7 @@ fn open(file: &Path, durability: Durability) -> rusqlite::Result<(Sqlite, Policy
     }
     sqlite.execute_batch(SETTINGS)?;
     let (policy, watch) = (Policy::new(), Watch::default());
+    functions::install(&sqlite, &watch)?;
     let asked = policy.clone();
     sqlite.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| {
         asked.asked(context)
