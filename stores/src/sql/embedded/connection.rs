@@ -30,12 +30,8 @@ const PROBE_BYTES: usize = 64 << 10;
 /// A value may not be so large that nothing fits around it in an answer, nor so small that a schema's
 /// own rows do not fit.
 const VALUE_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(4 << 20);
-/// Most bytes of a pattern of `LIKE` or `GLOB`.
-const PATTERN: i32 = 256;
-/// What the time of `LIKE` and `GLOB` grows with, which nothing can end: it is to stay about a second.
-const PATTERN_TIMES_VALUE: i32 = 1 << 28;
 /// Bounds on what a statement may be made of; SQLite's own are made for the owner of the machine.
-const LIMITS: [(Limit, i32); 10] = [
+const LIMITS: [(Limit, i32); 11] = [
     (Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_STATEMENT_BYTES as i32),
     (Limit::SQLITE_LIMIT_COLUMN, 256),
     (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
@@ -43,6 +39,8 @@ const LIMITS: [(Limit, i32); 10] = [
     (Limit::SQLITE_LIMIT_VDBE_OP, 500_000),
     (Limit::SQLITE_LIMIT_FUNCTION_ARG, 100),
     (Limit::SQLITE_LIMIT_ATTACHED, 0),
+    // What a search takes grows with it, and nothing can end one: about a second in a value of 1 MiB.
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 256),
     (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 32),
     (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
     (Limit::SQLITE_LIMIT_SCHEMA, 2000),
@@ -115,9 +113,6 @@ impl Connection {
         }
         let length = i32::try_from(value_bytes(limits)).unwrap_or(i32::MAX);
         self.sqlite.set_limit(Limit::SQLITE_LIMIT_LENGTH, length)?;
-        let pattern = (PATTERN_TIMES_VALUE / length.max(1)).min(PATTERN);
-        self.sqlite
-            .set_limit(Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, pattern)?;
         let pages = limits.bytes.map_or(u64::from(u32::MAX) - 1, |bytes| {
             (bytes / PAGE).clamp(1, u64::from(u32::MAX) - 1)
         });
