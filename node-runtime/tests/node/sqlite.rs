@@ -78,9 +78,9 @@ async fn a_transaction_is_its_connections_own_and_ends_with_it() {
 #[tokio::test]
 async fn errors_are_the_interfaces_own_and_name_no_path() {
     let node = TestNode::start();
-    let all = node.serve(apps()).await;
-    let [without] = node.serve([app("c", GUESTS[0])]).await;
-    let v1 = all[1];
+    let [v2, v1, v3_0, v3] = apps();
+    let [v2, v1, v3_0, v3, without] = node.serve([v2, v1, v3_0, v3, app("c", GUESTS[0])]).await;
+    let all = [v2, v1, v3_0, v3];
     for sqlite in all {
         assert_eq!(
             text(sqlite, "/values?label=other").await,
