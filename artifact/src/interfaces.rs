@@ -23,7 +23,7 @@ struct Served {
 /// Every interface that the runtime links, by package.
 ///
 /// WASI: <https://github.com/WebAssembly/WASI>, `wasip2` for 0.2, `proposals` for 0.3. Key-value: the
-/// drafts of `wasi:keyvalue` that toolchains use, and Spin's own three versions. Configuration: Spin's
+/// drafts of `wasi:keyvalue` that toolchains use, and Spin's own three versions. SQL: Spin's own three. Configuration: Spin's
 /// own, the draft of `wasi:config` that Spin serves, and the one that Wasmtime does.
 const SUPPORTED: &[Served] = &[
     Served {
@@ -148,6 +148,12 @@ const SUPPORTED: &[Served] = &[
         versions: &[Version::Exactly("3.0.0")],
     },
     Served {
+        package: "spin:sqlite",
+        interfaces: &["sqlite"],
+        // The later one adds functions and changes none.
+        versions: &[Version::Exactly("3.0.0"), Version::Exactly("3.1.0")],
+    },
+    Served {
         package: "fermyon:spin",
         interfaces: &["config"],
         versions: &[Version::None],
@@ -175,7 +181,7 @@ const KEY_VALUE: &[(&str, &str)] = &[
 ];
 
 /// Packages and interfaces that open SQL databases by label.
-const SQL: &[(&str, &str)] = &[("fermyon:spin", "sqlite")];
+const SQL: &[(&str, &str)] = &[("fermyon:spin", "sqlite"), ("spin:sqlite", "sqlite")];
 
 /// Packages and interfaces that open stores of objects by label.
 const BLOBS: &[(&str, &str)] = &[("wasi:blobstore", "blobstore")];
@@ -308,6 +314,8 @@ mod tests {
             "fermyon:spin/sqlite",
             "fermyon:spin/key-value",
             "spin:key-value/key-value@3.0.0",
+            "spin:sqlite/sqlite@3.0.0",
+            "spin:sqlite/sqlite@3.1.0",
             "wasi:cli/types@0.3.0",
             "wasi:clocks/system-clock@0.3.0",
             "wasi:http/client@0.3.1",
@@ -343,7 +351,8 @@ mod tests {
             "fermyon:spin/config@2.0.0",
             "fermyon:spin/variables",
             "fermyon:spin/sqlite@3.0.0",
-            "spin:sqlite/sqlite@3.0.0",
+            "spin:sqlite/sqlite",
+            "spin:sqlite/sqlite@4.0.0",
             "wasi:config/runtime@0.2.0-draft-2024-09-27",
             "wasi:config/store@0.2.0-draft",
             "log",

@@ -19,6 +19,7 @@ mod output;
 mod revisions;
 mod serving;
 mod sqlite;
+mod sqlite_v3;
 mod store_classes;
 mod store_failures;
 mod store_limits;

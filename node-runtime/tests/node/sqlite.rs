@@ -2,12 +2,20 @@
 
 use std::net::SocketAddr;
 
-use shoal_runtime::stores::{ClassBackend, ClassDescription};
+use shoal_runtime::{
+    Assignment,
+    stores::{ClassBackend, ClassDescription},
+};
 use shoal_stores::StoreLimits;
 
 use crate::support::{TestNode, app, client::*, limited, sql_app};
 
-const GUESTS: [&str; 2] = ["sqlite", "sqlite-v1"];
+const GUESTS: [&str; 4] = ["sqlite", "sqlite-v1", "sqlite-v3-0", "sqlite-v3"];
+
+/// One app for each of [`GUESTS`].
+fn apps() -> [Assignment; 4] {
+    GUESTS.map(|guest| sql_app(guest, guest))
+}
 
 async fn text(address: SocketAddr, path: &str) -> String {
     let answer = get(address, path).await;
@@ -22,12 +30,9 @@ async fn run(address: SocketAddr, statements: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn both_versions_read_what_they_wrote_and_another_instance_does_as_well() {
+async fn all_versions_read_what_they_wrote_and_another_instance_does_as_well() {
     let node = TestNode::start();
-    let [v2, v1] = node
-        .serve([sql_app("a", GUESTS[0]), sql_app("b", GUESTS[1])])
-        .await;
-    for sqlite in [v2, v1] {
+    for sqlite in node.serve(apps()).await {
         assert_eq!(text(sqlite, "/values").await, "200 the same");
         let lines = run(
             sqlite,
@@ -57,10 +62,7 @@ async fn databases_of_two_apps_are_two() {
 #[tokio::test]
 async fn a_transaction_is_its_connections_own_and_ends_with_it() {
     let node = TestNode::start();
-    let [v2, v1] = node
-        .serve([sql_app("a", GUESTS[0]), sql_app("b", GUESTS[1])])
-        .await;
-    for sqlite in [v2, v1] {
+    for sqlite in node.serve(apps()).await {
         assert_eq!(text(sqlite, "/twice").await, "200 0;0;1;");
         run(
             sqlite,
@@ -76,14 +78,10 @@ async fn a_transaction_is_its_connections_own_and_ends_with_it() {
 #[tokio::test]
 async fn errors_are_the_interfaces_own_and_name_no_path() {
     let node = TestNode::start();
-    let [v2, v1, without] = node
-        .serve([
-            sql_app("a", GUESTS[0]),
-            sql_app("b", GUESTS[1]),
-            app("c", GUESTS[0]),
-        ])
-        .await;
-    for sqlite in [v2, v1] {
+    let [v2, v1, v3_0, v3] = apps();
+    let [v2, v1, v3_0, v3, without] = node.serve([v2, v1, v3_0, v3, app("c", GUESTS[0])]).await;
+    let all = [v2, v1, v3_0, v3];
+    for sqlite in all {
         assert_eq!(
             text(sqlite, "/values?label=other").await,
             "500 access-denied"
@@ -91,7 +89,7 @@ async fn errors_are_the_interfaces_own_and_name_no_path() {
         assert_eq!(text(sqlite, "/connections/256").await, "200 256");
         assert_eq!(
             text(sqlite, "/connections/257").await,
-            "500 io: too many connections opened"
+            "500 io: too many connections opened: the limit is 256"
         );
         let folder = node.folder.path().display().to_string();
         for line in run(sqlite, &["ATTACH 'x' AS y", "nonsense", "VACUUM INTO 'x'"]).await {

@@ -108,6 +108,7 @@ impl Sql for RemoteSql {
             statement: statement.text,
             parameters: parameters.map(sql_wire::value_to_wire).collect(),
             limits: Some(limits_to_wire(limits)),
+            last_insert_rowid: session.last_insert_rowid,
         };
         let result = self
             .calls
@@ -123,7 +124,9 @@ impl Sql for RemoteSql {
             (Err(_), _) => SessionState::Idle,
         };
         let nonsense = || SqlError::Unavailable("it gave an answer to another question".into());
-        sql_wire::answer(result?).ok_or_else(nonsense)
+        let answer = sql_wire::answer(result?).ok_or_else(nonsense)?;
+        session.note(answer.effect);
+        Ok(answer)
     }
 
     fn close(&self, session: &Session) {

@@ -58,6 +58,8 @@ impl SqlServer {
             store,
             id: sql_wire::session(&request.session)?,
             state: sql_wire::state(request.state())?,
+            last_insert_rowid: request.last_insert_rowid,
+            changes: 0,
         };
         let parameters = request.parameters.into_iter().map(sql_wire::value);
         let statement = Statement {
@@ -93,11 +95,8 @@ impl sql_server::Sql for SqlServer {
         request: Request<v1::CloseRequest>,
     ) -> Result<Response<v1::CloseResponse>, Status> {
         let store = granted(&self.grants, &request, &request.get_ref().store_id).await?;
-        let session = Session {
-            store,
-            id: sql_wire::session(&request.get_ref().session)?,
-            state: SessionState::Idle,
-        };
+        let mut session = Session::new(store);
+        session.id = sql_wire::session(&request.get_ref().session)?;
         self.databases.close(&session);
         Ok(Response::new(v1::CloseResponse {}))
     }

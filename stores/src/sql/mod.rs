@@ -1,4 +1,4 @@
-//! SQL databases, as the guest interface `fermyon:spin/sqlite` needs them: SQLite's language and its
+//! SQL databases, as the guest interfaces `fermyon:spin/sqlite` and `spin:sqlite` need them: SQLite's language and its
 //! values.
 //!
 //! A guest's connection is a [`Session`]. Statements outside a transaction are done one by one, each
@@ -14,6 +14,7 @@ pub(crate) mod wire;
 
 use async_trait::async_trait;
 
+pub(crate) use self::value::Effect;
 pub use self::{
     embedded::EmbeddedSql,
     session::{Session, SessionId, SessionState},

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Effect;
 use crate::StoreId;
 
 /// Names a session, within its Store. Random: whoever knows it opened it.
@@ -51,6 +52,11 @@ pub struct Session {
     pub id: SessionId,
     /// Kept up to date by the backend.
     pub state: SessionState,
+    /// The row that its last `INSERT` made; 0 before the first. Kept up to date by the backend.
+    pub last_insert_rowid: i64,
+    /// Rows that its last `INSERT`, `UPDATE` or `DELETE` changed; 0 before the first. Kept up to date by
+    /// the backend.
+    pub changes: u64,
 }
 
 impl Session {
@@ -60,6 +66,18 @@ impl Session {
             store,
             id: SessionId::random(),
             state: SessionState::Fresh,
+            last_insert_rowid: 0,
+            changes: 0,
         }
+    }
+
+    /// Remembers what a statement of it left behind.
+    pub(crate) fn note(&mut self, effect: Effect) {
+        let Effect {
+            last_insert_rowid,
+            changes,
+        } = effect;
+        self.last_insert_rowid = last_insert_rowid.unwrap_or(self.last_insert_rowid);
+        self.changes = changes.unwrap_or(self.changes);
     }
 }

@@ -71,8 +71,19 @@ pub struct Answer {
     pub columns: Vec<String>,
     /// Rows, each with a value for each column.
     pub rows: Vec<Vec<Value>>,
+    /// What it left behind in its session.
+    pub(crate) effect: Effect,
     /// What it takes of the bound on all answers, until it is sent.
     pub(crate) room: Room,
+}
+
+/// What a statement left behind in its session; `None`: what was there before still is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Effect {
+    /// The row of the session's last `INSERT`.
+    pub(crate) last_insert_rowid: Option<i64>,
+    /// Rows that it changed, if it is of those that are counted.
+    pub(crate) changes: Option<u64>,
 }
 
 /// Room that is taken until the last clone is gone; none for a small answer. All rooms are equal.

@@ -3,7 +3,7 @@
 use shoal_protocol::v1;
 use tonic::{Code, Status};
 
-use super::{Answer, SessionId, SessionState, SqlError, Value};
+use super::{Answer, Effect, SessionId, SessionState, SqlError, Value};
 use crate::wire::{for_guests, is_answer};
 
 impl From<SqlError> for Status {
@@ -90,6 +90,8 @@ pub(crate) fn response(answer: Answer, in_transaction: bool) -> v1::ExecuteRespo
         columns: answer.columns,
         rows: answer.rows.into_iter().map(row).collect(),
         in_transaction,
+        last_insert_rowid: answer.effect.last_insert_rowid,
+        changes: answer.effect.changes,
     }
 }
 
@@ -103,6 +105,10 @@ pub(crate) fn answer(response: v1::ExecuteResponse) -> Option<Answer> {
     Some(Answer {
         columns: response.columns,
         rows: response.rows.into_iter().map(row).collect(),
+        effect: Effect {
+            last_insert_rowid: response.last_insert_rowid,
+            changes: response.changes,
+        },
         ..Answer::default()
     })
 }
@@ -145,7 +151,7 @@ mod tests {
         let response = v1::ExecuteResponse {
             columns: vec!["a".into()],
             rows: vec![row],
-            in_transaction: false,
+            ..v1::ExecuteResponse::default()
         };
         assert_eq!(answer(response), None);
     }

@@ -9,8 +9,10 @@
 mod contract;
 mod hostile;
 mod kill;
+mod limits;
 mod quota;
 mod removal;
+mod slow;
 mod transactions;
 
 use bytes::Bytes;

@@ -62,6 +62,8 @@ pub(crate) const GUESTS: &[Guest] = &[
     guest("blobs"),
     guest("sqlite"),
     guest("sqlite-v1"),
+    guest("sqlite-v3"),
+    guest("sqlite-v3-0"),
     guest("unknown-import"),
     Guest {
         copies: &["e2e/guests/manifests/configured"],

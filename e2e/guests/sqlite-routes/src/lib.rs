@@ -3,6 +3,7 @@
 //! `POST /run`: each line of the body is a statement, all on one connection; the answer has a line for
 //! each: its rows, with `,` between values and `;` after each row, or `!` and the error's WIT name.
 //! `/values` writes a value of each kind and reads it back; `/twice` uses two connections; `/count` adds one to a counter and gives it;
+//! `/left-behind` does statements on two connections and says after each what the connection has of it;
 //! `/connections/COUNT` opens so many; `/closed` uses one that was closed; `/large/BYTES` asks for a
 //! value of that size. `?label=NAME` selects the database.
 
@@ -26,6 +27,11 @@ pub trait Database: Sized {
     fn open(label: &str) -> Result<Self>;
     /// Rows of a statement.
     fn execute(&self, statement: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>>;
+    /// The row of the last `INSERT` and the number of rows that the last statement changed, where the interface
+    /// says so.
+    fn left_behind(&self) -> Option<(i64, u64)> {
+        None
+    }
     /// What a connection says that was closed.
     fn closed(self) -> Result<()>;
 }
@@ -41,6 +47,7 @@ pub fn handle<D: Database>(request: Request, out: ResponseOutparam) {
         ["values"] => values::<D>(label),
         ["twice"] => twice::<D>(label),
         ["count"] => count::<D>(label),
+        ["left-behind"] => left_behind::<D>(label),
         ["connections", count] => connections::<D>(label, count.parse().unwrap_or(0)),
         ["closed"] => D::open(label)
             .and_then(D::closed)
@@ -123,6 +130,25 @@ fn count<D: Database>(label: &str) -> Result<String> {
         Some(Value::Integer(count)) => Ok(count.to_string()),
         other => Err(format!("{other:?}")),
     }
+}
+
+fn left_behind<D: Database>(label: &str) -> Result<String> {
+    let (one, other) = (D::open(label)?, D::open(label)?);
+    let mut said = String::new();
+    for statement in [
+        "CREATE TABLE IF NOT EXISTS left_behind(id INTEGER PRIMARY KEY, a)",
+        "INSERT INTO left_behind VALUES (7, 1), (8, 1)",
+        "SELECT * FROM left_behind",
+        "UPDATE left_behind SET a = 2 WHERE id = 7",
+        "DELETE FROM left_behind",
+    ] {
+        one.execute(statement, &[])?;
+        other.execute("SELECT 1", &[])?;
+        let (row, changes) = one.left_behind().ok_or("no such operation")?;
+        said += &format!("{row},{changes};");
+    }
+    let (row, changes) = other.left_behind().ok_or("no such operation")?;
+    Ok(said + &format!("{row},{changes};"))
 }
 
 fn connections<D: Database>(label: &str, count: usize) -> Result<String> {

@@ -1,4 +1,5 @@
-//! SQL databases: `fermyon:spin/sqlite` in its first two versions over one set of operations.
+//! SQL databases: `fermyon:spin/sqlite` in its first two versions and `spin:sqlite`, the third, over one set of
+//! operations.
 //!
 //! A guest names a label; what it opens is the Store that the label is bound to, by the Store's id,
 //! which the guest never sees. A connection is a session of the database: a transaction that is open
@@ -7,6 +8,8 @@
 mod operations;
 mod v1;
 mod v2;
+mod v3;
+mod values;
 
 use std::sync::Arc;
 
@@ -22,20 +25,22 @@ use super::InstanceState;
 /// Connections that one instance may have open at once, as in Spin.
 const MOST_OPEN: usize = 256;
 
-/// A connection that a guest opened, in either interface.
+/// A connection that a guest opened, in any of the interfaces.
 pub struct Connection {
     session: Session,
     /// Which of the component's Stores.
     binding: usize,
     /// Where its transaction is, if it ever had one.
     database: Option<Arc<dyn Sql>>,
+    /// A statement is under way; if the guest gives it up, nobody knows what it opened.
+    is_busy: bool,
     #[expect(dead_code, reason = "counted for as long as the connection is there")]
     open: Arc<()>,
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if self.session.state == SessionState::InTransaction
+        if (self.is_busy || self.session.state == SessionState::InTransaction)
             && let Some(database) = &self.database
         {
             database.close(&self.session);
@@ -51,7 +56,9 @@ impl OpenConnections {
     fn one_more(&mut self) -> Result<Arc<()>, Failure> {
         let open = self.0.get_or_insert_default();
         if Arc::strong_count(open) > MOST_OPEN {
-            return Err(Failure::Other("too many connections opened".to_owned()));
+            return Err(Failure::Other(format!(
+                "too many connections opened: the limit is {MOST_OPEN}"
+            )));
         }
         Ok(Arc::clone(open))
     }
@@ -60,7 +67,14 @@ impl OpenConnections {
 /// What the interfaces need of an instance.
 pub(super) struct SqliteView<'a> {
     table: &'a mut ResourceTable,
+    open: &'a mut OpenConnections,
     operations: Operations<'a>,
+}
+
+impl SqliteView<'_> {
+    fn open(&mut self, label: &str) -> Result<Connection, Failure> {
+        self.operations.open(label, self.open)
+    }
 }
 
 pub(super) struct SqliteHost;
@@ -87,18 +101,19 @@ fn view(state: &mut InstanceState) -> SqliteView<'_> {
     let operations = Operations {
         component: &state.component,
         classes: &state.stores,
-        open: &mut state.open_databases,
         limiter: &mut state.limiter,
     };
     SqliteView {
         table: &mut state.table,
+        open: &mut state.open_databases,
         operations,
     }
 }
 
 pub(super) fn link(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     v1::link(linker)?;
-    v2::link(linker)
+    v2::link(linker)?;
+    v3::link(linker)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What both interfaces do, once: bounds, deadlines, and who pays for the memory of what passes.
+//! What all interfaces do, once: bounds, deadlines, and who pays for the memory of what passes.
 
 use std::sync::Arc;
 
@@ -17,9 +17,8 @@ use crate::{
 
 /// The databases of a component, apart from the instance's resources.
 pub(super) struct Operations<'a> {
-    pub(super) component: &'a Component,
-    pub(super) classes: &'a StoreClasses,
-    pub(super) open: &'a mut OpenConnections,
+    pub(super) component: &'a Arc<Component>,
+    pub(super) classes: &'a Arc<StoreClasses>,
     pub(super) limiter: &'a mut MemoryLimiter,
 }
 
@@ -51,7 +50,11 @@ impl From<KeyValueError> for Failure {
 
 impl Operations<'_> {
     /// A connection to the database that a label is bound to.
-    pub(super) fn open(&mut self, label: &str) -> Result<Connection, Failure> {
+    pub(super) fn open(
+        &self,
+        label: &str,
+        open: &mut OpenConnections,
+    ) -> Result<Connection, Failure> {
         let bindings = self.component.stores.iter();
         let found = bindings
             .enumerate()
@@ -62,7 +65,8 @@ impl Operations<'_> {
             session: Session::new(store.id),
             binding,
             database: None,
-            open: self.open.one_more()?,
+            open: open.one_more()?,
+            is_busy: false,
         })
     }
 
@@ -90,7 +94,9 @@ impl Operations<'_> {
         let given = statement.bytes();
         self.pass(given)?;
         let call = database.execute(&mut connection.session, statement, class.limits());
+        connection.is_busy = true;
         let result = class.call(Operation::Execute, call).await;
+        connection.is_busy = false;
         if let Err(SqlError::LimitExceeded(problem) | SqlError::Full(problem)) = &result {
             self.tell(&class, &binding.label, Reason::StoreLimitReached, problem);
         }

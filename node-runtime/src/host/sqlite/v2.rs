@@ -1,10 +1,9 @@
 //! `fermyon:spin/sqlite@2.0.0`.
 
-use shoal_stores::sql::{Answer, Statement, Value as StoreValue};
 use wasmtime::component::{Linker, Resource};
 
 use self::bindings::fermyon::spin2_0_0::sqlite::{self, Error, QueryResult, RowResult, Value};
-use super::{Connection, Failure, SqliteHost, SqliteView, view};
+use super::{Connection, SqliteHost, SqliteView, values::conversions, view};
 use crate::host::InstanceState;
 
 mod bindings {
@@ -24,46 +23,7 @@ pub(super) fn link(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     sqlite::add_to_linker::<_, SqliteHost>(linker, view)
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::AccessDenied => Self::AccessDenied,
-            Failure::InvalidConnection => Self::InvalidConnection,
-            Failure::Full => Self::DatabaseFull,
-            Failure::Other(message) => Self::Io(message),
-        }
-    }
-}
-
-fn given(value: Value) -> StoreValue {
-    match value {
-        Value::Integer(value) => StoreValue::Integer(value),
-        Value::Real(value) => StoreValue::Real(value),
-        Value::Text(value) => StoreValue::Text(value),
-        Value::Blob(value) => StoreValue::Blob(value.into()),
-        Value::Null => StoreValue::Null,
-    }
-}
-
-fn found(value: StoreValue) -> Value {
-    match value {
-        StoreValue::Integer(value) => Value::Integer(value),
-        StoreValue::Real(value) => Value::Real(value),
-        StoreValue::Text(value) => Value::Text(value),
-        StoreValue::Blob(value) => Value::Blob(value.into()),
-        StoreValue::Null => Value::Null,
-    }
-}
-
-fn result(answer: Answer) -> QueryResult {
-    let row = |row: Vec<StoreValue>| RowResult {
-        values: row.into_iter().map(found).collect(),
-    };
-    QueryResult {
-        columns: answer.columns,
-        rows: answer.rows.into_iter().map(row).collect(),
-    }
-}
+conversions!();
 
 type Outcome<T> = wasmtime::Result<Result<T, Error>>;
 
@@ -71,7 +31,7 @@ impl sqlite::Host for SqliteView<'_> {}
 
 impl sqlite::HostConnection for SqliteView<'_> {
     async fn open(&mut self, database: String) -> Outcome<Resource<Connection>> {
-        match self.operations.open(&database) {
+        match self.open(&database) {
             Ok(connection) => Ok(Ok(self.table.push(connection)?)),
             Err(failure) => Ok(Err(failure.into())),
         }
@@ -84,10 +44,7 @@ impl sqlite::HostConnection for SqliteView<'_> {
         parameters: Vec<Value>,
     ) -> Outcome<QueryResult> {
         let connection = self.table.get_mut(&connection)?;
-        let statement = Statement {
-            text: statement,
-            parameters: parameters.into_iter().map(given).collect(),
-        };
+        let statement = self::statement(statement, parameters);
         let answer = self.operations.execute(connection, statement).await;
         Ok(answer.map(result).map_err(Error::from))
     }

@@ -79,6 +79,8 @@ impl Guests {
             "blobs",
             "sqlite",
             "sqlite-v1",
+            "sqlite-v3",
+            "sqlite-v3-0",
             "kv-spin-v1",
             "kv-spin-v3",
             "spin-sdk-6",

@@ -8,7 +8,7 @@ use std::{
 use rusqlite::{Connection as Sqlite, OpenFlags, config::DbConfig, limits::Limit};
 
 use super::{
-    memory,
+    functions, memory,
     policy::Policy,
     room::Rooms,
     watch::{STEPS, Watch},
@@ -39,6 +39,7 @@ const LIMITS: [(Limit, i32); 11] = [
     (Limit::SQLITE_LIMIT_VDBE_OP, 500_000),
     (Limit::SQLITE_LIMIT_FUNCTION_ARG, 100),
     (Limit::SQLITE_LIMIT_ATTACHED, 0),
+    // What a search takes grows with it, and nothing can end one: about a second in a value of 1 MiB.
     (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 256),
     (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 32),
     (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
@@ -67,7 +68,8 @@ impl Connection {
         durability: Durability,
         rooms: &Rooms,
     ) -> rusqlite::Result<Self> {
-        let (opened, kept) = memory::within(STATEMENT_MEMORY, || open(file, durability));
+        let none = Watch::default();
+        let (opened, kept) = memory::within(STATEMENT_MEMORY, &none, || open(file, durability));
         let (sqlite, policy, watch) = opened?;
         Ok(Self {
             sqlite,
@@ -93,6 +95,15 @@ impl Connection {
         }
         self.session = Some(session);
         Ok(())
+    }
+
+    /// What `last_insert_rowid()` is, until the next `INSERT`.
+    #[expect(unsafe_code, reason = "rusqlite has no function for it")]
+    pub(super) fn remember(&self, last_insert_rowid: i64) {
+        // SAFETY: the connection is open, and stays so for as long as `self` is there.
+        unsafe {
+            rusqlite::ffi::sqlite3_set_last_insert_rowid(self.sqlite.handle(), last_insert_rowid);
+        }
     }
 
     /// Bounds values, rows and the database.
@@ -129,7 +140,8 @@ impl Connection {
 
     /// Does `work` within the memory of one statement.
     pub(super) fn within_memory<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
-        let (result, kept) = memory::within(STATEMENT_MEMORY, || work(&mut *self));
+        let watch = self.watch.clone();
+        let (result, kept) = memory::within(STATEMENT_MEMORY, &watch, || work(&mut *self));
         self.kept = self.kept.saturating_add(kept);
         result
     }
@@ -186,6 +198,7 @@ fn open(file: &Path, durability: Durability) -> rusqlite::Result<(Sqlite, Policy
     }
     sqlite.execute_batch(SETTINGS)?;
     let (policy, watch) = (Policy::new(), Watch::default());
+    functions::install(&sqlite, &watch)?;
     let asked = policy.clone();
     sqlite.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| {
         asked.asked(context)

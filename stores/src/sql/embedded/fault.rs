@@ -10,6 +10,8 @@ pub(super) struct Bounds {
     pub(super) seconds: u64,
     pub(super) memory: u32,
     pub(super) value_bytes: u64,
+    /// Its time was over.
+    pub(super) is_late: bool,
     /// Bytes of the database, where it is they that are used up.
     pub(super) full: Option<u64>,
 }
@@ -24,7 +26,7 @@ pub(super) fn error(error: &Error, refused: Option<String>, bounds: Bounds) -> S
         (Error::MultipleStatement, _) => {
             SqlError::Statement("there is more than one statement in one call".into())
         }
-        (_, Some(ErrorCode::OperationInterrupted)) => limit(format!(
+        (_, Some(code)) if is_end(code, bounds.is_late) => limit(format!(
             "the statement did not end within the limit of {} s",
             bounds.seconds
         )),
@@ -64,6 +66,11 @@ pub(super) fn wants_new_connection(error: &Error) -> bool {
         is_the_backends(code)
             && !matches!(code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
     })
+}
+
+/// Late statements are refused memory, see `memory`.
+fn is_end(code: ErrorCode, is_late: bool) -> bool {
+    code == ErrorCode::OperationInterrupted || is_late && code == ErrorCode::OutOfMemory
 }
 
 fn is_the_backends(code: ErrorCode) -> bool {

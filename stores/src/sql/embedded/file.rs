@@ -11,7 +11,7 @@ use std::{
 use parking_lot::Mutex;
 use rusqlite::{Connection as Sqlite, OpenFlags};
 
-use super::{connection::STATEMENT_MEMORY, memory};
+use super::{connection::STATEMENT_MEMORY, memory, watch::Watch};
 use crate::{StoreId, sql::SqlError};
 
 /// Another process may have the file; within this one it is never busy for long.
@@ -72,7 +72,7 @@ impl Files {
         if let Some(known) = known.filter(|known| is_settled && known.is_of(&file)) {
             return Ok(known.bytes);
         }
-        let (counted, _) = memory::within(STATEMENT_MEMORY, || count(&path));
+        let (counted, _) = memory::within(STATEMENT_MEMORY, &Watch::default(), || count(&path));
         let bytes = counted.map_err(|error| super::fault::unavailable(&error))?;
         if is_settled {
             self.counted.lock().insert(store, Counted::of(&file, bytes));

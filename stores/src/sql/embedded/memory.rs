@@ -4,6 +4,10 @@
 //! bounds are of the whole process, where one tenant's statement would fail another's. So it gets an
 //! allocator that counts, for the thread that runs a statement, what the statement has taken, and
 //! refuses more than its budget. SQLite then ends the statement as out of memory, as it is made to.
+//!
+//! The same way ends what SQLite's own watch over time does not see: it is asked where a statement's program
+//! goes back, and a program of thousands of functions in a row does not. What is large enough to take time takes
+//! memory as well.
 
 #![allow(
     unsafe_code,
@@ -12,7 +16,7 @@
 
 use std::{
     alloc::{Layout, alloc, dealloc, realloc},
-    cell::Cell,
+    cell::{Cell, RefCell},
     ffi::{c_int, c_void},
     ptr,
     sync::OnceLock,
@@ -20,12 +24,18 @@ use std::{
 
 use rusqlite::ffi;
 
+use super::watch::Watch;
+
+/// What a statement is refused when it has to end. Less is needed to end it, and takes no time.
+const LARGE: i64 = 64 << 10;
 /// Before each allocation: its size, at the alignment that SQLite asks for and more.
 const HEADER: usize = 16;
 
 thread_local! {
     /// Bytes that this thread may still take; no bound outside of [`within`].
     static LEFT: Cell<Option<i64>> = const { Cell::new(None) };
+    /// Says when the statement has to end.
+    static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
 }
 
 /// Makes SQLite use the allocator, for all of the process. Has to come before its first use; `false` if
@@ -50,18 +60,20 @@ pub(crate) fn install() -> bool {
     })
 }
 
-/// Runs `work`, in which SQLite takes at most `budget` bytes more than it gives back. Gives beside its
-/// result how many it took and kept (negative: gave back).
-pub(crate) fn within<T>(budget: u32, work: impl FnOnce() -> T) -> (T, i64) {
+/// Runs `work`, in which SQLite takes at most `budget` bytes more than it gives back, and nothing large once `watch`
+/// is over. Gives beside its result how many it took and kept (negative: gave back).
+pub(super) fn within<T>(budget: u32, watch: &Watch, work: impl FnOnce() -> T) -> (T, i64) {
     /// A panic in `work` leaves no budget behind.
     struct Unbounded;
     impl Drop for Unbounded {
         fn drop(&mut self) {
             LEFT.set(None);
+            WATCH.set(None);
         }
     }
     let budget = i64::from(budget);
     LEFT.set(Some(budget));
+    WATCH.set(Some(watch.clone()));
     let unbounded = Unbounded;
     let result = work();
     let left = LEFT.get().unwrap_or(budget);
@@ -69,11 +81,17 @@ pub(crate) fn within<T>(budget: u32, work: impl FnOnce() -> T) -> (T, i64) {
     (result, budget - left)
 }
 
-/// Counts `bytes` (negative: given back), unless they are more than there are left.
+fn is_over() -> bool {
+    let asked = WATCH.try_with(|watch| watch.borrow().as_ref().is_some_and(Watch::is_over));
+    // A thread that ends has none any more.
+    asked.unwrap_or(false)
+}
+
+/// Counts `bytes` (negative: given back), unless they are more than there are left or come too late.
 fn charge(bytes: i64) -> bool {
     let Some(left) = LEFT.get() else { return true };
     let then = left.saturating_sub(bytes);
-    if bytes > 0 && then < 0 {
+    if bytes > 0 && then < 0 || bytes >= LARGE && is_over() {
         return false;
     }
     LEFT.set(Some(then));
@@ -187,10 +205,10 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         let hungry = "SELECT length(hex(zeroblob(900000))) + length(hex(zeroblob(900001)))";
         let ask = || connection.query_row(hungry, [], |row| row.get::<_, i64>(0));
-        let (refused, _) = within(2 << 20, ask);
+        let (refused, _) = within(2 << 20, &Watch::default(), ask);
         let code = refused.unwrap_err().sqlite_error_code();
         assert_eq!(code, Some(ErrorCode::OutOfMemory));
-        let (done, kept) = within(16 << 20, ask);
+        let (done, kept) = within(16 << 20, &Watch::default(), ask);
         assert_eq!(done.unwrap(), 3_600_002);
         assert!(kept < 1 << 20, "{kept}");
         assert!(ask().is_ok(), "without a bound");

@@ -8,6 +8,7 @@
 mod connection;
 mod fault;
 mod file;
+mod functions;
 pub(crate) mod memory;
 mod policy;
 mod room;
@@ -120,6 +121,7 @@ impl Sql for EmbeddedSql {
         let call = Call {
             session: session.id,
             state: session.state,
+            last_insert_rowid: session.last_insert_rowid,
             statement,
             limits,
             deadline,
@@ -143,6 +145,9 @@ impl Sql for EmbeddedSql {
             true => SessionState::InTransaction,
             false => SessionState::Idle,
         };
+        if let Ok(answer) = &result {
+            session.note(answer.effect);
+        }
         result
     }
 

@@ -57,8 +57,14 @@ const FUNCTIONS: &[&str] = &[
     "jsonb_patch",
     "load_extension",
 ];
-/// Functions whose result is of the session's last statement.
-const OF_THE_SESSION: &[&str] = &["changes", "last_insert_rowid", "total_changes"];
+/// Functions that read all of a value, take no memory for it and cannot be ended; and how many a statement may name:
+/// nothing looks at the clock between them.
+const COUNTED: &[(&[&str], u16)] = &[
+    (&["like", "glob"], 50),
+    (&["length", "substr", "substring"], 1000),
+];
+/// Functions whose result is of the statements that the connection did.
+const OF_THE_CONNECTION: &[&str] = &["changes", "total_changes"];
 
 /// What was seen of a statement while it was prepared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,12 +73,50 @@ pub(super) struct Seen {
     pub(super) begins: bool,
     /// It is a pragma.
     pub(super) pragma: bool,
-    /// It asks for what the session's last statement left in its connection.
-    pub(super) asks_for_last: bool,
+    /// It asks for what was counted in its connection.
+    pub(super) asks_for_changes: bool,
+    /// It inserts, updates or deletes rows itself.
+    pub(super) changes_rows: bool,
+    /// It changes the schema, or what SQLite keeps about tables.
+    pub(super) changes_schema: bool,
+    /// How many it names of each kind of [`COUNTED`].
+    counted: [u16; COUNTED.len()],
     /// It changes a setting of its connection.
     pub(super) sets: bool,
     /// Why it was refused.
     pub(super) refused: Option<String>,
+}
+
+impl Seen {
+    /// Whether SQLite counts the rows that it changes. The schema's are not.
+    pub(super) fn is_counted(&self) -> bool {
+        self.changes_rows && !self.changes_schema
+    }
+
+    fn note(&mut self, action: AuthAction<'_>) {
+        match action {
+            AuthAction::Function { function_name } => {
+                self.asks_for_changes |= is_in(OF_THE_CONNECTION, function_name);
+            }
+            AuthAction::Insert { .. } | AuthAction::Update { .. } | AuthAction::Delete { .. } => {
+                self.changes_rows = true;
+            }
+            AuthAction::CreateIndex { .. }
+            | AuthAction::CreateTable { .. }
+            | AuthAction::CreateTrigger { .. }
+            | AuthAction::CreateView { .. }
+            | AuthAction::CreateVtable { .. }
+            | AuthAction::DropIndex { .. }
+            | AuthAction::DropTable { .. }
+            | AuthAction::DropTrigger { .. }
+            | AuthAction::DropView { .. }
+            | AuthAction::DropVtable { .. }
+            | AuthAction::AlterTable { .. }
+            | AuthAction::Analyze { .. }
+            | AuthAction::Reindex { .. } => self.changes_schema = true,
+            _ => {}
+        }
+    }
 }
 
 /// Whose statements are prepared now.
@@ -128,12 +172,14 @@ impl Policy {
             return Authorization::Allow;
         };
         // In a trigger it is of the statement that set it off.
-        if let (AuthAction::Function { function_name }, None) = (context.action, context.accessor) {
-            seen.asks_for_last |= is_in(OF_THE_SESSION, function_name);
+        if context.accessor.is_none() {
+            seen.note(context.action);
         }
         let judged = match context.database_name {
-            Some("temp") if changes(context.action) => Err(TEMPORARY.to_owned()),
-            _ => judge(context.action, seen),
+            Some("temp") if changes(context.action) && !is_renaming(context.action) => {
+                Err(TEMPORARY.to_owned())
+            }
+            _ => judge(context.action, seen).and_then(|()| count(context.action, seen)),
         };
         match judged {
             Ok(()) => Authorization::Allow,
@@ -147,6 +193,26 @@ impl Policy {
 
 /// They would be in memory, where no database's bound holds.
 const TEMPORARY: &str = "temporary objects are not offered";
+/// Names of the table that would list them.
+const TEMPORARY_SCHEMA: &[&str] = &["sqlite_temp_master", "sqlite_temp_schema"];
+
+fn count(action: AuthAction<'_>, seen: &mut Seen) -> Result<(), String> {
+    let AuthAction::Function { function_name } = action else {
+        return Ok(());
+    };
+    for ((functions, most), count) in COUNTED.iter().zip(&mut seen.counted) {
+        if is_in(functions, function_name) {
+            *count = count.saturating_add(1);
+            if *count > *most {
+                let names = functions.join(", ");
+                return Err(format!(
+                    "the statement has more of {names} than the limit of {most}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
 
 fn changes(action: AuthAction<'_>) -> bool {
     !matches!(
@@ -156,6 +222,12 @@ fn changes(action: AuthAction<'_>) -> bool {
             | AuthAction::Pragma { .. }
             | AuthAction::Function { .. }
     )
+}
+
+/// What has been renamed is looked for in the schema of temporary objects too, which is empty. Statements of guests
+/// cannot write to it: `writable_schema` is not offered.
+fn is_renaming(action: AuthAction<'_>) -> bool {
+    matches!(action, AuthAction::Update { table_name, .. } if is_in(TEMPORARY_SCHEMA, table_name))
 }
 
 fn judge(action: AuthAction<'_>, seen: &mut Seen) -> Result<(), String> {

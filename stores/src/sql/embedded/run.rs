@@ -9,14 +9,14 @@ use super::{
     fault::{self, Bounds},
     policy::Seen,
     room::Growing,
-    turns::STATEMENT_TIME,
+    turns::{STATEMENT_TIME, TRANSACTION_TIME},
     watch::Caller,
 };
 use crate::{
     StoreLimits,
     sql::{
-        Answer, MAX_ANSWER_BYTES, MAX_ANSWER_ROWS, SessionId, SessionState, SqlError, Statement,
-        Value, value::row_bytes,
+        Answer, Effect, MAX_ANSWER_BYTES, MAX_ANSWER_ROWS, SessionId, SessionState, SqlError,
+        Statement, Value, value::row_bytes,
     },
 };
 
@@ -26,6 +26,8 @@ pub(super) struct Call {
     pub(super) session: SessionId,
     /// As the caller knows it.
     pub(super) state: SessionState,
+    /// As the session's owner remembers it.
+    pub(super) last_insert_rowid: i64,
     pub(super) statement: Statement,
     pub(super) limits: StoreLimits,
     pub(super) deadline: Instant,
@@ -47,16 +49,19 @@ pub(super) fn run(connection: &mut Connection, call: &Call, write: impl FnOnce()
     if let Some(refusal) = mismatch(connection, call, was_open) {
         return Done::Over(Err(refusal), true);
     }
-    let belongs = connection.session == Some(call.session);
+    // A new connection's are those of a new session.
+    let is_new = call.state == SessionState::Fresh && connection.session.is_none();
+    let knows_changes = is_new || connection.session == Some(call.session);
     let prepared = connection
         .belong_to(call.session)
         .and_then(|()| connection.limit(call.limits));
     if let Err(error) = prepared {
         return failed(connection, call, was_open, &error, None);
     }
+    connection.remember(call.last_insert_rowid);
     connection.watch.start(call.deadline, call.caller.clone());
     connection.policy.guests();
-    let result = perform(connection, call, belongs, was_open, write);
+    let result = perform(connection, call, knows_changes, was_open, write);
     let seen = connection.policy.ours();
     connection.watch.stop();
     connection.is_set |= seen.sets;
@@ -85,9 +90,10 @@ fn mismatch(connection: &Connection, call: &Call, is_open: bool) -> Option<SqlEr
             "the answer to its first statement was lost".into(),
         ));
     }
-    Some(SqlError::RolledBack(
-        "it is no longer open: it took too long, or the store was restarted".into(),
-    ))
+    Some(SqlError::RolledBack(format!(
+        "it is no longer open: it took longer than the limit of {} s, or the store was restarted",
+        TRANSACTION_TIME.as_secs()
+    )))
 }
 
 enum Failure {
@@ -104,17 +110,17 @@ impl From<Error> for Failure {
 fn perform(
     connection: &Connection,
     call: &Call,
-    belongs: bool,
+    knows_changes: bool,
     was_open: bool,
     write: impl FnOnce() -> bool,
 ) -> Result<Option<Answer>, Failure> {
     let sqlite = &connection.sqlite;
     let mut statement = sqlite.prepare(&call.statement.text)?;
     let seen = connection.policy.seen();
-    if seen.asks_for_last && !belongs && call.state != SessionState::Fresh {
+    if seen.asks_for_changes && !knows_changes {
         return Err(Failure::Refused(SqlError::Statement(
-            "the connection was given to others since its last statement, so that \
-             last_insert_rowid() and changes() know nothing of it: use RETURNING, or a transaction"
+            "the connection was given to others since its last statement, so that changes() and \
+             total_changes() know nothing of it: use RETURNING, or a transaction"
                 .into(),
         )));
     }
@@ -122,6 +128,10 @@ fn perform(
         // Comments alone.
         return Ok(Some(Answer::default()));
     }
+    let effect = || Effect {
+        last_insert_rowid: Some(sqlite.last_insert_rowid()),
+        changes: seen.is_counted().then(|| sqlite.changes()),
+    };
     bind(&mut statement, &call.statement.parameters)?;
     let writes = !statement.readonly() || seen.begins;
     if writes && !was_open && !write() {
@@ -129,7 +139,10 @@ fn perform(
     }
     // SQLite keeps what a statement wrote whose rows were not all asked for.
     if !is_undone_with_its_error(&statement, &seen) {
-        return Ok(Some(collect(&mut statement, connection.rooms.start())?));
+        let mut answer = collect(&mut statement, connection.rooms.start())?;
+        drop(statement);
+        answer.effect = effect();
+        return Ok(Some(answer));
     }
     connection.ours(|sqlite| sqlite.execute_batch("SAVEPOINT shoal"))?;
     let answer = collect(&mut statement, connection.rooms.start());
@@ -139,8 +152,9 @@ fn perform(
         Err(_) => "ROLLBACK TO shoal; RELEASE shoal",
     };
     let ended = connection.ours(|sqlite| sqlite.execute_batch(end));
-    let answer = answer?;
+    let mut answer = answer?;
     ended?;
+    answer.effect = effect();
     Ok(Some(answer))
 }
 
@@ -244,6 +258,7 @@ fn failed(
         seconds: STATEMENT_TIME.as_secs(),
         memory: STATEMENT_MEMORY,
         value_bytes: value_bytes(call.limits),
+        is_late: call.caller.is_gone() || Instant::now() >= call.deadline,
         full: is_full.then(|| connection.full()).flatten(),
     };
     let said = fault::error(error, refused, bounds);
