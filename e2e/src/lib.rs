@@ -32,7 +32,7 @@ pub use audit::{Writes, settled};
 pub use class::Class;
 pub use counted::{Comparison, Counted, Order};
 pub use database::{Postgres, Redis, S3};
-pub use document::{commands, run};
+pub use document::{blocks, commands, pages, run};
 pub use http::{Answer, get, get_all, request};
 pub use image::{image, push_bytes};
 pub use kubectl::{Outcome, apply, cluster, delete, json, kubectl, try_kubectl};
