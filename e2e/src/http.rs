@@ -29,6 +29,49 @@ pub fn get(node: u8, url: &str) -> Answer {
     request(node, &[url])
 }
 
+/// Between the answers of [`get_all`].
+const NEXT: &str = "\n--next--\n";
+
+/// GETs of all `urls` from a node, one after the other and on one connection where they lead to one
+/// server: an answer for each, in their order. Paths are sent as they are written.
+///
+/// # Panics
+/// curl cannot be started there.
+pub fn get_all(node: u8, urls: &[String]) -> Vec<Answer> {
+    let write_out = format!("{MARK}%{{exitcode}} %{{http_code}} %{{errormsg}}{NEXT}");
+    let mut args = vec![
+        "-sS",
+        "--globoff",
+        "--path-as-is",
+        "--connect-timeout",
+        "10",
+    ];
+    args.extend(["-m", "60", "-w", &write_out]);
+    args.extend(urls.iter().map(String::as_str));
+    let output = cluster().curl(Some(node), &args).expect("curl starts");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let answers: Vec<Answer> = stdout.split_terminator(NEXT).map(answer).collect();
+    assert_eq!(answers.len(), urls.len(), "an answer for each URL");
+    answers
+}
+
+/// One answer as [`get_all`] has curl write it.
+fn answer(text: &str) -> Answer {
+    let (body, status) = text.rsplit_once(MARK).unwrap_or(("", text));
+    let mut words = status.splitn(3, ' ');
+    let (exit, code) = (words.next(), words.next());
+    match (exit, code.and_then(|code| code.parse().ok())) {
+        (Some("0"), Some(status)) => Answer {
+            status,
+            body: body.to_owned(),
+        },
+        _ => Answer {
+            status: 0,
+            body: words.next().unwrap_or_default().to_owned(),
+        },
+    }
+}
+
 /// curl with `args` on a node.
 ///
 /// # Panics

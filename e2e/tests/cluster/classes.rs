@@ -1,11 +1,14 @@
 //! What a label means is decided by StoreClasses, once, and stays decided.
 
-use serde_json::json;
+use std::{collections::BTreeSet, thread};
+
+use serde_json::{Value, json};
 use shoal_e2e::{
-    App, Class, LONG, Namespace, Postgres, Redis, SYSTEM, image, json as object, kubectl, until,
+    Answer, App, Class, LONG, Namespace, Postgres, Redis, get, get_all, image, json as object,
+    kubectl, until,
 };
 
-use crate::parts;
+use crate::told;
 
 pub(crate) const PASSWORD: &str = "correct-horse-battery";
 
@@ -61,19 +64,7 @@ fn a_new_default_is_for_new_apps_and_old_ones_keep_their_data() {
         .with("replicas", json!(3));
     fresh.apply().ready();
     assert_eq!(class_of(&fresh), class.name());
-    std::thread::scope(|scope| {
-        for node in 1..=3 {
-            let fresh = &fresh;
-            scope.spawn(move || {
-                for _ in 0..20 {
-                    assert_eq!(fresh.get(node, "/incr/visits").status, 200);
-                }
-            });
-        }
-    });
-    for node in 1..=3 {
-        assert_eq!(value(&fresh, node, "visits"), "60");
-    }
+    one_counter_for_all_replicas(&fresh);
     assert_ne!(
         server.sql("SELECT count(*) FROM shoal_kv"),
         "0",
@@ -86,26 +77,57 @@ fn a_new_default_is_for_new_apps_and_old_ones_keep_their_data() {
     nobody_tells(PASSWORD);
 }
 
-/// No object that people read, and no log, holds a secret.
+/// Each of three nodes asks each of three replicas, all at the same time, and then the Service: each
+/// increment counts once, and every number is given once.
+fn one_counter_for_all_replicas(app: &App) {
+    const EACH: usize = 20;
+    let replicas = app.ready_endpoints();
+    let nodes: BTreeSet<&String> = replicas.iter().map(|(node, _)| node).collect();
+    assert_eq!((replicas.len(), nodes.len()), (3, 3), "{replicas:?}");
+    let port = app.port();
+    let ways = (1..=3).flat_map(|node| {
+        let increment = |(_, address): &(String, String)| {
+            let url = format!("http://{address}:{port}/incr/visits");
+            (node, vec![url; EACH])
+        };
+        replicas.iter().map(increment).collect::<Vec<_>>()
+    });
+    let ways: Vec<_> = ways.collect();
+    let answers: Vec<Answer> = thread::scope(|scope| {
+        let asking: Vec<_> = ways
+            .iter()
+            .map(|(node, urls)| scope.spawn(|| get_all(*node, urls)))
+            .collect();
+        let answers = asking.into_iter().map(|one| one.join().unwrap());
+        answers.flatten().collect()
+    });
+    let mut counted: Vec<usize> = answers
+        .iter()
+        .map(|answer| {
+            assert_eq!(answer.status, 200, "{answer:?}");
+            answer.body.trim().parse().expect("a number")
+        })
+        .collect();
+    counted.sort_unstable();
+    assert_eq!(counted, (1..=9 * EACH).collect::<Vec<_>>());
+    for node in 1..=3 {
+        let through_the_service = app.get(node, "/incr/visits");
+        assert_eq!(through_the_service.status, 200, "{through_the_service:?}");
+    }
+    let total = (9 * EACH + 3).to_string();
+    for answer in app.get_from_each_replica("/get/visits") {
+        assert_eq!(answer.body.trim(), total);
+    }
+}
+
+/// No object that people read, no log and no metric holds a secret.
 pub(crate) fn nobody_tells(secret: &str) {
-    let objects = kubectl(&[
-        "get",
-        "apps.shoal.dev,stores.shoal.dev,storeclasses.shoal.dev,events,configmaps,pods",
-        "-A",
-        "-o",
-        "yaml",
-    ]);
+    let kinds =
+        "apps.shoal.dev,stores.shoal.dev,storeclasses.shoal.dev,events,configmaps,pods,services";
+    let objects = kubectl(&["get", kinds, "-A", "-o", "yaml"]);
     assert!(!objects.contains(secret), "an object holds the password");
-    for part in [
-        "shoal-runtime",
-        "shoal-store",
-        "shoal-operator",
-        "shoal-builder",
-    ] {
-        for pod in parts::pods(part) {
-            let log = kubectl(&["-n", SYSTEM, "logs", &pod.name, "--all-containers"]);
-            assert!(!log.contains(secret), "{} logs the password", pod.name);
-        }
+    for (place, text) in told::by_the_parts() {
+        assert!(!text.contains(secret), "{place} holds the password");
     }
 }
 
@@ -139,6 +161,7 @@ fn each_namespace_has_the_default_of_its_selector() {
             "its own key and no other"
         );
     }
+    nobody_tells(PASSWORD);
 }
 
 #[test]
@@ -200,28 +223,61 @@ fn a_store_is_chosen_by_class_and_shared_by_name() {
 }
 
 #[test]
-fn a_full_store_says_so_to_the_guest_and_in_an_event() {
+fn a_full_store_says_so_to_the_guest_and_in_one_event_for_all_nodes() {
     let namespace = Namespace::new("limits");
     let class = Class::new("small", json!({"memory": {}}))
         .with("limits", json!({"keys": 2}))
         .default_of(&[&namespace]);
     class.apply();
-    let app = namespace.app("full", &image("kv"));
-    app.apply().ready();
-    for key in ["a", "b"] {
-        assert_eq!(app.get(1, &format!("/set/{key}/1")).status, 200);
-    }
-    let refused = app.get(1, "/set/c/1");
-    assert_eq!(refused.status, 500);
-    assert!(refused.body.contains("limit of 2"), "{}", refused.body);
-    assert_eq!(app.get(2, "/delete/a").status, 200);
-    assert_eq!(app.get(3, "/set/c/1").status, 200);
-    until("an event on the App", LONG, || {
-        let events = kubectl(&["-n", namespace.name(), "get", "events", "-o", "wide"]);
-        if events.contains("StoreLimitReached") {
-            Ok(())
-        } else {
-            Err(events)
-        }
+    let names = ["full", "last-on-1", "last-on-2", "last-on-3"];
+    let apps = names.map(|name| {
+        let app = namespace.app(name, &image("kv")).with("replicas", json!(3));
+        app.apply();
+        app
     });
+    for app in &apps {
+        app.ready();
+        for key in ["a", "b"] {
+            assert_eq!(app.get(1, &format!("/set/{key}/1")).status, 200);
+        }
+    }
+    let [full, last @ ..] = &apps;
+    let refused = full.get_from_each_replica("/set/c/1");
+    assert_eq!(refused.len(), 3, "{refused:?}");
+    for answer in refused {
+        assert_eq!(answer.status, 500);
+        assert!(answer.body.contains("limit of 2"), "{answer:?}");
+    }
+    // What a node tells, the operator hears in its order: after an Event of what a node told last, it has
+    // heard what that node told before.
+    for (n, app) in last.iter().enumerate() {
+        let (_, address) = app.ready_endpoints().swap_remove(n);
+        let refused = get(1, &format!("http://{address}:{}/set/c/1", app.port()));
+        assert_eq!(refused.status, 500, "{refused:?}");
+    }
+    for app in last {
+        until("an event on the App", LONG, || match refusals_told(app) {
+            0 => Err("none"),
+            _ => Ok(()),
+        });
+    }
+    assert_eq!(refusals_told(full), 1);
+
+    assert_eq!(full.get(2, "/delete/a").status, 200);
+    assert_eq!(full.get(3, "/set/c/1").status, 200);
+}
+
+/// How many Events tell of an App that its Store ran into a limit.
+fn refusals_told(app: &App) -> usize {
+    let events = object(&["-n", app.namespace(), "events.v1.events.k8s.io"]);
+    let events = events.unwrap_or_default()["items"].clone();
+    let of_the_app = |event: &&Value| {
+        event["reason"] == "StoreLimitReached" && event["regarding"]["name"] == app.name()
+    };
+    events
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(of_the_app)
+        .count()
 }

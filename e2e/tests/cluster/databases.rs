@@ -39,6 +39,7 @@ fn a_database_that_is_away_fails_calls_and_nothing_else() {
         }
     });
     class.wait_for("Ready", "True", &[]);
+    classes::nobody_tells(PASSWORD);
 }
 
 #[test]

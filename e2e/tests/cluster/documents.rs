@@ -3,7 +3,10 @@
 use std::fs;
 
 use serde_json::json;
-use shoal_e2e::{LONG, Namespace, SYSTEM, commands, delete, image, json as object, run, until};
+use shoal_e2e::{
+    App, LONG, Namespace, SYSTEM, blocks, commands, delete, image, json as object, kubectl, pages,
+    run, try_kubectl, until,
+};
 
 use crate::classes::{self, PASSWORD};
 use crate::parts;
@@ -77,31 +80,119 @@ fn an_app_moves_from_the_embedded_store_to_postgres_and_keeps_everything() {
     delete(&["storeclasses.shoal.dev", &name, "--wait=false"]);
 }
 
+/// One App for each kind of data that is on the volume of the store pod.
+struct Keepers {
+    keys: App,
+    database: App,
+    objects: App,
+}
+
+impl Keepers {
+    fn of(namespace: &Namespace) -> Self {
+        let label = json!([{"label": "default", "interface": "Blob", "class": "embedded"}]);
+        let objects = namespace.app("objects", &image("blobs"));
+        let all = Self {
+            keys: namespace.app("kept", &image("kv")),
+            database: namespace.app("counted", &image("sqlite")),
+            objects: objects.with("stores", label),
+        };
+        for app in [&all.keys, &all.database, &all.objects] {
+            app.apply();
+        }
+        for app in [&all.keys, &all.database, &all.objects] {
+            app.ready();
+        }
+        all
+    }
+
+    fn write(&self, value: &str) {
+        assert_eq!(self.keys.get(1, &format!("/set/kept/{value}")).status, 200);
+        assert_eq!(self.keys.get(1, &format!("/set/of-{value}/1")).status, 200);
+        assert_eq!(self.database.get(1, "/count").status, 200);
+        let put = format!("/put/kept?content={value}");
+        assert_eq!(self.objects.get(1, &put).status, 200);
+    }
+
+    /// Waits until everything is as it was after the first [`write`](Self::write). Counting changes the
+    /// database: it is as of then again when it says `next`.
+    fn until_as_after(&self, value: &str) {
+        until("the apps to read again", LONG, || {
+            let answers = [
+                self.keys.get(2, "/get/kept"),
+                self.keys.get(2, "/keys"),
+                self.objects.get(2, "/get/kept"),
+                self.database.get(2, "/connections/1"),
+            ];
+            let bodies = answers.each_ref().map(|answer| answer.body.trim());
+            if bodies == [value, &format!("kept\nof-{value}"), value, "1"] {
+                Ok(())
+            } else {
+                Err(answers)
+            }
+        });
+        let next = self.database.get(3, "/count");
+        assert_eq!((next.status, next.body.trim()), (200, "2"));
+    }
+}
+
 #[test]
-fn the_embedded_store_is_restored_from_its_backup() {
+fn the_embedded_store_is_restored_from_its_backup_also_on_a_new_volume() {
     let namespace = Namespace::new("backup");
-    let app = namespace.app("kept", &image("kv"));
-    app.apply().ready();
-    assert_eq!(app.get(1, "/set/before/there").status, 200);
+    let keepers = Keepers::of(&namespace);
+    keepers.write("first");
     let page = commands("how-to/back-up-the-embedded-store.md");
-    let [back_up, restore] = page.as_slice() else {
+    let [back_up, stop, new_volume, fill] = page.as_slice() else {
         panic!("{page:?}")
     };
     let folder = tempfile::tempdir().unwrap();
     run(std::slice::from_ref(back_up), folder.path());
-    assert_eq!(app.get(1, "/set/before/changed").status, 200);
-    assert_eq!(app.get(1, "/set/after/new").status, 200);
-    run(std::slice::from_ref(restore), folder.path());
+    keepers.write("second");
+    run(&[stop.clone(), fill.clone()], folder.path());
     parts::wait_until_ready("shoal-store", 1);
-    until("the app to read again", LONG, || {
-        let answer = app.get(2, "/get/before");
-        if answer.status == 200 && answer.body.trim() == "there" {
-            Ok(())
-        } else {
-            Err(answer)
-        }
-    });
-    assert_ne!(app.get(3, "/get/after").body.trim(), "new");
+    keepers.until_as_after("first");
+
+    keepers.write("third");
+    let lost = volume();
+    run(
+        &[stop.clone(), new_volume.clone(), fill.clone()],
+        folder.path(),
+    );
+    parts::wait_until_ready("shoal-store", 1);
+    assert_ne!(volume(), lost);
+    keepers.until_as_after("first");
     let stores = fs::read_to_string(folder.path().join("stores.yaml")).unwrap();
-    assert!(stores.contains("kept-default"));
+    for store in [
+        "kept-default",
+        "counted-default-sql",
+        "objects-default-blob",
+    ] {
+        assert!(stores.contains(store), "{store}");
+    }
+    // The cluster has few volumes, and the next test wants one too.
+    let free = json!({"spec": {"claimRef": null}}).to_string();
+    kubectl(&["patch", "pv", &lost, "--type=merge", "-p", &free]);
+}
+
+/// The volume that the store pod has.
+fn volume() -> String {
+    let claim = ["-n", SYSTEM, "get", "pvc", "state-shoal-store-0", "-o"];
+    kubectl(&[&claim[..], &["jsonpath={.spec.volumeName}"]].concat())
+}
+
+#[test]
+fn every_example_of_the_pages_is_taken_by_the_api_server() {
+    let namespace = Namespace::new("examples");
+    let pages = ["stores", "how-to"].map(pages).concat();
+    let mut examples = 0;
+    for page in pages {
+        for block in blocks(&page, "yaml") {
+            // The API server asks for a namespace that is there.
+            let place = format!("namespace: {}", namespace.name());
+            let block = block.replace("namespace: shop", &place);
+            let outcome = try_kubectl(&["apply", "--dry-run=server", "-f", "-"], &block);
+            assert!(outcome.ok, "{page}: {}\n{block}", outcome.stderr);
+            examples += 1;
+        }
+    }
+    assert!(examples > 8, "{examples}");
 }

@@ -31,6 +31,7 @@ mod serving;
 mod sql;
 mod store_classes;
 mod stores;
+mod told;
 mod transfer;
 mod trust;
 mod variables;

@@ -6,6 +6,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
+use percent_encoding::percent_decode_str;
 use spin_sdk::http::{IntoResponse, Request, Response};
 use spin_sdk::http_service;
 use spin_sdk::key_value::{Error, Store};
@@ -17,9 +18,11 @@ type Answer = (u16, Vec<u8>);
 async fn handle(request: Request) -> impl IntoResponse {
     let query = request.uri().query().unwrap_or_default();
     let label = query.strip_prefix("label=").unwrap_or("default");
-    let path = request.uri().path().trim_matches('/');
-    let segments: Vec<&str> = path.split('/').collect();
-    let (status, body) = match answer(label, &segments).await {
+    let label = decoded(label);
+    let path = request.uri().path();
+    let segments: Vec<String> = path.split('/').skip(1).map(decoded).collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let (status, body) = match answer(&label, &segments).await {
         Ok(answer) => answer,
         Err(error) => (500, name(&error).into_bytes()),
     };
@@ -27,6 +30,10 @@ async fn handle(request: Request) -> impl IntoResponse {
     let mut response = Response::new(String::from_utf8_lossy(&body).into_owned());
     *response.status_mut() = status;
     response
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 fn name(error: &Error) -> String {
