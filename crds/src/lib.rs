@@ -43,7 +43,7 @@ pub use service::{IpFamilyPolicy, ServiceSpec, ServiceType};
 pub use store::{Interface, ReclaimPolicy, Store, StoreSpec, StoreStatus};
 pub use store_class::{
     Backend, DefaultClass, StoreClass, StoreClassLimits, StoreClassSpec, StoreClassStatus,
-    default_class,
+    Unbindable, default_class, may_bind,
 };
 
 /// API group of every kind here.

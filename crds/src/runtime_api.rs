@@ -184,7 +184,7 @@ pub struct StoreOrphanList {
 pub struct Adoption {
     /// Namespace of the Store that is made.
     pub namespace: String,
-    /// Its name. Unset: `<app>-<label>`.
+    /// Its name. Unset: `<app>-<label>`, with `-sql` or `-blob` after it for such an interface.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Its `spec.app`. Unset: as it was.

@@ -40,7 +40,7 @@ pub(super) struct Adopt {
     /// Label that guests open (default: the one that it was made for).
     #[arg(long)]
     label: Option<String>,
-    /// Name of the new Store (default: APP-LABEL).
+    /// Name of the new Store (default: APP-LABEL, with -sql after it for a database and -blob for objects).
     #[arg(long)]
     name: Option<String>,
 }
@@ -133,6 +133,7 @@ fn table(orphans: &[StoreOrphan], now: Timestamp) -> String {
         "NAMESPACE",
         "APP",
         "LABEL",
+        "INTERFACE",
         "CLASS",
         "KEYS",
         "BYTES",
@@ -152,6 +153,7 @@ fn table(orphans: &[StoreOrphan], now: Timestamp) -> String {
             store.namespace.clone(),
             store.app.clone(),
             store.label.clone(),
+            store.interface.as_str().to_owned(),
             store.class_name.clone(),
             number(status.keys),
             number(status.bytes),
@@ -171,45 +173,69 @@ fn name(orphan: &StoreOrphan) -> String {
 
 /// Asks on the terminal.
 fn confirm(orphan: &StoreOrphan) -> Result<()> {
-    let name = name(orphan);
+    eprint!("{}", question(orphan));
+    let _ = std::io::stderr().flush();
+    let mut typed = String::new();
+    if std::io::stdin().lock().read_line(&mut typed)? == 0 {
+        bail!("nobody answers: use --yes where nobody can be asked");
+    }
+    ensure!(typed.trim() == name(orphan), "nothing is removed");
+    Ok(())
+}
+
+fn question(orphan: &StoreOrphan) -> String {
+    let (name, store) = (name(orphan), &orphan.store);
     let keys = orphan
         .status
         .keys
         .map_or("an unknown number of keys".to_owned(), |keys| {
             format!("{keys} keys")
         });
-    eprint!(
-        "This removes {keys} of {name} (class {}) for good.\nType {name} to go on: ",
-        visible(&orphan.store.class_name)
-    );
-    let _ = std::io::stderr().flush();
-    let mut typed = String::new();
-    if std::io::stdin().lock().read_line(&mut typed)? == 0 {
-        bail!("nobody answers: use --yes where nobody can be asked");
-    }
-    ensure!(typed.trim() == name, "nothing is removed");
-    Ok(())
+    format!(
+        "This removes {keys} of {name} (interface {}, class {}) for good.\nType {name} to go on: ",
+        store.interface.as_str(),
+        visible(&store.class_name)
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_a_class_cannot_count_is_not_called_empty() {
-        let orphan: StoreOrphan = serde_json::from_str(
+    fn orphan() -> StoreOrphan {
+        serde_json::from_str(
             r#"{"apiVersion": "runtime.shoal.dev/v1alpha1", "kind": "StoreOrphan",
                 "metadata": {"name": "id"},
                 "store": {"namespace": "shop", "app": "hello", "label": "default",
-                          "interface": "KeyValue", "className": "pg"},
+                          "interface": "Sql", "className": "pg"},
                 "status": {"firstSeen": "2026-01-01T00:00:00Z", "orphanSince": "2026-01-01T00:00:00Z"}}"#,
         )
-        .unwrap();
+        .unwrap()
+    }
+
+    #[test]
+    fn who_is_asked_learns_what_goes() {
+        let text = question(&orphan());
+        for part in [
+            "an unknown number",
+            "shop/hello/default",
+            "interface Sql",
+            "class pg",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_class_cannot_count_is_not_called_empty() {
+        let orphan = orphan();
         let text = table(&[orphan], "2026-01-01T01:00:00Z".parse().unwrap());
         let cells: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
         assert_eq!(
             cells,
-            ["id", "shop", "hello", "default", "pg", "-", "-", "60m"]
+            [
+                "id", "shop", "hello", "default", "Sql", "pg", "-", "-", "60m"
+            ]
         );
     }
 }

@@ -1,4 +1,4 @@
-//! StoreClasses and Stores beside the Apps of a manifest: labels are resolved as in a cluster.
+//! StoreClasses and Stores beside the Apps of a manifest, and the classes as a node takes them.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -7,8 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use shoal_crds::store_class::{ConnectionTls, SecretKeySelector};
 use shoal_crds::{
-    AppStore, ByteQuantity, DefaultClass, EMBEDDED_CLASS, Interface, Store, StoreClass,
-    StoreClassLimits, StoreClassSpec, StoreSpec, default_class,
+    ByteQuantity, EMBEDDED_CLASS, Store, StoreClass, StoreClassLimits, StoreClassSpec, StoreSpec,
 };
 use shoal_runtime::stores::{ClassBackend, ClassDescription};
 use shoal_stores::blob::s3::S3Options;
@@ -17,17 +16,14 @@ use shoal_stores::{RedisOptions, StoreLimits};
 
 use super::fields;
 
-/// Label of each namespace with its name, as the API server sets it.
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
-
 /// What a manifest says of stores, and what that refers to.
 #[derive(Clone, Default, PartialEq)]
 pub struct Declared {
-    classes: BTreeMap<String, StoreClassSpec>,
+    pub(super) classes: BTreeMap<String, StoreClassSpec>,
     /// By namespace and name.
-    stores: BTreeMap<(String, String), StoreSpec>,
+    pub(super) stores: BTreeMap<(String, String), StoreSpec>,
     /// Labels, by namespace.
-    namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    pub(super) namespaces: BTreeMap<String, BTreeMap<String, String>>,
     /// Values, by name. Classes name Secrets of Shoal's own namespace; here there is one for all.
     secrets: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
 }
@@ -40,17 +36,6 @@ impl std::fmt::Debug for Declared {
             .field(&stores.collect::<Vec<_>>())
             .finish()
     }
-}
-
-/// A Store, as far as a laptop needs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// App whose data it is.
-    pub app: String,
-    /// Label that it has there.
-    pub label: String,
-    /// Class that says where the data is.
-    pub class: String,
 }
 
 impl Declared {
@@ -72,6 +57,10 @@ impl Declared {
             "Store" => {
                 let store: Store = object(kind, name, document)?;
                 known_fields(kind, name, document, &store.spec)?;
+                ensure!(
+                    store.spec.id.is_none(),
+                    "Store {name}: spec.id is given by Shoal alone; leave it out"
+                );
                 self.stores.insert(key(), store.spec);
             }
             "Namespace" => {
@@ -91,97 +80,6 @@ impl Declared {
     /// Takes a Secret in, whose values classes may name.
     pub fn add_secret(&mut self, name: &str, data: BTreeMap<String, Vec<u8>>) {
         self.secrets.insert(name.to_owned(), data);
-    }
-
-    /// Which Store a label of an App opens, by the rules of the operator; `asked`: what the App itself
-    /// says of the label.
-    ///
-    /// # Errors
-    /// None, and why; `Ok(None)`: no class answers the label.
-    pub fn resolve(
-        &self,
-        namespace: &str,
-        app: &str,
-        label: &str,
-        interface: Interface,
-        asked: Option<&AppStore>,
-    ) -> Result<Option<Place>, String> {
-        let place = |app: &str, label: &str, class: &str| Place {
-            app: app.to_owned(),
-            label: label.to_owned(),
-            class: class.to_owned(),
-        };
-        if let Some(name) = asked.and_then(|asked| asked.store.as_ref()) {
-            let store = self.stores.get(&(namespace.to_owned(), name.clone()));
-            let store = store.ok_or_else(|| {
-                format!("Store `{name}` of `spec.stores` is not in this manifest, in namespace `{namespace}`")
-            })?;
-            let is = store.interface;
-            if is != interface {
-                let (is, wanted) = (is.as_str(), interface.as_str());
-                return Err(format!(
-                    "Store `{name}` is of interface `{is}`, not `{wanted}`"
-                ));
-            }
-            return Ok(Some(place(&store.app, &store.label, &store.class_name)));
-        }
-        let own = self.stores.iter().find(|((of, _), store)| {
-            of == namespace
-                && store.app == app
-                && store.label == label
-                && store.interface == interface
-        });
-        let asked = asked.and_then(|asked| asked.class.as_deref());
-        match (own, asked) {
-            (Some(((_, name), store)), Some(class)) if store.class_name != class => Err(format!(
-                "it is in Store `{name}` of class `{}`, and `spec.stores` wants class `{class}`",
-                store.class_name
-            )),
-            (Some((_, store)), _) => Ok(Some(place(app, label, &store.class_name))),
-            (None, Some(class)) => {
-                self.check_interface(class, interface)?;
-                Ok(Some(place(app, label, class)))
-            }
-            (None, None) => self.by_default(namespace, app, (interface, label), place),
-        }
-    }
-
-    fn check_interface(&self, class: &str, interface: Interface) -> Result<(), String> {
-        // What is built in has all that need no declaration.
-        let found = self.classes.get(class).filter(|_| class != EMBEDDED_CLASS);
-        match found.map(|class| class.interface) {
-            Some(is) if is != interface => {
-                let (is, wanted) = (is.as_str(), interface.as_str());
-                Err(format!(
-                    "StoreClass `{class}` is of interface `{is}`, not `{wanted}`"
-                ))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn by_default(
-        &self,
-        namespace: &str,
-        app: &str,
-        (interface, label): (Interface, &str),
-        place: impl Fn(&str, &str, &str) -> Place,
-    ) -> Result<Option<Place>, String> {
-        let mut labels = self.namespaces.get(namespace).cloned().unwrap_or_default();
-        labels.insert(NAME_LABEL.to_owned(), namespace.to_owned());
-        let classes = self
-            .classes
-            .iter()
-            .map(|(name, spec)| (name.as_str(), spec));
-        match default_class(classes, &labels, label, interface) {
-            DefaultClass::Class(class) => Ok(Some(place(app, label, class))),
-            DefaultClass::None => Ok(None),
-            DefaultClass::Tie(names) => Err(format!(
-                "the StoreClasses {} are the default for it with equal right in namespace `{namespace}`; name one \
-                 of them in `spec.stores`",
-                names.join(", ")
-            )),
-        }
     }
 
     /// The class as a node takes it.
@@ -211,6 +109,12 @@ impl Declared {
                 .and_then(NonZeroU32::new);
         }
         Ok(class)
+    }
+
+    /// Kind of a class's backend.
+    pub fn backend_kind(&self, class: &str) -> &'static str {
+        let class = self.classes.get(class);
+        class.map_or(EMBEDDED_CLASS, |class| class.backend.kind())
     }
 
     fn backend(&self, spec: &StoreClassSpec) -> Result<ClassBackend> {
@@ -317,11 +221,11 @@ fn store_limits(limits: &StoreClassLimits) -> StoreLimits {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::objects;
     use super::*;
 
-    fn declared(yaml: &str) -> Declared {
+    pub fn declared(yaml: &str) -> Declared {
         let mut declared = Declared::default();
         for document in shoal_crds::yaml::documents::<Value>(yaml).unwrap() {
             let kind = document["kind"].as_str().unwrap();
@@ -334,8 +238,7 @@ mod tests {
         declared
     }
 
-    const KV: Interface = Interface::KeyValue;
-    const OBJECTS: &str = "
+    pub const OBJECTS: &str = "
 {apiVersion: shoal.dev/v1alpha1, kind: StoreClass, metadata: {name: fast}, spec: {default: true, labels: [cache],
  backend: {memory: {}}, limits: {keys: 5, valueBytes: 2Ki, opsPerSecond: 9}}}
 ---
@@ -348,40 +251,6 @@ mod tests {
 ---
 {apiVersion: shoal.dev/v1alpha1, kind: Store, metadata: {name: shared}, spec: {app: cart, label: default, className: fast}}
 ";
-
-    #[test]
-    fn labels_are_resolved_as_in_a_cluster() {
-        let declared = declared(OBJECTS);
-        let asked = |class: Option<&str>, store: Option<&str>| AppStore {
-            label: "x".into(),
-            interface: Interface::KeyValue,
-            class: class.map(Into::into),
-            store: store.map(Into::into),
-        };
-        let class = |namespace, app, label, asked: Option<AppStore>| {
-            let found = declared.resolve(namespace, app, label, KV, asked.as_ref());
-            found.map(|place| place.map(|place| place.class))
-        };
-        let is = |class: &str| Ok(Some(class.to_owned()));
-        assert_eq!(class("default", "a", "default", None), is("embedded"));
-        assert_eq!(class("default", "a", "cache", None), is("fast"));
-        assert_eq!(class("default", "a", "other", None), Ok(None));
-        assert_eq!(class("shop", "a", "cache", None), is("team"));
-        assert_eq!(class("default", "cart", "default", None), is("fast"));
-        assert_eq!(class("shop", "cart", "default", None), is("team"));
-        let fast = asked(Some("fast"), None);
-        assert_eq!(class("shop", "a", "cache", Some(fast)), is("fast"));
-        let other = asked(Some("team"), None);
-        assert!(class("default", "cart", "default", Some(other)).is_err());
-        let shared = declared.resolve("default", "b", "x", KV, Some(&asked(None, Some("shared"))));
-        let place = shared.unwrap().unwrap();
-        assert_eq!(
-            (place.app.as_str(), place.label.as_str()),
-            ("cart", "default")
-        );
-        let elsewhere = declared.resolve("shop", "b", "x", KV, Some(&asked(None, Some("shared"))));
-        assert!(elsewhere.unwrap_err().contains("`shared`"));
-    }
 
     #[test]
     fn a_class_has_its_limits_and_its_credentials() {

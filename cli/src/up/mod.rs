@@ -1,14 +1,18 @@
 //! `shoal up`: serves an app on this machine, with the same stores as in a cluster.
 
+mod bindings;
 mod code;
 mod declared;
 mod fields;
 mod input;
 mod objects;
 mod output;
+mod placed;
 mod prepare;
 mod progress;
+mod resolve;
 mod state;
+mod store_flag;
 mod stores;
 
 use std::io::Write as _;
@@ -46,10 +50,11 @@ pub struct Arguments {
     /// Environment variable of the apps, beside those of manifest and image.
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
-    /// Another place for the store that apps open as LABEL, with the data of all apps under that label:
-    /// redis://..., rediss://..., postgres://..., sqlite:FOLDER or memory:
+    /// Another place for the key-value store that apps open as LABEL, with the data of all apps under that
+    /// label: redis://..., rediss://..., postgres://..., sqlite:FOLDER or memory:. SQL databases and objects of
+    /// that label stay where they are.
     #[arg(long, value_name = "LABEL=URL")]
-    store: Vec<stores::StoreFlag>,
+    store: Vec<store_flag::StoreFlag>,
     /// Value of a variable of the apps, whatever the manifest says of it.
     #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = variable)]
     variables: Vec<(String, String)>,
@@ -106,8 +111,8 @@ async fn serve(arguments: &Arguments, input: &Input) -> Result<()> {
     let node = Node::start(config, code, Arc::clone(&classes))?;
 
     let mut ended = std::pin::pin!(ended()?);
-    let mut ids = state.store_ids()?;
-    let mut stores = stores::Stores::new(&arguments.store, &input.declared, &mut ids);
+    let mut kept = state.kept_stores()?;
+    let mut stores = stores::Stores::new(&arguments.store, &input.declared, &mut kept);
     let prepared = prepare::all(&builder, &mut stores, input, arguments, node.engine_key());
     let assignments = tokio::select! {
         assignments = prepared => assignments?,
@@ -117,6 +122,7 @@ async fn serve(arguments: &Arguments, input: &Input) -> Result<()> {
         opened = progress::shown("Opening stores", stores.open(&classes)) => opened?,
         () = &mut ended => return Ok(()),
     }
+    eprint!("{}", stores.settle()?);
     let set = assignments.iter().cloned();
     node.apply(Assignments {
         code_keys: builder.code_keys(),

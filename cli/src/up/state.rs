@@ -12,6 +12,10 @@ use shoal_runtime::local::StoreIds;
 use shoal_stores::memory::MemoryOptions;
 use shoal_stores::{Embedded, EmbeddedBlobs, EmbeddedSql, Memory};
 
+use super::bindings::KeptBindings;
+use super::store_flag::ON_A_LAPTOP;
+use super::stores::Kept;
+
 /// The folder, held by this process alone.
 pub struct StateFolder {
     path: PathBuf,
@@ -72,9 +76,9 @@ impl StateFolder {
     /// They cannot be used.
     pub fn stores(&self) -> Result<Arc<StoreClasses>> {
         let folder = self.path.join("stores");
-        let embedded = Embedded::open(&folder, super::stores::ON_A_LAPTOP)?;
+        let embedded = Embedded::open(&folder, ON_A_LAPTOP)?;
         let memory = Memory::new(MemoryOptions::default());
-        let durability = super::stores::ON_A_LAPTOP.durability;
+        let durability = ON_A_LAPTOP.durability;
         let sql = EmbeddedSql::open(&self.path.join("sql"), durability)?;
         let blobs = EmbeddedBlobs::open(&self.path.join("blobs"), durability)?;
         Ok(StoreClasses::new(
@@ -90,12 +94,15 @@ impl StateFolder {
         self.path.join("node")
     }
 
-    /// Which Store each label of each app has.
+    /// Which Store each label of each app has, and of which class.
     ///
     /// # Errors
-    /// The list of ids cannot be read.
-    pub fn store_ids(&self) -> Result<StoreIds> {
-        StoreIds::open(&self.path).with_context(|| format!("in {}", self.path.display()))
+    /// A list of them cannot be read.
+    pub fn kept_stores(&self) -> Result<Kept> {
+        let ids =
+            StoreIds::open(&self.path).with_context(|| format!("in {}", self.path.display()))?;
+        let bindings = KeptBindings::open(&self.path)?;
+        Ok(Kept { ids, bindings })
     }
 }
 

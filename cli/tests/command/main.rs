@@ -7,10 +7,19 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod bindings;
 mod plugin;
+#[path = "../../../stores/tests/backend/server.rs"]
+#[allow(dead_code, reason = "the tests of the backends use more of it")]
+mod postgres_server;
 mod push;
+#[path = "../../../stores/tests/redis_server/mod.rs"]
+mod redis_server;
 mod registry;
+#[path = "../../../stores/tests/s3_server/mod.rs"]
+mod s3_server;
 mod served;
+mod servers;
 mod stores;
 mod transfer;
 mod up;

@@ -2,54 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use crate::served::Served;
 use crate::{guest, shoal, stderr};
 
 const ANY: [&str; 2] = ["--listen", "127.0.0.1:0"];
-
-/// A `redis-server` on a port that is free; it ends with this value.
-struct Redis {
-    child: Child,
-    port: u16,
-}
-
-impl Redis {
-    /// `None`, and said so, where there is none on this machine.
-    fn start(folder: &Path) -> Option<Self> {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
-        let child = Command::new("redis-server")
-            .args([
-                "--port",
-                &port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-            ])
-            .arg("--dir")
-            .arg(folder)
-            .stdout(Stdio::null())
-            .spawn()
-            .inspect_err(|error| shoal_skip::skipped(format_args!("redis-server: {error}")))
-            .ok()?;
-        let server = Self { child, port };
-        crate::until("redis-server answers", || {
-            std::net::TcpStream::connect(("127.0.0.1", server.port)).ok()
-        });
-        Some(server)
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn up(guest_name: &str, state: &Path, stores: &[&str]) -> Command {
     let mut command = shoal();
@@ -85,22 +43,6 @@ fn a_label_is_where_the_command_line_says() {
         served.get(0, "/open?label=third"),
         (500, "no-such-store".into())
     );
-}
-
-#[test]
-fn a_store_may_be_a_server() {
-    let folder = tempfile::tempdir().unwrap();
-    let Some(redis) = Redis::start(folder.path()) else {
-        return;
-    };
-    let url = format!("default=redis://127.0.0.1:{}", redis.port);
-    let state = folder.path().join("state");
-    for value in ["200 1", "200 2"] {
-        let served = Served::start(&mut up("kv", &state, &[&url]), 1);
-        let (status, sum) = served.get(0, "/incr/n");
-        assert_eq!(format!("{status} {sum}"), value, "it outlives the run");
-        assert!(served.interrupt().success());
-    }
 }
 
 #[test]

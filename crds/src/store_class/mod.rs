@@ -1,6 +1,7 @@
 //! `StoreClass`: what a platform team says about where data is.
 
 mod backend;
+mod bindable;
 mod limits;
 mod namespace_selector;
 mod resolution;
@@ -15,6 +16,7 @@ pub use backend::{
     Backend, CaSource, ConnectionTls, EmbeddedBackend, MemoryBackend, PostgresBackend,
     RedisBackend, S3Backend, S3Credentials, SecretKeySelector, SecretReference, UrlSource,
 };
+pub use bindable::{Unbindable, may_bind};
 pub use limits::StoreClassLimits;
 pub use namespace_selector::{NamespaceSelector, SelectorOperator, SelectorRequirement};
 pub use resolution::{DefaultClass, default_class};

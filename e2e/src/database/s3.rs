@@ -31,9 +31,7 @@ impl S3 {
     /// # Panics
     /// It does not start.
     pub fn start(secret: &str) -> Option<Self> {
-        let program = program()
-            .inspect_err(|why| eprintln!("SKIPPED: {why}"))
-            .ok()?;
+        let program = program().inspect_err(|why| shoal_skip::skipped(why)).ok()?;
         let folder = tempfile::tempdir().expect("a temporary folder");
         for name in ["data/apps", "attributes"] {
             fs::create_dir_all(folder.path().join(name)).expect("the folder is writable");

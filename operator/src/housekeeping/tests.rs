@@ -33,6 +33,7 @@ pub(crate) struct Parts {
     operator: Arc<Housekeeping>,
     pod: Arc<shoal_stores::housekeeping::Housekeeping>,
     pub(crate) embedded: Arc<Embedded>,
+    pub(crate) sql: Arc<EmbeddedSql>,
     /// Where the store pod is dialled.
     pub(crate) store: String,
     _folder: tempfile::TempDir,
@@ -67,13 +68,15 @@ impl Parts {
         let folder = tempfile::tempdir().unwrap();
         let stores = folder.path().join("stores");
         let embedded = Arc::new(Embedded::open(&stores, EmbeddedOptions::default()).unwrap());
+        let sql =
+            Arc::new(EmbeddedSql::open(&folder.path().join("sql"), Durability::Full).unwrap());
         let own = Backends {
             embedded: embedded.clone(),
             memory: Arc::new(Memory::new(Default::default())),
             blobs: Arc::new(
                 EmbeddedBlobs::open(&folder.path().join("blobs"), Durability::Full).unwrap(),
             ),
-            sql: Arc::new(EmbeddedSql::open(&folder.path().join("sql"), Durability::Full).unwrap()),
+            sql: sql.clone(),
         };
         let granted = PodGrants {
             pod_uid: "runtime".to_owned(),
@@ -104,6 +107,7 @@ impl Parts {
             operator,
             pod,
             embedded,
+            sql,
             _folder: folder,
         }
     }

@@ -13,6 +13,8 @@ const DISK_FAILS: &str = "its disk fails";
 const FEW_REPLICAS: &str = "it has too few replicas";
 const DAMAGED: &str = "its data is damaged";
 const NO_DATABASE: &str = "it has no such database";
+/// It gave no answer, or there was no time left to connect to it.
+pub(crate) const LATE: &str = "it did not answer within 5 s";
 /// What the certificate of the server says is wrong.
 pub(crate) const UNVERIFIED: &str = "its identity cannot be verified";
 
@@ -110,6 +112,11 @@ impl Fault {
             })
     }
 
+    /// There was no time left to connect.
+    pub(crate) fn is_unconnected(&self) -> bool {
+        matches!(self, Self::NotYet(LATE))
+    }
+
     /// The text for guests.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
@@ -119,7 +126,7 @@ impl Fault {
             | Self::Refused(reason) => reason,
             Self::Moved(_) | Self::Asked(_) => "its cluster is moving data",
             Self::Lost => "the connection broke before it answered",
-            Self::Late => "it did not answer within 5 s",
+            Self::Late => LATE,
         }
     }
 }

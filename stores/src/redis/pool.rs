@@ -15,7 +15,12 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{call::Call, connection::Connection, fault::Fault, options::Server};
+use super::{
+    call::Call,
+    connection::Connection,
+    fault::{Fault, LATE},
+    options::Server,
+};
 use crate::Connections;
 
 /// After a connection that could not be opened, no other is tried for this long.
@@ -112,7 +117,7 @@ impl Pool {
     }
 
     async fn open(&self, slot: &Slot, deadline: Instant) -> Result<Arc<Connection>, Fault> {
-        let late = |_| Fault::NotYet("it did not answer within 5 s");
+        let late = |_| Fault::NotYet(LATE);
         let _turn = timeout_at(deadline, slot.opening.lock())
             .await
             .map_err(late)?;

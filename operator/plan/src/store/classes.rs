@@ -18,30 +18,14 @@ pub(super) fn may_bind(
         let text = format!("StoreClass `{class}` is of a later version of Shoal than this one");
         return Err((Reason::StoreUnusable, text));
     }
-    let Some(found) = index.classes.get(class) else {
-        if class == EMBEDDED_CLASS {
-            return Ok(());
-        }
-        let text = format!("StoreClass `{class}` does not exist");
-        return Err((Reason::StoreClassNotFound, text));
-    };
-    // What is built in has both.
-    if found.spec.interface != interface && class != EMBEDDED_CLASS {
-        let (is, wanted) = (found.spec.interface.as_str(), interface.as_str());
-        let text = format!("StoreClass `{class}` is of interface `{is}`, not `{wanted}`");
-        return Err((Reason::StoreMismatch, text));
-    }
-    if !found
-        .spec
-        .may_be_used_by(index.namespaces.labels(namespace))
-    {
-        let text = format!(
-            "StoreClass `{class}` is not for namespace `{namespace}`: its `namespaceSelector` does not match"
-        );
-        return Err((Reason::StoreClassNotAllowed, text));
-    }
+    let found = index.classes.get(class);
+    let labels = index.namespaces.labels(namespace);
+    let spec = found.map(|found| &found.spec);
+    shoal_crds::may_bind((class, spec), interface, (namespace, labels))
+        .map_err(|refused| (refused.reason, refused.message))?;
+    let is_deleted = found.is_some_and(|found| found.metadata.deletion_timestamp.is_some());
     // What is built in stays when its settings go.
-    if found.metadata.deletion_timestamp.is_some() && class != EMBEDDED_CLASS {
+    if is_deleted && class != EMBEDDED_CLASS {
         let text = format!("StoreClass `{class}` is being deleted");
         return Err((Reason::StoreClassDeleting, text));
     }

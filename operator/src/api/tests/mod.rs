@@ -1,6 +1,7 @@
 //! The aggregated API over real connections, with a store pod's own code behind it.
 
 mod api_server;
+mod databases;
 
 use std::sync::Arc;
 
