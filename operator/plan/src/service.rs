@@ -21,12 +21,15 @@ pub(crate) const PORT_NAME: &str = "http";
 const APP_LABEL: &str = "shoal.dev/app";
 /// Annotation that records which labels and annotations came from `spec.service`.
 const OWNED_KEYS_ANNOTATION: &str = "shoal.dev/service-keys";
-const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// Label that says who made an object.
+pub(crate) const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// Its value on what is made here.
+pub(crate) const MANAGER: &str = "shoal";
 
 /// The Service that the App is to have.
 pub(crate) fn desired(key: &AppKey, app: &App, port: u16) -> Service {
     let spec = &app.spec.service;
-    let mut labels = BTreeMap::from([(MANAGED_BY_LABEL.to_owned(), "shoal".to_owned())]);
+    let mut labels = BTreeMap::from([(MANAGED_BY_LABEL.to_owned(), MANAGER.to_owned())]);
     labels.extend(spec.labels.clone());
     labels.insert(APP_LABEL.to_owned(), key.name.to_string());
     let mut annotations = spec.annotations.clone();

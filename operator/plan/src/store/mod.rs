@@ -10,13 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use shoal_crds::{AppSpec, DefaultClass, Reason, Store, StoreSpec, StoreStatusEntry};
+use shoal_crds::{AppSpec, DefaultClass, Interface, Reason, Store, StoreSpec, StoreStatusEntry};
 
 use crate::{
     AppKey, Index, Label, ObjectKey, Priority, Write, WriteAction,
     index::Rejection,
     output::Plan,
     revision::{Content, Fault},
+    service::{MANAGED_BY_LABEL, MANAGER},
     status::Verdict,
 };
 use choice::{Choice, choose};
@@ -110,7 +111,7 @@ pub(crate) fn bind(
     for (label, component) in content.labels() {
         let bound = match choose(index, app, spec, label, component) {
             Choice::Store(key, store) => {
-                notes.extend(other_default(index, app, &label.1, &key, store));
+                notes.extend(other_default(index, app, spec, label, &key, store));
                 usable(index, &key, store, plan)
             }
             Choice::Make(class) => {
@@ -189,29 +190,46 @@ fn set_id(key: &ObjectKey, store: &Store) -> WriteAction {
     }
 }
 
-/// What is to be known of a label whose Store is of another class than a new one would be.
+/// What is to be known of a label whose Store is of another class than a new one would be. Nothing, where somebody
+/// decided: the App itself, or who made the Store by hand.
 fn other_default(
     index: &Index,
     app: &AppKey,
-    label: &str,
+    spec: &AppSpec,
+    (interface, label): &Label,
     key: &ObjectKey,
     store: &Store,
 ) -> Option<String> {
-    if *store.spec.app != *app.name || store.spec.label != label {
+    let mut asked = spec.stores.iter().flatten();
+    if asked.any(|one| one.label == *label && one.interface == *interface) || !is_ours(store) {
         return None;
     }
     let labels = index.namespaces.labels(&app.namespace);
     let class = &store.spec.class_name;
-    match index
-        .classes
-        .default_for(labels, label, store.spec.interface)
-    {
+    match index.classes.default_for(labels, label, *interface) {
         DefaultClass::Class(other) if other != class => Some(format!(
             "label `{label}` stays in Store `{}` of class `{class}`; the default for new Stores is `{other}` now (to \
-             change over, make a Store of class `{other}`, copy the data, and name it in `spec.stores`)",
-            key.name
+             change over, make a Store of class `{other}`, copy the data{}, and name it in `spec.stores`)",
+            key.name,
+            way_of_copying(*interface)
         )),
         _ => None,
+    }
+}
+
+/// Whether it was made here, when an app first opened the label.
+fn is_ours(store: &Store) -> bool {
+    let mut labels = store.metadata.labels.iter().flatten();
+    labels.any(|(name, value)| name == MANAGED_BY_LABEL && value == MANAGER)
+}
+
+/// How data is copied, as far as there is a way for all of the interface.
+fn way_of_copying(interface: Interface) -> &'static str {
+    match interface {
+        Interface::KeyValue => {
+            " with `kubectl shoal stores export` and `import`, as docs/how-to/move-to-postgres.md shows"
+        }
+        Interface::Sql | Interface::Blob => "",
     }
 }
 
@@ -224,6 +242,7 @@ fn make(index: &Index, app: &AppKey, label: &Label, class: &str, plan: &mut Plan
         metadata: ObjectMeta {
             name: Some(name::of_new(index, app, label)),
             namespace: Some(app.namespace.to_string()),
+            labels: Some([(MANAGED_BY_LABEL.to_owned(), MANAGER.to_owned())].into()),
             ..ObjectMeta::default()
         },
         spec: StoreSpec {

@@ -331,13 +331,50 @@ fn a_new_default_changes_nothing_for_who_is_bound_and_is_told() {
     assert_eq!(world.runtime("node1").assigned, before);
     assert_eq!(world.says("hello", "StoresBound"), "True/Bound");
     let message = world.condition("hello", "StoresBound").unwrap().message;
-    for name in ["`hello-default`", "`embedded`", "`pg`", "`spec.stores`"] {
+    for name in [
+        "`hello-default`",
+        "`embedded`",
+        "`pg`",
+        "`spec.stores`",
+        "`kubectl shoal stores export` and `import`",
+        "docs/how-to/move-to-postgres.md",
+    ] {
         assert!(message.contains(name), "{message}");
     }
     world.delete_class("pg");
     world.advance(30);
     let message = world.condition("hello", "StoresBound").unwrap().message;
     assert!(!message.contains("`pg`"), "{message}");
+}
+
+#[test]
+fn who_chose_a_class_is_not_told_of_another_default() {
+    type Stores = &'static [(&'static str, &'static str)];
+    const MADE_HERE: Stores = &[];
+    const MINE: Stores = &[("mine", "{app: hello, label: default, className: embedded}")];
+    // As the one that would be made here is called.
+    const NAMED_ALIKE: Stores = &[(
+        "hello-default",
+        "{app: hello, label: default, className: embedded}",
+    )];
+    for (asks, stores) in [
+        ("[{label: default, class: embedded}]", MADE_HERE),
+        ("", MINE),
+        ("", NAMED_ALIKE),
+        ("[{label: default, store: mine}]", MINE),
+    ] {
+        let world = set(&Case {
+            classes: &[("pg", "default: true")],
+            stores,
+            asks,
+            label: "default",
+            ..Case::default()
+        });
+        assert_eq!(world.status("hello").stores[0].class_name, "embedded");
+        assert_eq!(world.says("hello", "StoresBound"), "True/Bound");
+        let message = world.condition("hello", "StoresBound").unwrap().message;
+        assert!(!message.contains("`pg`"), "{asks} {stores:?}: {message}");
+    }
 }
 
 #[test]
