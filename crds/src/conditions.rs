@@ -197,9 +197,9 @@ words! {
         StoreMismatch,
         /// Two StoreClasses are the default for one label with equal right. Change one of them.
         AmbiguousDefault,
-        /// Every node that uses the StoreClass reaches its backend.
+        /// Every node that uses the StoreClass reaches its backend; where none does, the store pod.
         Reachable,
-        /// No node uses the StoreClass.
+        /// No node uses the StoreClass, and the store pod has said nothing of it.
         Unused,
         /// The backend of a StoreClass does not answer.
         Unreachable,
