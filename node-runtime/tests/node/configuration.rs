@@ -12,16 +12,31 @@ use shoal_runtime::{Assignment, Variables};
 
 use crate::support::{TestNode, app, client::*};
 
-const INTERFACES: [&str; 4] = ["config", "variables", "draft", "rc"];
+/// Guest, and its path for one of its interfaces.
+const INTERFACES: [(&str, &str); 5] = [
+    ("variables", "config"),
+    ("variables", "variables"),
+    ("variables", "draft"),
+    ("variables", "rc"),
+    ("variables-v3", "v3"),
+];
 
 async fn text(address: SocketAddr, path: &str) -> String {
     let answer = get(address, path).await;
     format!("{} {}", answer.status.as_u16(), answer.text())
 }
 
-/// The same app; another generation for each value.
-fn with_token(token: &str) -> Assignment {
-    let mut app = app("a", "variables");
+/// The same app of each guest; another generation for each value.
+fn with_token(token: &str) -> [Assignment; 2] {
+    [("a", "variables"), ("b", "variables-v3")].map(|(name, guest)| given(app(name, guest), token))
+}
+
+/// The address of the app of that guest.
+fn of([variables, v3]: [SocketAddr; 2], guest: &str) -> SocketAddr {
+    if guest == "variables" { variables } else { v3 }
+}
+
+fn given(mut app: Assignment, token: &str) -> Assignment {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let variables: Variables = [pair("token", token), pair("db.url", "db://")]
         .into_iter()
@@ -35,8 +50,9 @@ fn with_token(token: &str) -> Assignment {
 #[tokio::test]
 async fn every_interface_gives_the_same_values() {
     let node = TestNode::start();
-    let [address] = node.serve([with_token("one")]).await;
-    for interface in INTERFACES {
+    let addresses = node.serve(with_token("one")).await;
+    for (guest, interface) in INTERFACES {
+        let address = of(addresses, guest);
         assert_eq!(
             text(address, &format!("/{interface}/token")).await,
             "200 one"
@@ -46,6 +62,7 @@ async fn every_interface_gives_the_same_values() {
             "200 db://"
         );
     }
+    let address = of(addresses, "variables");
     for all in ["draft", "rc"] {
         assert_eq!(
             text(address, &format!("/{all}")).await,
@@ -58,7 +75,7 @@ async fn every_interface_gives_the_same_values() {
 #[tokio::test]
 async fn what_is_not_there_has_the_interfaces_own_error() {
     let node = TestNode::start();
-    let [address] = node.serve([with_token("one")]).await;
+    let [address, v3] = node.serve(with_token("one")).await;
     for (path, expected) in [
         (
             "/config/other",
@@ -73,7 +90,15 @@ async fn what_is_not_there_has_the_interfaces_own_error() {
     ] {
         assert_eq!(text(address, path).await, expected);
     }
-    for (interface, error) in [("config", "invalid-key"), ("variables", "invalid-name")] {
+    assert_eq!(
+        text(v3, "/v3/other").await,
+        "404 undefined: the component has no variable `other`"
+    );
+    for (address, interface, error) in [
+        (address, "config", "invalid-key"),
+        (address, "variables", "invalid-name"),
+        (v3, "v3", "invalid-name"),
+    ] {
         let answer = text(address, &format!("/{interface}/Not%20a%20name")).await;
         let expected = format!("404 {error}: `Not a name` is no name of a variable: ");
         assert!(answer.starts_with(&expected), "{answer}");
@@ -83,11 +108,12 @@ async fn what_is_not_there_has_the_interfaces_own_error() {
 #[tokio::test]
 async fn values_change_without_new_code_and_without_a_failed_request() {
     let node = TestNode::start();
-    let [address] = node.serve([with_token("v0")]).await;
+    let addresses = node.serve(with_token("v0")).await;
     let fetches = node.guests.fetches.load(Ordering::SeqCst);
     let stop = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = INTERFACES
-        .map(|interface| {
+        .map(|(guest, interface)| {
+            let address = of(addresses, guest);
             let stop = Arc::clone(&stop);
             tokio::spawn(async move {
                 let path = format!("/{interface}/token");
@@ -103,8 +129,8 @@ async fn values_change_without_new_code_and_without_a_failed_request() {
         })
         .into();
     for version in 1..=10 {
-        let [same] = node.serve([with_token(&format!("v{version}"))]).await;
-        assert_eq!(same, address, "the port stays open");
+        let same = node.serve(with_token(&format!("v{version}"))).await;
+        assert_eq!(same, addresses, "the ports stay open");
     }
     stop.store(true, Ordering::SeqCst);
     for client in clients {

@@ -67,6 +67,7 @@ pub(crate) const GUESTS: &[Guest] = &[
         copies: &["e2e/guests/manifests/configured"],
         ..guest("variables")
     },
+    guest("variables-v3"),
     Guest {
         source: Source::Example,
         copies: &["examples/guestbook"],

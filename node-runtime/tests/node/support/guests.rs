@@ -85,6 +85,7 @@ impl Guests {
             "spin-sdk-7",
             "unknown-import",
             "variables",
+            "variables-v3",
             "no-handler",
         ];
         let known = names.map(|name| (digest(name), name.to_owned())).into();
