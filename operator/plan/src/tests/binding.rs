@@ -349,20 +349,22 @@ fn a_new_default_changes_nothing_for_who_is_bound_and_is_told() {
 
 #[test]
 fn who_chose_a_class_is_not_told_of_another_default() {
-    let default = ("pg", "default: true");
-    let mine: &[_] = &[("mine", "{app: hello, label: default, className: embedded}")];
-    let chosen: &[_] = &[(
+    type Stores = &'static [(&'static str, &'static str)];
+    const MADE_HERE: Stores = &[];
+    const MINE: Stores = &[("mine", "{app: hello, label: default, className: embedded}")];
+    // As the one that would be made here is called.
+    const NAMED_ALIKE: Stores = &[(
         "hello-default",
         "{app: hello, label: default, className: embedded}",
     )];
     for (asks, stores) in [
-        ("[{label: default, class: embedded}]", &[][..]),
-        ("", mine),
-        ("", chosen),
-        ("[{label: default, store: mine}]", mine),
+        ("[{label: default, class: embedded}]", MADE_HERE),
+        ("", MINE),
+        ("", NAMED_ALIKE),
+        ("[{label: default, store: mine}]", MINE),
     ] {
         let world = set(&Case {
-            classes: &[default],
+            classes: &[("pg", "default: true")],
             stores,
             asks,
             label: "default",
