@@ -8,8 +8,8 @@ const LINES: [(&str, &str, usize); 4] = [
         "# Deleting this file's objects leaves the CRDs, every App and Store, and the volumes of the store and\n\
          # of the builder; applying it again finds them. Every pod meets Restricted Pod Security.\n",
         "# For clusters without a default StorageClass, to try Shoal: builder and store keep what they have in\n\
-         # folders of their pods. WHAT APPS STORE GOES WITH THE POD `shoal-store`, and with 1 GiB in it; compiled\n\
-         # code goes with the pod `shoal-builder`, and is made again. Every pod meets Restricted Pod Security.\n\
+         # folders of their pods. WHAT APPS STORE GOES WITH THE POD `shoal-store`, which ends when it holds more\n\
+         # than 1 GiB; compiled code is made again. Every pod meets Restricted Pod Security.\n\
          #\n\
          # Written by `cargo xtask crds` from install.yaml. To change from one to the other, delete the\n\
          # StatefulSets `shoal-builder` and `shoal-store` first: Kubernetes does not change their volumes.\n",

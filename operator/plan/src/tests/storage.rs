@@ -5,6 +5,8 @@ use shoal_crds::{AppStore, Store, StoreClassSpec};
 
 use super::world::{World, component, memory, postgres, refusal};
 
+type Made = fn() -> StoreClassSpec;
+
 /// What there is when the App `hello`, which opens `default`, is applied.
 #[derive(Default)]
 struct Case {
@@ -13,7 +15,7 @@ struct Case {
     claim: Option<(&'static str, &'static str)>,
     /// The operator runs with `--embedded-store=ephemeral`.
     ephemeral: bool,
-    class: Option<(&'static str, fn() -> StoreClassSpec)>,
+    class: Option<(&'static str, Made)>,
     /// Spec, without its App, of a Store `mine`.
     store: &'static str,
     /// Class that the App asks for.
