@@ -181,6 +181,9 @@ words! {
         CompileLimitExceeded,
         /// The builder cannot be reached. Tried again by itself.
         BuilderUnavailable,
+        /// The store pod has no volume: no StorageClass is the cluster's default. Make one, or install with
+        /// manifests/install-ephemeral.yaml. Apps that are bound already are not concerned.
+        NoPersistentStorage,
         /// No class answers a label that a component opens.
         NoStoreForLabel,
         /// The Store for a label is not usable; the message says why.

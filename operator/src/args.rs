@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use jiff::SignedDuration;
 use shoal_crds::ByteQuantity;
 use shoal_protocol::flags::LogFlags;
@@ -51,9 +51,22 @@ pub struct Args {
     #[arg(long, default_value = "24h", value_parser = grace)]
     pub store_delete_grace: SignedDuration,
 
+    /// Whether what the embedded store keeps outlives its pod.
+    #[arg(long, value_enum, default_value_t = EmbeddedStore::Persistent)]
+    pub embedded_store: EmbeddedStore,
+
     /// How the log is written.
     #[command(flatten)]
     pub log: LogFlags,
+}
+
+/// What the embedded store keeps its data on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EmbeddedStore {
+    /// A PersistentVolume. Without one no app is bound to it
+    Persistent,
+    /// A folder that goes with the pod, as in manifests/install-ephemeral.yaml
+    Ephemeral,
 }
 
 fn grace(text: &str) -> Result<SignedDuration, String> {

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::api::{Api, Front, Registration, StorePod};
-use crate::args::Args;
+use crate::args::{Args, EmbeddedStore};
 use crate::builder_client::Builder;
 use crate::ca::{self, Authority};
 use crate::certificates::CertificatesService;
@@ -77,7 +77,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Arc::new(GrantBook::default()),
         Arc::new(ClassBook::default()),
     );
-    world.with(|index| index.set_store_delete_grace(args.store_delete_grace));
+    world.with(|index| {
+        index.set_store_delete_grace(args.store_delete_grace);
+        index.set_store_ephemeral(args.embedded_store == EmbeddedStore::Ephemeral);
+    });
     let housekeeping = Housekeeping::new(world.clone(), classes.clone());
     let (events, told) = Events::new();
     let listener = server::Listener::bind(args.grpc_address)?;

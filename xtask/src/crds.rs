@@ -1,4 +1,4 @@
-//! `cargo xtask crds`: what is written from the types in `crds/`.
+//! `cargo xtask crds`: what is written from the types in `crds/`, and from `manifests/install.yaml`.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -7,28 +7,42 @@ use anyhow::{Context as _, Result};
 
 use crate::cargo::cargo;
 use crate::step::step;
-use crate::{process, workspace};
+use crate::{ephemeral, install, process, workspace};
 
-/// Write what comes from the types in crds/: manifests/crds.yaml and docs/reference/conditions.md.
+/// Write what comes from the types in crds/: manifests/crds.yaml and docs/reference/conditions.md; and from
+/// manifests/install.yaml: manifests/install-ephemeral.yaml.
 #[derive(clap::Args)]
 pub struct Arguments {}
 
-/// A file that an example of the crate that has the types prints. This program stays light without them.
+/// A file that is written, not edited.
 #[derive(Clone, Copy)]
 pub struct Generated {
-    example: &'static str,
+    source: Source,
     path: &'static str,
 }
 
+/// Where it comes from.
+#[derive(Clone, Copy)]
+enum Source {
+    /// An example of the crate that has the types prints it. This program stays light without them.
+    Example(&'static str),
+    /// The installation, with other volumes.
+    Installation,
+}
+
 /// Every such file.
-pub const ALL: [Generated; 2] = [
+pub const ALL: [Generated; 3] = [
     Generated {
-        example: "crds",
+        source: Source::Example("crds"),
         path: "manifests/crds.yaml",
     },
     Generated {
-        example: "conditions",
+        source: Source::Example("conditions"),
         path: "docs/reference/conditions.md",
+    },
+    Generated {
+        source: Source::Installation,
+        path: "manifests/install-ephemeral.yaml",
     },
 ];
 
@@ -67,12 +81,19 @@ impl Generated {
     }
 
     fn fresh(self) -> Result<String> {
-        // As part of the workspace: by itself it would have other features, and all that it needs be
-        // compiled once more than for the tests.
-        let mut cargo = cargo();
-        cargo.args(["build", "--quiet", "--workspace", "--example", self.example]);
-        process::output(&mut cargo, None)?;
-        let examples = workspace::target().join("debug/examples");
-        process::output(&mut Command::new(examples.join(self.example)), None)
+        match self.source {
+            Source::Example(name) => printed(name),
+            Source::Installation => ephemeral::of(&install::manifest("install.yaml")?),
+        }
     }
+}
+
+fn printed(example: &str) -> Result<String> {
+    // As part of the workspace: by itself it would have other features, and all that it needs be
+    // compiled once more than for the tests.
+    let mut cargo = cargo();
+    cargo.args(["build", "--quiet", "--workspace", "--example", example]);
+    process::output(&mut cargo, None)?;
+    let examples = workspace::target().join("debug/examples");
+    process::output(&mut Command::new(examples.join(example)), None)
 }

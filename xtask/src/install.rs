@@ -74,7 +74,11 @@ fn said(changed: &[String]) -> String {
     }
 }
 
-fn manifest(name: &str) -> Result<String> {
+/// The text of a file in `manifests/`.
+///
+/// # Errors
+/// It cannot be read.
+pub fn manifest(name: &str) -> Result<String> {
     let path = workspace::root().join("manifests").join(name);
     std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }

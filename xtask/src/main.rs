@@ -7,6 +7,7 @@ mod cargo;
 mod cluster;
 mod crds;
 mod down;
+mod ephemeral;
 mod example;
 mod guests;
 mod image;

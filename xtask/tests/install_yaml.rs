@@ -1,4 +1,4 @@
-//! What `manifests/install.yaml` promises, checked on its objects.
+//! What `manifests/install.yaml` promises, and `install-ephemeral.yaml` keeps of it, checked on their objects.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,13 +10,17 @@
 use serde::Deserialize as _;
 use serde_yaml::Value;
 
-fn objects() -> Vec<Value> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/install.yaml");
+fn read(name: &str) -> Vec<Value> {
+    let path = format!("{}/../manifests/{name}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
     let documents = serde_yaml::Deserializer::from_str(&text);
     documents
         .map(|document| Value::deserialize(document).unwrap())
         .collect()
+}
+
+fn objects() -> Vec<Value> {
+    read("install.yaml")
 }
 
 fn of_kind(kind: &str) -> Vec<Value> {
@@ -259,4 +263,70 @@ fn the_aggregated_api_leads_to_the_operator_and_is_for_nobody_by_default() {
             .any(|rule| strings(&rule["apiGroups"]).contains(&"runtime.shoal.dev".to_owned()));
         assert!(!(aggregated && touches_data), "{role:?}");
     }
+}
+
+/// The claim that the StatefulSet of the store makes.
+const STORE_CLAIM: &str = "state-shoal-store-0";
+
+#[test]
+fn the_operator_watches_the_one_claim_of_the_store_and_no_other() {
+    let store = named("StatefulSet", "shoal-store");
+    let templates = list(&store["spec"]["volumeClaimTemplates"]);
+    let names = templates.iter().map(|one| {
+        let (volume, set) = (&one["metadata"]["name"], &store["metadata"]["name"]);
+        format!("{}-{}-0", volume.as_str().unwrap(), set.as_str().unwrap())
+    });
+    assert_eq!(names.collect::<Vec<_>>(), [STORE_CLAIM]);
+    let mut rules = Vec::new();
+    for role in [of_kind("ClusterRole"), of_kind("Role")].concat() {
+        for rule in list(&role["rules"]) {
+            if strings(&rule["resources"]).contains(&"persistentvolumeclaims".to_owned()) {
+                rules.push((role["kind"].clone(), rule));
+            }
+        }
+    }
+    let [(kind, rule)] = rules.as_slice() else {
+        panic!("{rules:?}")
+    };
+    assert_eq!(kind, "Role");
+    assert_eq!(strings(&rule["resourceNames"]), [STORE_CLAIM]);
+    assert_eq!(strings(&rule["verbs"]), ["list", "watch"]);
+}
+
+/// `install.yaml`'s object, changed by hand as a person would for a cluster without volumes.
+fn without_volumes(mut object: Value) -> Value {
+    let name = object["metadata"]["name"].clone();
+    if object["kind"] == "Deployment" && name == "shoal-operator" {
+        let container = &mut object["spec"]["template"]["spec"]["containers"][0];
+        let arguments = container["args"].as_sequence_mut().unwrap();
+        arguments.push("--embedded-store=ephemeral".into());
+    }
+    if object["kind"] == "StatefulSet" {
+        let spec = object["spec"].as_mapping_mut().unwrap();
+        spec.remove("persistentVolumeClaimRetentionPolicy").unwrap();
+        let claims = list(&spec.remove("volumeClaimTemplates").unwrap());
+        let volumes = &mut object["spec"]["template"]["spec"]["volumes"];
+        let volumes = volumes.as_sequence_mut().unwrap();
+        for claim in claims {
+            let mut volume = serde_yaml::Mapping::new();
+            let mut folder = serde_yaml::Mapping::new();
+            let size = &claim["spec"]["resources"]["requests"]["storage"];
+            folder.insert("sizeLimit".into(), size.clone());
+            volume.insert("name".into(), claim["metadata"]["name"].clone());
+            volume.insert("emptyDir".into(), folder.into());
+            volumes.push(volume.into());
+        }
+    }
+    object
+}
+
+#[test]
+fn the_ephemeral_installation_differs_in_volumes_and_in_what_the_operator_is_told() {
+    let expected: Vec<Value> = objects().into_iter().map(without_volumes).collect();
+    let ephemeral = read("install-ephemeral.yaml");
+    assert_eq!(ephemeral.len(), expected.len());
+    for (one, other) in ephemeral.iter().zip(&expected) {
+        assert_eq!(one, other);
+    }
+    assert_ne!(ephemeral, objects());
 }

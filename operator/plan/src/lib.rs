@@ -59,7 +59,7 @@ pub use builder::{ComponentDescription, Description, Label, Question, Refusal};
 pub use event::{AppEvent, EventType};
 pub use index::{
     AppReport, Built, ClassHealth, CredentialFault, Hello, Index, ReportState, RuntimePod,
-    SourceRead, SourceRef, StoreDuty, StoreUsage, Watched,
+    STORE_CLAIM, SourceRead, SourceRef, StoreDuty, StoreUsage, Watched,
 };
 pub use key::{AppKey, AppRef, ObjectKey};
 pub use output::{Instruction, NodeAssignments, Plan, PodGrants, PodInstruction};

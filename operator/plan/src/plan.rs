@@ -154,7 +154,10 @@ impl Planner<'_> {
             now: self.now,
             resolved: images.resolved.clone(),
             built: images.built.clone(),
-            bound: binding.as_ref().and_then(|binding| binding.verdict.clone()),
+            bound: match &binding {
+                Some(binding) => binding.verdict.clone(),
+                None => store::unprovided(self.index, &images),
+            },
             configured: configured.as_ref().and_then(Configured::fault),
             service_fault: service.fault().cloned().or(slice_fault),
             port_fault: port.err().flatten(),

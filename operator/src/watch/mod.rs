@@ -7,13 +7,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
+use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, PartialObjectMeta};
 use kube::runtime::watcher::Config;
 use shoal_crds::{App, RuntimePool, Store, StoreClass};
-use shoal_plan::{Index, ObjectKey, Watched};
+use shoal_plan::{Index, ObjectKey, STORE_CLAIM, Watched};
 
 use crate::health::Health;
 use crate::world::World;
@@ -22,7 +22,7 @@ use observe::Observe;
 
 /// Label that runtime pods carry.
 const RUNTIME_PODS: &str = "app.kubernetes.io/name=shoal-runtime";
-const WATCHES: usize = 9;
+const WATCHES: usize = 10;
 
 /// Everything that is watched, for as long as the future is polled.
 ///
@@ -37,6 +37,7 @@ pub async fn all(client: kube::Client, namespace: &str, world: Arc<World>, healt
         }),
     };
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
     let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
     tokio::join!(
         follow_guarded::<App>(Api::all(client.clone()), Config::default(), sources.sink()),
@@ -59,6 +60,12 @@ pub async fn all(client: kube::Client, namespace: &str, world: Arc<World>, healt
             sources.sink()
         ),
         follow(pods, Config::default().labels(RUNTIME_PODS), sources.sink()),
+        // By name, as the Role allows it.
+        follow(
+            claims,
+            Config::default().fields(&format!("metadata.name={STORE_CLAIM}")),
+            sources.sink()
+        ),
         namespaces_by_metadata(namespaces, sources.sink()),
     );
 }

@@ -1,6 +1,6 @@
 //! What the I/O itself wants to know of the objects that go into the index.
 
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
+use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use shoal_crds::{App, RuntimePool, Store, StoreClass};
@@ -38,7 +38,8 @@ unobserved!(
     RuntimePool,
     Service,
     EndpointSlice,
-    Namespace
+    Namespace,
+    PersistentVolumeClaim
 );
 
 impl Observe for App {

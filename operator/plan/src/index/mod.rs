@@ -20,6 +20,7 @@ mod services;
 mod sharing;
 mod slices;
 mod standing;
+mod store_volume;
 mod stores;
 mod unreadable;
 mod values;
@@ -57,6 +58,7 @@ pub(crate) use runtimes::Runtimes;
 pub(crate) use services::ServiceEntry;
 pub(crate) use slices::{SliceEntry, Slices};
 pub(crate) use standing::Standing;
+pub use store_volume::STORE_CLAIM;
 pub(crate) use stores::Stores;
 pub(crate) use values::ValueSources;
 pub use values::{SourceRead, SourceRef};
@@ -70,6 +72,7 @@ pub struct Index {
     pub(crate) services: services::Services,
     pub(crate) slices: Slices,
     pub(crate) stores: Stores,
+    pub(crate) store_volume: store_volume::StoreVolume,
     pub(crate) sharing: sharing::Sharing,
     pub(crate) classes: Classes,
     pub(crate) values: ValueSources,
@@ -96,6 +99,7 @@ impl Index {
             services: services::Services::default(),
             slices: Slices::default(),
             stores: Stores::default(),
+            store_volume: store_volume::StoreVolume::default(),
             sharing: sharing::Sharing::default(),
             classes: Classes::default(),
             values: ValueSources::default(),

@@ -2,7 +2,7 @@
 
 use k8s_openapi::{
     api::{
-        core::v1::{Namespace, Node, Pod, Service},
+        core::v1::{Namespace, Node, PersistentVolumeClaim, Pod, Service},
         discovery::v1::EndpointSlice,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -98,5 +98,6 @@ watched! {
     Node: apply_node, delete_node, known_nodes;
     Pod: apply_pod, delete_pod, known_pods;
     Namespace: apply_namespace, delete_namespace, known_namespaces;
+    PersistentVolumeClaim: apply_claim, delete_claim, known_claims;
     RuntimePool: apply_pool, delete_pool, known_pools;
 }

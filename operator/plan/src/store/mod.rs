@@ -5,6 +5,7 @@ mod classes;
 mod name;
 mod reclaim;
 mod report;
+mod volume;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +25,7 @@ use choice::{Choice, choose};
 
 pub(crate) use classes::hold;
 pub(crate) use report::report;
+pub(crate) use volume::unprovided;
 
 /// As many as a status may hold.
 const MOST_STORES: usize = 64;
@@ -114,10 +116,15 @@ pub(crate) fn bind(
                 notes.extend(other_default(index, app, spec, label, &key, store));
                 usable(index, &key, store, plan)
             }
-            Choice::Make(class) => {
-                make(index, app, label, &class, plan);
-                Ok(None)
-            }
+            Choice::Make(class) => volume::provided(index, &class)
+                .map(|()| {
+                    make(index, app, label, &class, plan);
+                    None
+                })
+                .map_err(|(reason, why)| {
+                    let opens = format!("component `{component}` opens the store `{}`", label.1);
+                    (reason, format!("{opens}: {why}"))
+                }),
             Choice::Fault(reason, message) => Err((reason, message)),
         };
         match bound {
@@ -129,6 +136,7 @@ pub(crate) fn bind(
         }
     }
     if binding.verdict.is_none() && !waiting {
+        notes.extend(volume::loss(index, &binding.stores));
         binding.verdict = Some(done(&binding, notes));
     }
     binding
@@ -162,6 +170,7 @@ fn usable(
     }
     let Some(id) = &store.spec.id else {
         classes::may_bind(index, &key.namespace, class, store.spec.interface)
+            .and_then(|()| volume::provided(index, class))
             .map_err(|(reason, why)| (reason, format!("Store `{}`: {why}", key.name)))?;
         hold(index, class, plan);
         plan.writes.push(set_id(key, store).at(Priority::Add));

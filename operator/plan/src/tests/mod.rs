@@ -13,6 +13,7 @@ mod restart;
 mod service;
 mod slices;
 mod status;
+mod storage;
 mod stores;
 mod usage;
 mod values;

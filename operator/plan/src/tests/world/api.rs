@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{
-        core::v1::{Namespace, Node, Service},
+        core::v1::{Namespace, Node, PersistentVolumeClaim, Service},
         discovery::v1::EndpointSlice,
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
@@ -27,6 +27,8 @@ pub(in crate::tests) struct Api {
     pub(in crate::tests) stores: BTreeMap<ObjectKey, Store>,
     pub(in crate::tests) classes: BTreeMap<String, StoreClass>,
     pub(in crate::tests) namespaces: BTreeMap<String, Namespace>,
+    /// Of Shoal's own namespace.
+    pub(in crate::tests) claims: Vec<PersistentVolumeClaim>,
     pub(in crate::tests) nodes: BTreeMap<String, Node>,
     /// Names and uids of Apps that cannot be read.
     pub(in crate::tests) unreadable: Vec<(ObjectKey, String)>,
@@ -79,6 +81,7 @@ impl Api {
 
     /// Everything, as a watch lists it.
     pub(in crate::tests) fn feed_to(&self, index: &mut Index) {
+        index.reset(self.claims.clone(), &[]);
         index.reset(self.nodes.values().cloned().collect::<Vec<_>>(), &[]);
         index.reset(self.slices.values().cloned().collect::<Vec<_>>(), &[]);
         index.reset(self.services.values().cloned().collect::<Vec<_>>(), &[]);

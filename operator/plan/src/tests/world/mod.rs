@@ -31,6 +31,8 @@ pub(super) struct World {
     pub(super) objects: Objects,
     pub(super) runtimes: BTreeMap<String, FakeRuntime>,
     pub(super) record: PortRecord,
+    /// The store pod has no volume, and is to have none.
+    pub(super) ephemeral: bool,
     /// Every write so far.
     pub(super) writes: Vec<WriteAction>,
     pub(super) events: Vec<AppEvent>,
@@ -54,6 +56,7 @@ impl World {
             objects: Objects::default(),
             runtimes: BTreeMap::new(),
             record: PortRecord::default(),
+            ephemeral: false,
             writes: Vec::new(),
             events: Vec::new(),
             rechecks: BTreeMap::new(),
@@ -231,6 +234,7 @@ impl World {
     /// The same, before any runtime was heard.
     pub(super) fn restart_unheard(&mut self) {
         self.index = Index::new(self.now);
+        self.index.set_store_ephemeral(self.ephemeral);
         self.rechecks.clear();
         self.api.feed_to(&mut self.index);
         for runtime in self.runtimes.values() {
