@@ -30,10 +30,16 @@ impl Slots {
     }
 
     /// As this, under `limits`.
-    pub(crate) fn under(mut self, limits: StoreLimits) -> Self {
+    pub(crate) fn under(self, limits: StoreLimits) -> Self {
         if limits.keys.is_some() || limits.bytes.is_some() {
-            self.0.insert(GATE);
+            return self.and_gate();
         }
+        self
+    }
+
+    /// As this, and none under limits meanwhile.
+    pub(crate) fn and_gate(mut self) -> Self {
+        self.0.insert(GATE);
         self
     }
 

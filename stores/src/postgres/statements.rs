@@ -27,6 +27,7 @@ pub(crate) struct Statements {
     pub(crate) swap_present: String,
     pub(crate) delete: String,
     pub(crate) purge: String,
+    pub(crate) forget: String,
     pub(crate) version: String,
     pub(crate) set_version: String,
     pub(crate) meta_table: String,
@@ -83,6 +84,10 @@ impl Statements {
             ),
             delete: delete(&kv, &usage, "SELECT unnest($2) AS key"),
             purge: delete(&kv, &usage, &some_keys(&kv)),
+            forget: format!(
+                "DELETE FROM {usage} WHERE store = $1
+                 AND NOT EXISTS (SELECT FROM {kv} WHERE store = $1)"
+            ),
             version: format!("SELECT value FROM {meta} WHERE name = 'version'"),
             set_version: format!(
                 "INSERT INTO {meta} (name, value) VALUES ('version', $1)

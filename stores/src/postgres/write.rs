@@ -129,10 +129,14 @@ impl Writer<'_> {
 
     pub(crate) async fn purge(&self, after: &[u8]) -> Result<Answer, Fault> {
         let after = (&after as _, Type::BYTEA);
-        let purge = &self.statements.purge;
-        Ok(Answer::Purged(
-            self.remove(purge, &Slots::all(), after).await?,
-        ))
+        let Statements { purge, forget, .. } = self.statements;
+        let last = self.remove(purge, &Slots::all(), after).await?;
+        if last.is_none() {
+            // The counts too, or each Store that ever was would leave its rows.
+            self.transaction(forget, &Slots::all().and_gate(), &[])
+                .await?;
+        }
+        Ok(Answer::Purged(last))
     }
 
     /// Deletes keys, and gives the last that there was.
