@@ -1,9 +1,9 @@
 //! What Stores hold, and what becomes of it when their Apps go.
 
 use serde_json::{Value, json};
-use shoal_e2e::{App, LONG, Namespace, image, json as get, kubectl, try_kubectl, until};
+use shoal_e2e::{App, LONG, Namespace, Postgres, image, json as get, kubectl, try_kubectl, until};
 
-use crate::parts;
+use crate::{classes, parts};
 
 const OPERATOR: [&str; 4] = ["-n", "shoal-system", "deployments.apps", "shoal-operator"];
 
@@ -81,6 +81,48 @@ fn deletes(app: &App) {
     });
 }
 
+/// What a database holds of the Store of an App.
+struct Rows<'a> {
+    server: &'a Postgres,
+    count: String,
+}
+
+impl<'a> Rows<'a> {
+    fn of(app: &App, server: &'a Postgres) -> Self {
+        let id = store(app).expect("a Store")["spec"]["id"].clone();
+        let id = id.as_str().expect("it is bound");
+        let count = ["shoal_kv", "shoal_usage"].map(|table| {
+            format!("(SELECT count(DISTINCT store) FROM {table} WHERE store = '{id}'::uuid)")
+        });
+        let count = format!("SELECT {}", count.join(" || ' ' || "));
+        assert_eq!(server.sql(&count), "1 1");
+        Self { server, count }
+    }
+
+    /// Waits until they are gone, and proves that they were there until then.
+    fn go_when_their_time_has_come(&self, app: &App) {
+        let status = store(app).expect("its data is there")["status"].clone();
+        let at = status["deleteAt"]
+            .as_str()
+            .expect("it says when")
+            .to_owned();
+        until("the rows to be gone", LONG, || {
+            let count = self.server.sql(&self.count);
+            // The clock is read after the rows: what is gone before its time is gone by then.
+            let early = self
+                .server
+                .sql(&format!("SELECT now() < '{at}'::timestamptz"));
+            match (count.as_str(), early.as_str()) {
+                ("1 1", _) => Err(count),
+                (_, "t") => panic!("before {at} there is only {count}"),
+                ("0 0", _) => Ok(()),
+                _ => Err(count),
+            }
+        });
+        until_store(app, "is gone", |store| store.is_none());
+    }
+}
+
 #[test]
 fn what_stores_hold_shows_in_kubectl() {
     let namespace = Namespace::new("usage");
@@ -104,28 +146,38 @@ fn what_stores_hold_shows_in_kubectl() {
 fn data_that_is_to_go_goes_after_the_grace_and_not_before() {
     let _grace = Grace::of("45s");
     let namespace = Namespace::new("reclaim");
-    let apps = ["goes", "returns", "stays"].map(|name| namespace.app(name, &image("kv")));
-    for app in &apps {
+    let (server, class) = classes::postgres("reclaimed");
+    let class = class.with("reclaimPolicy", json!("Delete"));
+    class.apply();
+    let rows = namespace.app("rows", &image("kv")).with(
+        "stores",
+        json!([{"label": "default", "class": class.name()}]),
+    );
+    let [goes, returns, stays] =
+        ["goes", "returns", "stays"].map(|name| namespace.app(name, &image("kv")));
+    let apps = [&goes, &returns, &stays, &rows];
+    for app in apps {
         app.apply().ready();
         assert_eq!(app.get(1, "/set/key/precious").status, 200);
     }
-    let [goes, returns, stays] = &apps;
-    deletes(goes);
-    deletes(returns);
-    for app in &apps {
+    deletes(&goes);
+    deletes(&returns);
+    let held = Rows::of(&rows, &server);
+    for app in apps {
         app.delete();
     }
-    for app in [goes, returns] {
+    for app in [&goes, &returns, &rows] {
         until_store(app, "says when its data goes", |store| {
             store.is_some_and(|store| store["status"]["deleteAt"].is_string())
         });
     }
     returns.apply().ready();
     assert_eq!(returns.get(2, "/get/key").body.trim(), "precious");
-    until_store(returns, "has forgotten about it", |store| {
+    until_store(&returns, "has forgotten about it", |store| {
         store.is_some_and(|store| store["status"]["deleteAt"].is_null())
     });
-    until_store(goes, "is gone", |store| store.is_none());
+    held.go_when_their_time_has_come(&rows);
+    until_store(&goes, "is gone", |store| store.is_none());
     assert_eq!(returns.get(1, "/get/key").body.trim(), "precious");
     stays.apply().ready();
     assert_eq!(stays.get(1, "/get/key").body.trim(), "precious");

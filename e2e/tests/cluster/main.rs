@@ -35,3 +35,4 @@ mod told;
 mod transfer;
 mod trust;
 mod variables;
+mod without_api;

@@ -306,7 +306,8 @@ const PURGED_KEYS: u32 = 500;
 /// Bytes of values of one step of a purge; the key that reaches it still belongs to it.
 const PURGED_BYTES: u32 = 4 * 1024 * 1024;
 
-/// Deletes the next keys `after` one, few enough for one transaction, and gives the last of them.
+/// Deletes the next keys `after` one, few enough for one transaction, and gives the last of them. With the last step
+/// the counts go too, or each Store that ever was would leave its rows; who waits for one of them makes it anew.
 fn purge(kv: &str, usage: &str) -> String {
     format!(
         "WITH next AS (
@@ -323,6 +324,10 @@ fn purge(kv: &str, usage: &str) -> String {
          SELECT -count(*), -coalesce(sum(gone.bytes), 0), (array_agg(key ORDER BY key DESC))[1]
          INTO more_keys, more_bytes, last FROM gone;
          {}
+         IF last IS NULL THEN
+             DELETE FROM {usage} WHERE store = of_store
+                AND NOT EXISTS (SELECT FROM {kv} WHERE store = of_store);
+         END IF;
          RETURN last;",
         count(usage)
     )

@@ -37,6 +37,12 @@ impl Slots {
         self
     }
 
+    /// As this, and no write under limits of the whole Store meanwhile.
+    pub(crate) fn and_gate(mut self) -> Self {
+        self.0.insert(GATE);
+        self
+    }
+
     /// In the order in which they are locked.
     pub(crate) fn list(&self) -> Vec<i16> {
         self.0

@@ -122,7 +122,7 @@ impl Writer<'_> {
     pub(crate) async fn purge(&self, after: &[u8]) -> Result<Answer, Fault> {
         let purge = &self.statements.functions.purge;
         let after = [(&after as _, Type::BYTEA)];
-        let row = self.call(purge, &Slots::all(), &after).await?;
+        let row = self.call(purge, &Slots::all().and_gate(), &after).await?;
         Ok(Answer::Purged(answer(&row)?))
     }
 

@@ -163,6 +163,36 @@ async fn a_prefix_sees_nothing_of_another() {
 }
 
 #[tokio::test]
+async fn a_store_that_was_purged_leaves_no_row() {
+    let Some(server) = server("purged", &["fsync=off"]).await else {
+        return;
+    };
+    let (stores, gone, kept) = (open(&server.url()), StoreId::random(), StoreId::random());
+    let limits = StoreLimits {
+        keys: Some(10),
+        ..StoreLimits::default()
+    };
+    for store in [gone, kept] {
+        set(&stores, store, "free", "value").await.unwrap();
+        let bounded = vec![("bounded".to_owned(), Bytes::from_static(b"value"))];
+        stores.set(store, bounded, limits).await.unwrap();
+    }
+    // Again, and of one that never was: that leaves nothing either.
+    for store in [gone, gone, StoreId::random()] {
+        stores.purge(store).await.unwrap();
+    }
+    let admin = server.admin().await;
+    for table in ["shoal_kv", "shoal_usage"] {
+        let others = format!("SELECT count(*) FROM {table} WHERE store <> '{kept}'");
+        let left: i64 = admin.query_one(&others, &[]).await.unwrap().get(0);
+        assert_eq!(left, 0, "{table}");
+    }
+    assert_eq!(stores.usage(kept).await.unwrap().keys, 2);
+    set(&stores, gone, "again", "value").await.unwrap();
+    assert_eq!(stores.usage(gone).await.unwrap().keys, 1);
+}
+
+#[tokio::test]
 async fn usage_counts_what_is_there() {
     let Some(server) = server("usage", &["fsync=off"]).await else {
         return;
