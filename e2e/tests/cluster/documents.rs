@@ -123,11 +123,13 @@ impl Keepers {
                 self.objects.get(2, "/get/kept"),
                 self.database.get(2, "/connections/1"),
             ];
-            let bodies = answers.each_ref().map(|answer| answer.body.trim());
+            let bodies = answers
+                .each_ref()
+                .map(|answer| answer.body.trim().to_owned());
             if bodies == [value, &format!("kept\nof-{value}"), value, "1"] {
                 Ok(())
             } else {
-                Err(answers)
+                Err(bodies)
             }
         });
         let next = self.database.get(3, "/count");
