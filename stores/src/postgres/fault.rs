@@ -51,7 +51,7 @@ pub(crate) enum Effect {
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub(crate) again: Again,
     /// Whether the connection that it came from can serve the next call.

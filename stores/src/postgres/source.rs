@@ -13,7 +13,7 @@ use tokio::{
 
 use super::{
     connector::Connector,
-    fault::Fault,
+    fault::{Again, Fault},
     lease::Lease,
     operation::{Answer, Operation},
     options::Settings,
@@ -42,6 +42,8 @@ pub(crate) struct Source {
     connector: Connector,
     pub(crate) statements: Statements,
     prepared: OnceCell<()>,
+    /// Why the server could not be reached, the last time it was tried.
+    failed: Mutex<Option<Fault>>,
 }
 
 impl Source {
@@ -73,6 +75,7 @@ impl Source {
             connector: settings.connector,
             statements: settings.statements,
             prepared: OnceCell::new(),
+            failed: Mutex::default(),
         })
     }
 
@@ -122,9 +125,20 @@ impl Source {
             }
             Ok(lease)
         };
-        timeout_at(until, ready)
-            .await
-            .unwrap_or_else(|_| Err(Fault::unreachable()))
+        let connection = match timeout_at(until, ready).await {
+            Ok(connection) => connection,
+            // Why there was none before says more than that there was no time for another try.
+            Err(_) => {
+                return Err(self
+                    .failed
+                    .lock()
+                    .clone()
+                    .unwrap_or_else(Fault::unreachable));
+            }
+        };
+        let unreached = |fault: &&Fault| fault.again == Again::WhenReached;
+        *self.failed.lock() = connection.as_ref().err().filter(unreached).cloned();
+        connection
     }
 
     /// How its connections are used now.

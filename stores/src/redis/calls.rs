@@ -58,8 +58,6 @@ struct Attempts {
     tried_elsewhere: bool,
     /// Who takes the next attempt, and only that.
     asked: Option<Node>,
-    /// How the one before ended.
-    last: Option<Fault>,
 }
 
 /// What comes after an attempt that failed.
@@ -67,18 +65,6 @@ enum Next {
     AtOnce,
     Later,
     Never,
-}
-
-impl Attempts {
-    /// What to say of `fault`, the last one: no time left for a connection is the lesser truth where there was none
-    /// before either.
-    fn why_late(&mut self, fault: Fault) -> Fault {
-        let last = self.last.take();
-        match last.filter(|last| fault.is_unconnected() && !last.is_unconnected()) {
-            Some(last @ Fault::NotYet(_)) => last,
-            _ => fault,
-        }
-    }
 }
 
 impl Calls {
@@ -143,12 +129,10 @@ impl Calls {
                 Next::AtOnce if Instant::now() < deadline => {}
                 Next::Later if Instant::now() + AGAIN < deadline => sleep(AGAIN).await,
                 _ => {
-                    let fault = attempts.why_late(fault);
                     self.log(&fault);
                     return Err(fault.into());
                 }
             }
-            attempts.last = Some(fault);
         }
     }
 

@@ -112,11 +112,6 @@ impl Fault {
             })
     }
 
-    /// There was no time left to connect.
-    pub(crate) fn is_unconnected(&self) -> bool {
-        matches!(self, Self::NotYet(LATE))
-    }
-
     /// The text for guests.
     pub(crate) fn reason(&self) -> &'static str {
         match self {

@@ -117,7 +117,13 @@ impl Pool {
     }
 
     async fn open(&self, slot: &Slot, deadline: Instant) -> Result<Arc<Connection>, Fault> {
-        let late = |_| Fault::NotYet(LATE);
+        // Why there was none before says more than that there was no time for another try.
+        let late = |_| {
+            let failed = self.failed.lock();
+            failed
+                .as_ref()
+                .map_or(Fault::NotYet(LATE), |(_, fault)| fault.clone())
+        };
         let _turn = timeout_at(deadline, slot.opening.lock())
             .await
             .map_err(late)?;

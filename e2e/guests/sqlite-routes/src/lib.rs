@@ -7,6 +7,8 @@
 //! `/connections/COUNT` opens so many; `/closed` uses one that was closed; `/large/BYTES` asks for a
 //! value of that size. `?label=NAME` selects the database.
 
+mod conversions;
+
 use guest_http::{Request, ResponseOutparam, text};
 
 /// A value of SQLite's.

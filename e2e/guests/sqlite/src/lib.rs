@@ -1,6 +1,6 @@
 //! The paths of `sqlite-routes` through `fermyon:spin/sqlite@2.0.0`.
 
-use fermyon::spin2_0_0::sqlite::{self, Error};
+use fermyon::spin2_0_0::sqlite;
 use sqlite_routes::{Database, Result, Value};
 
 wit_bindgen::generate!({
@@ -9,6 +9,7 @@ wit_bindgen::generate!({
     generate_all
 });
 guest_http::serve!(sqlite_routes::handle::<Connection>);
+sqlite_routes::conversions!(sqlite);
 
 struct Connection(sqlite::Connection);
 
@@ -30,39 +31,4 @@ impl Database for Connection {
     fn closed(self) -> Result<()> {
         Err("a connection that was dropped cannot be named".to_owned())
     }
-}
-
-fn name(error: Error) -> String {
-    match error {
-        Error::NoSuchDatabase => "no-such-database".to_owned(),
-        Error::AccessDenied => "access-denied".to_owned(),
-        Error::InvalidConnection => "invalid-connection".to_owned(),
-        Error::DatabaseFull => "database-full".to_owned(),
-        Error::Io(message) => format!("io: {message}"),
-    }
-}
-
-fn given(value: &Value) -> sqlite::Value {
-    match value {
-        Value::Integer(value) => sqlite::Value::Integer(*value),
-        Value::Real(value) => sqlite::Value::Real(*value),
-        Value::Text(value) => sqlite::Value::Text(value.clone()),
-        Value::Blob(value) => sqlite::Value::Blob(value.clone()),
-        Value::Null => sqlite::Value::Null,
-    }
-}
-
-fn found(value: sqlite::Value) -> Value {
-    match value {
-        sqlite::Value::Integer(value) => Value::Integer(value),
-        sqlite::Value::Real(value) => Value::Real(value),
-        sqlite::Value::Text(value) => Value::Text(value),
-        sqlite::Value::Blob(value) => Value::Blob(value),
-        sqlite::Value::Null => Value::Null,
-    }
-}
-
-fn rows(result: sqlite::QueryResult) -> Vec<Vec<Value>> {
-    let row = |row: sqlite::RowResult| row.values.into_iter().map(found).collect();
-    result.rows.into_iter().map(row).collect()
 }

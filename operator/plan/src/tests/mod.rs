@@ -1,6 +1,7 @@
 //! The planner against a small world: one rule a test.
 
 mod binding;
+mod bound;
 mod bounds;
 mod builds;
 mod classes;

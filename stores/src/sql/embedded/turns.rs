@@ -4,12 +4,19 @@
 //! session writes at a time: the others wait here and not in SQLite, which would have them fail. A
 //! session keeps its connection while nobody else needs it, and for as long as its transaction is open.
 
+mod line;
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     time::{Duration, Instant},
 };
 
 use crate::{StoreId, sql::SessionId};
+use line::{Line, Slot, Where};
+
+pub(super) use line::Place;
 
 /// Longest time of a statement, with what it waits.
 pub(super) const STATEMENT_TIME: Duration = Duration::from_secs(5);
@@ -58,10 +65,6 @@ pub(super) struct Turn<C, J> {
     pub(super) transaction: Option<Instant>,
 }
 
-/// Where a connection belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place(u64);
-
 /// See the module. `C`: a connection; `J`: a call.
 pub(super) struct Turns<C, J> {
     bounds: Bounds,
@@ -76,56 +79,6 @@ pub(super) struct Turns<C, J> {
     waiting_bytes: usize,
     next_place: u64,
     pub(super) closed: bool,
-}
-
-struct Line<C, J> {
-    waiting: VecDeque<(J, /* it writes */ bool)>,
-    slots: Vec<Slot<C>>,
-    /// The session that writes, or has a transaction.
-    writer: Option<SessionId>,
-}
-
-struct Slot<C> {
-    place: Place,
-    session: Option<SessionId>,
-    /// `None`: it is in use.
-    connection: Option<C>,
-    transaction: Option<Instant>,
-    /// Its session was closed while it was in use.
-    abandoned: bool,
-    /// It is still being opened. One at a time is: the first makes the file.
-    opening: bool,
-    used: Instant,
-}
-
-impl<C> Slot<C> {
-    fn is_idle(&self) -> bool {
-        self.connection.is_some() && self.transaction.is_none()
-    }
-}
-
-impl<C, J> Line<C, J> {
-    fn running(&self) -> usize {
-        self.slots
-            .iter()
-            .filter(|slot| slot.connection.is_none())
-            .count()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.slots.is_empty()
-    }
-
-    fn slot(&mut self, place: Place) -> Option<&mut Slot<C>> {
-        self.slots.iter_mut().find(|slot| slot.place == place)
-    }
-}
-
-/// Where a call may run.
-enum Where {
-    Slot(usize),
-    New,
-    Nowhere,
 }
 
 impl<C, J: Job> Turns<C, J> {
@@ -165,17 +118,14 @@ impl<C, J: Job> Turns<C, J> {
     }
 
     fn line(&mut self, store: StoreId) -> &mut Line<C, J> {
-        self.stores.entry(store).or_insert_with(|| Line {
-            waiting: VecDeque::new(),
-            slots: Vec::new(),
-            writer: None,
-        })
+        self.stores.entry(store).or_default()
     }
 
     /// From now on nothing begins on this Store. Gives the calls that wait and the connections that nobody uses now;
     /// to be asked again until there are none and it [is clear](Self::is_clear).
     pub(super) fn bar(&mut self, store: StoreId) -> (Vec<J>, Vec<C>) {
         self.barred.insert(store);
+        self.order.retain(|waits| *waits != store);
         let Some(line) = self.stores.get_mut(&store) else {
             return (Vec::new(), Vec::new());
         };
@@ -250,7 +200,7 @@ impl<C, J: Job> Turns<C, J> {
             }
             !job.is_gone()
         });
-        if line.waiting.is_empty() && line.slots.is_empty() {
+        if line.is_empty() {
             self.stores.remove(&store);
         }
     }
@@ -267,7 +217,7 @@ impl<C, J: Job> Turns<C, J> {
             .iter()
             .enumerate()
             .find_map(|(index, (job, writes))| {
-                match where_to(line, job.session(), *writes, may_open) {
+                match line.place_for(job.session(), *writes, may_open) {
                     Where::Nowhere => None,
                     found => Some((index, found)),
                 }
@@ -283,7 +233,7 @@ impl<C, J: Job> Turns<C, J> {
                 self.connections += 1;
                 self.next_place += 1;
                 line.slots.push(Slot {
-                    place: Place(self.next_place),
+                    place: Place::new(self.next_place),
                     session: None,
                     connection: None,
                     transaction: None,
@@ -326,7 +276,7 @@ impl<C, J: Job> Turns<C, J> {
         let at = line.slots.iter().position(|slot| slot.place == place)?;
         let slot = line.slots.swap_remove(at);
         self.connections -= 1;
-        if line.waiting.is_empty() && line.slots.is_empty() {
+        if line.is_empty() {
             self.stores.remove(&store);
         }
         slot.connection
@@ -440,36 +390,4 @@ impl<C, J: Job> Turns<C, J> {
         }
         self.remove(store, place)
     }
-}
-
-/// Where a call of `session` may run now.
-fn where_to<C, J>(line: &Line<C, J>, session: SessionId, writes: bool, may_open: bool) -> Where {
-    if writes && line.writer.is_some_and(|writer| writer != session) {
-        return Where::Nowhere;
-    }
-    let own = line
-        .slots
-        .iter()
-        .position(|slot| slot.session == Some(session));
-    if let Some(own) = own {
-        let free = line
-            .slots
-            .get(own)
-            .is_some_and(|slot| slot.connection.is_some());
-        return if free {
-            Where::Slot(own)
-        } else {
-            Where::Nowhere
-        };
-    }
-    if may_open {
-        return Where::New;
-    }
-    let idle = line
-        .slots
-        .iter()
-        .enumerate()
-        .filter(|(_, slot)| slot.is_idle());
-    let oldest = idle.min_by_key(|(_, slot)| (slot.session.is_some(), slot.used));
-    oldest.map_or(Where::Nowhere, |(at, _)| Where::Slot(at))
 }
