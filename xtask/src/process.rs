@@ -61,6 +61,25 @@ pub fn output(command: &mut Command, input: Option<&str>) -> Result<String> {
         .with_context(|| format!("`{}` wrote something that is no UTF-8", shown(command)))
 }
 
+/// Runs `command` with its standard error in `log`, and gives its standard output; `None` if it failed.
+///
+/// # Errors
+/// It cannot be started, or the log cannot be written.
+pub fn output_beside(log: &Path, command: &mut Command) -> Result<Option<String>> {
+    let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(file)
+        .spawn()
+        .with_context(|| format!("cannot start `{}`", shown(command)))?;
+    let output = child
+        .wait_with_output()
+        .with_context(|| format!("lost sight of `{}`", shown(command)))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(output.status.success().then_some(said))
+}
+
 /// Whether `command` succeeds, whatever it writes.
 pub fn succeeds(command: &mut Command) -> bool {
     captured(command, None).is_ok_and(|output| output.status.success())

@@ -1,9 +1,11 @@
 //! Tests that cargo builds and runs.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use super::suites::{self, Suite};
 use super::{Outcome, Totals, totals::skips};
 use crate::cargo::cargo;
 use crate::process;
@@ -14,12 +16,24 @@ const SHOWN: usize = 200;
 /// Unit and property tests of all crates.
 ///
 /// # Errors
-/// Cargo cannot be started.
+/// Cargo, or a program with tests, cannot be started.
 pub fn workspace(filter: Option<&str>) -> Result<Outcome> {
+    let log = process::log_file("test-unit")?;
+    let suites = Suite::build("test-build", test().arg("--workspace"))?;
+    let said = suites::run(&suites, filter)?;
+    std::fs::write(&log, &said).with_context(|| format!("cannot write {}", log.display()))?;
+    Ok(outcome(&said, true, &log))
+}
+
+/// The examples in the documentation of all crates.
+///
+/// # Errors
+/// Cargo cannot be started.
+pub fn documentation(filter: Option<&str>) -> Result<Outcome> {
     let mut cargo = test();
-    cargo.args(["--workspace", "--no-fail-fast"]);
+    cargo.args(["--workspace", "--doc", "--no-fail-fast"]);
     cargo.args(filter);
-    run("test-unit", &mut cargo)
+    run("test-doc", &mut cargo)
 }
 
 /// `cargo test`, to be completed.
@@ -38,17 +52,23 @@ pub fn run(name: &str, cargo: &mut Command) -> Result<Outcome> {
     let succeeded = process::run_to(&log, cargo)?;
     let output = std::fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
     let output = String::from_utf8_lossy(&output);
-    let mut totals = Totals::of_harness(&output);
-    for skip in skips(&output) {
+    Ok(outcome(&output, succeeded, &log))
+}
+
+/// What harnesses said in `output`, which is in `log`.
+fn outcome(output: &str, succeeded: bool, log: &Path) -> Outcome {
+    let mut totals = Totals::of_harness(output);
+    for skip in skips(output) {
         eprintln!("skipped  {skip}");
     }
-    if !succeeded && totals.failed == 0 {
+    let broken = !succeeded || output.lines().any(|line| line == suites::FAILED);
+    if totals.failed == 0 && broken {
         // It did not compile, or a test ended its process: no harness line says so.
         totals += Totals::FAILED;
     }
     let shown =
-        (totals.failed > 0).then(|| format!("{}\nall of it: {}", failures(&output), log.display()));
-    Ok(Outcome::Ran(totals, shown))
+        (totals.failed > 0).then(|| format!("{}\nall of it: {}", failures(output), log.display()));
+    Outcome::Ran(totals, shown)
 }
 
 /// What the harnesses printed of failing tests; the end of the output if there is none such.
@@ -83,6 +103,20 @@ mod tests {
         let shown = failures(output);
         assert!(shown.contains("assertion failed") && shown.contains("rerun pass"));
         assert!(!shown.contains("Compiling") && !shown.contains("running 0"));
+    }
+
+    #[test]
+    fn a_program_that_ended_without_a_result_failed() {
+        let said = |end: &str| format!("test result: ok. 2 passed; 0 failed; 0 ignored\n{end}\n");
+        let totals = |output: &str| match outcome(output, true, Path::new("log")) {
+            Outcome::Ran(totals, _) => totals.to_string(),
+            Outcome::Skipped(_) => String::new(),
+        };
+        assert_eq!(totals(&said("")), "2 passed, 0 failed, 0 skipped");
+        assert_eq!(
+            totals(&said(suites::FAILED)),
+            "2 passed, 1 failed, 0 skipped"
+        );
     }
 
     #[test]

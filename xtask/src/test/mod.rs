@@ -5,6 +5,7 @@ mod deny;
 mod harness;
 mod installation;
 mod servers;
+mod suites;
 mod totals;
 mod whole_cluster;
 
@@ -76,6 +77,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if !arguments.only_cluster {
         run.stage("Servers for the tests of stores", servers::ensure);
         run.stage("Unit and property tests", || harness::workspace(filter));
+        run.stage("Examples of the documentation", || {
+            harness::documentation(filter)
+        });
     }
     if arguments.skip_cluster {
         run.stage("Whole-cluster tests", || {
