@@ -255,8 +255,6 @@ words! {
         PortUnavailable,
         /// The assignment that a node got is not valid.
         InvalidAssignment,
-        /// The node's runtime does not answer.
-        NodeUnreachable,
         /// A Store with the same id is older.
         DuplicateId,
         /// A key, value or Store of the app would go over a limit of its class; the message names the limit.

@@ -1,13 +1,15 @@
 //! Kubernetes Events: what a person would want to know, and no more often than they can read.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Api, PostParams};
-use tokio::sync::mpsc;
+use parking_lot::Mutex;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use tracing::{debug, warn};
 
 const QUIET: Duration = Duration::from_secs(300);
@@ -66,31 +68,76 @@ impl Throttle {
 
 /// Where notices go; never waits, and drops what cannot be sent.
 #[derive(Clone)]
-pub struct Events(mpsc::Sender<Notice>);
+pub struct Events {
+    /// What people did: nothing else takes its room.
+    deeds: mpsc::Sender<Notice>,
+    others: mpsc::Sender<Notice>,
+    throttle: Arc<Mutex<Throttle>>,
+}
+
+/// Notices that are to be written.
+pub struct Told {
+    deeds: mpsc::Receiver<Notice>,
+    others: mpsc::Receiver<Notice>,
+}
 
 impl Events {
     /// The sender, and what it feeds: run it with [`publish`].
-    pub fn new() -> (Self, mpsc::Receiver<Notice>) {
-        let (sender, receiver) = mpsc::channel(WAITING);
-        (Self(sender), receiver)
+    pub fn new() -> (Self, Told) {
+        let (deeds, told_deeds) = mpsc::channel(WAITING);
+        let (others, told_others) = mpsc::channel(WAITING);
+        let events = Self {
+            deeds,
+            others,
+            throttle: Arc::default(),
+        };
+        let told = Told {
+            deeds: told_deeds,
+            others: told_others,
+        };
+        (events, told)
     }
 
-    /// Queues a notice, or drops it when too many wait.
+    /// Queues a notice, or drops it when the like was told a moment ago or too many wait.
     pub fn tell(&self, notice: Notice) {
-        if self.0.try_send(notice).is_err() {
-            debug!("an Event was dropped: too many wait");
+        let queue = if notice.every_time {
+            &self.deeds
+        } else {
+            let uid = notice.about.uid.as_deref().unwrap_or_default();
+            if !self
+                .throttle
+                .lock()
+                .admit(uid, &notice.reason, Instant::now())
+            {
+                return;
+            }
+            &self.others
+        };
+        if let Err(TrySendError::Full(notice)) = queue.try_send(notice) {
+            warn!(
+                reason = notice.reason,
+                namespace = notice.about.namespace,
+                name = notice.about.name,
+                "an Event was dropped: too many wait"
+            );
+        }
+    }
+}
+
+impl Told {
+    async fn next(&mut self) -> Option<Notice> {
+        tokio::select! {
+            biased;
+            Some(deed) = self.deeds.recv() => Some(deed),
+            Some(other) = self.others.recv() => Some(other),
+            else => None,
         }
     }
 }
 
 /// Writes Events until every [`Events`] is gone.
-pub async fn publish(client: kube::Client, reporter: String, mut notices: mpsc::Receiver<Notice>) {
-    let mut throttle = Throttle::default();
-    while let Some(notice) = notices.recv().await {
-        let uid = notice.about.uid.clone().unwrap_or_default();
-        if !notice.every_time && !throttle.admit(&uid, &notice.reason, Instant::now()) {
-            continue;
-        }
+pub async fn publish(client: kube::Client, reporter: String, mut told: Told) {
+    while let Some(notice) = told.next().await {
         let namespace = notice.about.namespace.clone();
         // Of what is in no namespace the API server takes Events there.
         let namespace = namespace.unwrap_or_else(|| "default".to_owned());
@@ -163,6 +210,29 @@ mod tests {
         }
         assert!(throttle.last.len() <= REMEMBERED);
         assert_eq!(throttle.last.len(), throttle.order.len());
+    }
+
+    #[test]
+    fn what_people_did_is_told_whatever_else_is() {
+        let notice = |uid: usize, every_time| Notice {
+            about: ObjectReference {
+                uid: Some(uid.to_string()),
+                ..ObjectReference::default()
+            },
+            warning: false,
+            reason: "Exported".into(),
+            note: String::new(),
+            every_time,
+        };
+        let (events, mut told) = Events::new();
+        for uid in 0..WAITING * 2 {
+            events.tell(notice(uid, false));
+        }
+        events.tell(notice(0, true));
+        events.tell(notice(0, true));
+        assert!(told.deeds.try_recv().is_ok());
+        assert!(told.deeds.try_recv().is_ok());
+        assert_eq!(told.others.len(), WAITING);
     }
 
     #[test]

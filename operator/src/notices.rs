@@ -11,6 +11,9 @@ use crate::events::{Events, Notice};
 use crate::lease::Leadership;
 use crate::world::World;
 
+/// What a runtime may say: not what others do, such as a purge or an export.
+const OF_RUNTIMES: [Reason; 2] = [Reason::StoreLimitReached, Reason::StoreRateExceeded];
+
 /// Takes notices.
 #[derive(Clone)]
 pub struct Notices {
@@ -29,13 +32,13 @@ impl Notices {
         }
     }
 
-    /// A runtime tells something of an App. It counts if it was told to run that App, and for a reason of the
-    /// documented list; how often is for the Events to decide.
+    /// A runtime tells something of an App. It counts if it was told to run that App, and for a reason that is a
+    /// runtime's to give; how often is for the Events to decide.
     pub fn take(&self, pod: &str, app: &AppRef, reason: &str, message: String) {
         if self.leadership.epoch().is_none() {
             return;
         }
-        let known = Reason::parse(reason);
+        let known = Reason::parse(reason).filter(|reason| OF_RUNTIMES.contains(reason));
         let is_its_own = self.world.with(|index| index.has_been_told(pod, app));
         let (Some(reason), true) = (known, is_its_own) else {
             debug!(pod, app = %app.key(), "a notice of a runtime does not count");

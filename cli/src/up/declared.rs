@@ -114,7 +114,8 @@ impl Declared {
     /// Kind of a class's backend.
     pub fn backend_kind(&self, class: &str) -> &'static str {
         let class = self.classes.get(class);
-        class.map_or(EMBEDDED_CLASS, |class| class.backend.kind())
+        let kind = class.and_then(|class| class.backend.kind());
+        kind.unwrap_or(EMBEDDED_CLASS)
     }
 
     fn backend(&self, spec: &StoreClassSpec) -> Result<ClassBackend> {

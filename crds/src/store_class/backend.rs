@@ -47,24 +47,22 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// Its kind, as manifests write it.
-    pub fn kind(&self) -> &'static str {
-        if self.postgres.is_some() {
-            "postgres"
-        } else if self.redis.is_some() {
-            "redis"
-        } else if self.s3.is_some() {
-            "s3"
-        } else if self.memory.is_some() {
-            "memory"
-        } else {
-            "embedded"
-        }
+    /// Its kind, as manifests write it; `None` where it is one that only a later version knows.
+    pub fn kind(&self) -> Option<&'static str> {
+        let kinds = [
+            (self.embedded.is_some(), "embedded"),
+            (self.memory.is_some(), "memory"),
+            (self.postgres.is_some(), "postgres"),
+            (self.redis.is_some(), "redis"),
+            (self.s3.is_some(), "s3"),
+        ];
+        let given = kinds.into_iter().find(|(is_given, _)| *is_given);
+        given.map(|(_, kind)| kind)
     }
 
     /// Whether the data is in Shoal's own store pod.
     pub fn is_in_store_pod(&self) -> bool {
-        self.postgres.is_none() && self.redis.is_none() && self.s3.is_none()
+        self.embedded.is_some() || self.memory.is_some()
     }
 }
 

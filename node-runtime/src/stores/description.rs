@@ -4,10 +4,8 @@ use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use shoal_protocol::v1::{self, store_class::Backend as Message};
 use shoal_stores::{
-    Backend, RedisOptions, StoreLimits,
-    blob::s3::S3Options,
-    limits_from_wire,
-    postgres::{PostgresOptions, Secret},
+    Backend, RedisOptions, StoreLimits, blob::s3::S3Options, limits_from_wire,
+    postgres::PostgresOptions,
 };
 
 /// Longest name that is taken, in bytes: that of a Kubernetes object.
@@ -128,31 +126,8 @@ fn backend(message: Option<Message>) -> ClassBackend {
     match message {
         Some(Message::Embedded(v1::EmbeddedBackend {})) => ClassBackend::Embedded,
         Some(Message::Memory(v1::MemoryBackend {})) => ClassBackend::Memory,
-        Some(Message::Postgres(message)) => {
-            let mut options = PostgresOptions::new(Secret::new(message.url));
-            options.ca_pem = authorities(message.ca_pem);
-            if message.max_connections != 0 {
-                options.max_connections = message.max_connections;
-            }
-            if !message.prefix.is_empty() {
-                options.prefix = message.prefix;
-            }
-            ClassBackend::Postgres(options)
-        }
-        Some(Message::Redis(message)) => {
-            let mut options = RedisOptions {
-                url: message.url,
-                ca_pem: authorities(message.ca_pem),
-                ..RedisOptions::default()
-            };
-            if let Ok(connections @ 1..) = usize::try_from(message.max_connections) {
-                options.max_connections = connections;
-            }
-            if !message.prefix.is_empty() {
-                options.prefix = message.prefix;
-            }
-            ClassBackend::Redis(options)
-        }
+        Some(Message::Postgres(message)) => ClassBackend::Postgres(message.into()),
+        Some(Message::Redis(message)) => ClassBackend::Redis(message.into()),
         Some(Message::S3(message)) => ClassBackend::S3(message.into()),
         None => ClassBackend::Unusable(
             "its backend is none that this version of the runtime knows; upgrade the runtime"
@@ -161,12 +136,10 @@ fn backend(message: Option<Message>) -> ClassBackend {
     }
 }
 
-fn authorities(pem: String) -> Option<Vec<u8>> {
-    (!pem.is_empty()).then(|| pem.into_bytes())
-}
-
 #[cfg(test)]
 mod tests {
+    use shoal_stores::postgres::Secret;
+
     use super::*;
 
     fn postgres(url: &str, prefix: &str) -> v1::StoreClass {

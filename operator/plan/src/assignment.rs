@@ -70,7 +70,7 @@ impl fmt::Debug for Component {
 pub struct StoreBinding {
     /// The name that guests open, within the interface.
     pub label: String,
-    /// `KeyValue` or `Sql`
+    /// `KeyValue`, `Sql` or `Blob`.
     pub interface: String,
     /// The Store's `spec.id`.
     pub store_id: String,

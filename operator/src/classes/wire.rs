@@ -46,7 +46,7 @@ pub(super) fn needs(backend: &Backend) -> Vec<SecretKeySelector> {
 /// The message.
 ///
 /// # Errors
-/// A credential is not there.
+/// A credential is not there, or the backend is of a kind that a later version brought.
 pub(super) fn message(
     name: &str,
     spec: &StoreClassSpec,
@@ -95,9 +95,18 @@ fn backend(backend: &Backend, secrets: &impl Secrets) -> Result<Wire, Credential
             prefix: one.prefix.clone(),
         }));
     }
-    Ok(match backend.memory {
-        Some(_) => Wire::Memory(v1::MemoryBackend {}),
-        None => Wire::Embedded(v1::EmbeddedBackend {}),
+    if backend.memory.is_some() {
+        return Ok(Wire::Memory(v1::MemoryBackend {}));
+    }
+    if backend.embedded.is_some() {
+        return Ok(Wire::Embedded(v1::EmbeddedBackend {}));
+    }
+    // Its data is anywhere but where this version would look for it.
+    Err(CredentialFault {
+        reason: Reason::InvalidConfiguration,
+        message: "`spec.backend` is of a kind that this version of Shoal does not know; update \
+                  shoal-operator"
+            .to_owned(),
     })
 }
 
@@ -262,6 +271,15 @@ mod tests {
                 ..Default::default()
             })
         );
+    }
+
+    #[test]
+    fn a_backend_that_is_not_known_is_no_other() {
+        let spec = spec("{backend: {etched: {inStone: true}}}");
+        let fault = message("later", &spec, &secrets()).unwrap_err();
+        assert_eq!(fault.reason, Reason::InvalidConfiguration);
+        assert!(!spec.backend.is_in_store_pod());
+        assert_eq!(spec.backend.kind(), None);
     }
 
     #[test]

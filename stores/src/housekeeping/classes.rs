@@ -15,11 +15,8 @@ use super::{
     lane::{self, Pace},
 };
 use crate::{
-    Backend, Health, Postgres, Redis, RedisOptions, S3, StoreLimits,
-    health::Reason,
-    postgres::{PostgresOptions, Secret},
-    server::Backends,
-    wire,
+    Backend, Health, Postgres, Redis, RedisOptions, S3, StoreLimits, health::Reason,
+    postgres::PostgresOptions, server::Backends, wire,
 };
 
 /// Classes at once.
@@ -220,25 +217,14 @@ fn open(described: Option<&Message>, own: &Backends) -> Result<Opened, String> {
             Ok((Data::of_keys(own.memory.clone()), Pace::OWN))
         }
         Some(Message::Postgres(class)) => {
-            let mut options = PostgresOptions::new(Secret::new(&*class.url));
-            options.ca_pem = authorities(&class.ca_pem);
+            let mut options = PostgresOptions::from(class.clone());
             options.max_connections = CONNECTIONS.into();
-            if !class.prefix.is_empty() {
-                options.prefix.clone_from(&class.prefix);
-            }
             let postgres = Postgres::new(&options).map_err(|error| error.to_string())?;
             Ok((Data::of_keys(Arc::new(postgres)), Pace::DATABASE))
         }
         Some(Message::Redis(class)) => {
-            let mut options = RedisOptions {
-                url: class.url.clone(),
-                ca_pem: authorities(&class.ca_pem),
-                max_connections: CONNECTIONS.into(),
-                ..RedisOptions::default()
-            };
-            if !class.prefix.is_empty() {
-                options.prefix.clone_from(&class.prefix);
-            }
+            let mut options = RedisOptions::from(class.clone());
+            options.max_connections = CONNECTIONS.into();
             let redis = Redis::new(&options).map_err(|error| error.to_string())?;
             Ok((Data::of_keys(Arc::new(redis)), Pace::DATABASE))
         }
@@ -252,8 +238,4 @@ fn open(described: Option<&Message>, own: &Backends) -> Result<Opened, String> {
         }
         None => Err("its backend is none that this version knows; upgrade Shoal".to_owned()),
     }
-}
-
-fn authorities(pem: &str) -> Option<Vec<u8>> {
-    (!pem.is_empty()).then(|| pem.as_bytes().to_vec())
 }

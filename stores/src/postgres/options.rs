@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use shoal_protocol::v1;
 use tokio_postgres::{
     Config,
     config::{Host, SslMode, TargetSessionAttrs},
@@ -55,6 +56,21 @@ pub struct PostgresOptions {
     /// First part of the tables' names: lower-case letters, digits and `_`, a letter first, at most 40
     /// bytes. Classes and clusters that share a database have one each.
     pub prefix: String,
+}
+
+impl From<v1::PostgresBackend> for PostgresOptions {
+    /// What the message does not say is the default.
+    fn from(message: v1::PostgresBackend) -> Self {
+        let mut options = Self::new(Secret::new(message.url));
+        options.ca_pem = (!message.ca_pem.is_empty()).then(|| message.ca_pem.into_bytes());
+        if message.max_connections != 0 {
+            options.max_connections = message.max_connections;
+        }
+        if !message.prefix.is_empty() {
+            options.prefix = message.prefix;
+        }
+        options
+    }
 }
 
 impl PostgresOptions {

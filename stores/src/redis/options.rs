@@ -6,6 +6,7 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
+use shoal_protocol::v1;
 
 use super::cluster::Node;
 
@@ -39,6 +40,24 @@ impl Default for RedisOptions {
             max_connections: 8,
             prefix: "shoal".to_owned(),
         }
+    }
+}
+
+impl From<v1::RedisBackend> for RedisOptions {
+    /// What the message does not say is the default.
+    fn from(message: v1::RedisBackend) -> Self {
+        let mut options = Self {
+            url: message.url,
+            ca_pem: (!message.ca_pem.is_empty()).then(|| message.ca_pem.into_bytes()),
+            ..Self::default()
+        };
+        if let Ok(connections @ 1..) = usize::try_from(message.max_connections) {
+            options.max_connections = connections;
+        }
+        if !message.prefix.is_empty() {
+            options.prefix = message.prefix;
+        }
+        options
     }
 }
 

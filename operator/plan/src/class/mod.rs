@@ -42,7 +42,7 @@ pub(crate) fn plan(index: &mut Index, name: &str, now: Timestamp, plan: &mut Pla
     };
     let stored = class.status.clone().unwrap_or_default();
     let wanted = StoreClassStatus {
-        backend: Some(class.spec.backend.kind().to_owned()),
+        backend: class.spec.backend.kind().map(str::to_owned),
         used_by: i32::try_from(stores).unwrap_or(i32::MAX),
         conditions: conditions(&view, plan),
     };

@@ -88,7 +88,7 @@ impl Classes {
     /// Kind of a class's backend, if that is known.
     pub(crate) fn backend(&self, name: &str) -> Option<&'static str> {
         match self.by_name.get(name) {
-            Some(class) => Some(class.spec.backend.kind()),
+            Some(class) => class.spec.backend.kind(),
             None if name == EMBEDDED_CLASS => Some(EMBEDDED_CLASS),
             None => None,
         }
@@ -292,8 +292,12 @@ impl Index {
         is_new
     }
 
-    /// The runtime of a pod says how all the classes that its apps use fare.
-    pub fn store_health(&mut self, pod: &str, said: Vec<ClassHealth>, now: Timestamp) {
+    /// The runtime of a pod says how all the classes that its apps use fare. Of others its word does not count.
+    pub fn store_health(&mut self, pod: &str, mut said: Vec<ClassHealth>, now: Timestamp) {
+        if !said.is_empty() {
+            let used = self.pod_classes(pod);
+            said.retain(|one| used.contains(&one.class));
+        }
         let Some((pod, session)) = self.runtimes.sessions.get_key_value(pod) else {
             return;
         };

@@ -59,7 +59,7 @@ pub(crate) struct Housekeeping {
     /// What the store pod said last.
     usages: HashMap<String, StoreUsage>,
     /// Stores whose status may say something else.
-    differing: BTreeSet<String>,
+    untold: Untold,
     /// What a status is to say, since when.
     told: HashMap<String, (StoreUsage, Timestamp)>,
     /// Stores of which the store pod is to hear.
@@ -79,7 +79,7 @@ impl Default for Housekeeping {
     fn default() -> Self {
         Self {
             usages: HashMap::new(),
-            differing: BTreeSet::new(),
+            untold: Untold::default(),
             told: HashMap::new(),
             changed: BTreeSet::new(),
             purging: HashSet::new(),
@@ -88,6 +88,34 @@ impl Default for Housekeeping {
             deleted: HashSet::new(),
             grace: DEFAULT_GRACE,
         }
+    }
+}
+
+/// Stores, by when the next may be written of.
+#[derive(Debug, Default)]
+struct Untold {
+    order: BTreeSet<(Timestamp, String)>,
+    due: HashMap<String, Timestamp>,
+}
+
+impl Untold {
+    /// One that waits already keeps its place.
+    fn insert(&mut self, id: &str, due: Timestamp) {
+        if !self.due.contains_key(id) {
+            self.due.insert(id.to_owned(), due);
+            self.order.insert((due, id.to_owned()));
+        }
+    }
+
+    fn remove(&mut self, id: &str) {
+        if let Some(due) = self.due.remove(id) {
+            self.order.remove(&(due, id.to_owned()));
+        }
+    }
+
+    fn next_due(&self, now: Timestamp) -> Option<String> {
+        let (due, id) = self.order.first()?;
+        (*due <= now).then(|| id.clone())
     }
 }
 
@@ -107,7 +135,10 @@ impl Housekeeping {
         self.purging.clear();
         self.problems.clear();
         self.purged.clear();
-        self.differing = self.usages.keys().cloned().collect();
+        self.untold = Untold::default();
+        for id in self.usages.keys() {
+            self.untold.insert(id, Timestamp::MIN);
+        }
     }
 
     /// A Store was made, has changed, or is gone.
@@ -135,6 +166,14 @@ impl Housekeeping {
         self.told.get(id).map(|(usage, _)| *usage)
     }
 
+    /// A Store holds this now.
+    fn heard(&mut self, id: String, usage: StoreUsage) {
+        let told = self.told.get(&id).map(|(_, at)| *at);
+        let due = told.map_or(Timestamp::MIN, |at| at + USAGE_EVERY);
+        self.untold.insert(&id, due);
+        self.usages.insert(id, usage);
+    }
+
     /// The data of this Store is to be removed, unless it becomes one whose data is kept. Returns how that stands.
     pub(crate) fn purge(&mut self, id: &str) -> Purge {
         if self.purging.insert(id.to_owned()) {
@@ -159,7 +198,7 @@ impl Housekeeping {
     /// No Store has this id any more.
     fn forget(&mut self, id: &str) {
         self.usages.remove(id);
-        self.differing.remove(id);
+        self.untold.remove(id);
         self.told.remove(id);
         self.purging.remove(id);
         self.problems.remove(id);
@@ -215,34 +254,30 @@ impl Index {
     pub fn store_usages(&mut self, usages: impl IntoIterator<Item = (String, StoreUsage)>) {
         for (id, usage) in usages {
             if self.stores.with_id(&id).is_some() {
-                self.housekeeping.differing.insert(id.clone());
-                self.housekeeping.usages.insert(id, usage);
+                self.housekeeping.heard(id, usage);
             }
         }
     }
 
     /// Has the status of at most `most` Stores say what they hold, if it says something else and was not written of
-    /// that within the last minute. To be called again and again while leading. Returns whether others wait.
+    /// that within the last minute; who waits longest comes first. To be called again and again while leading. Returns
+    /// whether others wait.
     pub fn tell_usages(&mut self, most: usize, now: Timestamp) -> bool {
         let mut said = 0;
-        for id in self.housekeeping.differing.clone() {
+        while let Some(id) = self.housekeeping.untold.next_due(now) {
             if said == most {
                 return true;
             }
+            self.housekeeping.untold.remove(&id);
             let (Some(usage), Some((key, store))) = (
                 self.housekeeping.usages.get(&id).copied(),
                 self.stores.with_id(&id),
             ) else {
-                self.housekeeping.differing.remove(&id);
                 continue;
             };
             let status = store.status.as_ref();
             let written = status.map(|status| (status.keys, status.bytes));
-            let told = self.housekeeping.told.get(&id);
-            if written == Some(usage.as_written(store.spec.interface)) {
-                self.housekeeping.told.remove(&id);
-                self.housekeeping.differing.remove(&id);
-            } else if told.is_none_or(|(_, at)| *at + USAGE_EVERY <= now) {
+            if written != Some(usage.as_written(store.spec.interface)) {
                 let app = key.sibling(&store.spec.app);
                 self.housekeeping.told.insert(id, (usage, now));
                 self.dirty.insert(app);

@@ -48,6 +48,37 @@ fn a_status_says_what_the_store_holds_at_most_once_a_minute() {
 }
 
 #[test]
+fn that_a_status_was_written_is_not_forgotten_between_two_counts() {
+    let mut world = World::new(1);
+    world.ready_app("hello");
+    for n in 0..12 {
+        hear(&mut world, n, 100 + n);
+        pass(&mut world, 10, 10);
+    }
+    let writes = world.written();
+    assert_eq!(writes.len(), 2, "{writes:?}");
+}
+
+#[test]
+fn stores_that_never_rest_leave_the_others_their_turn() {
+    let mut world = World::new(1);
+    let names: Vec<String> = (0..80).map(|n| format!("app{n}")).collect();
+    names.iter().for_each(|name| world.ready_app(name));
+    // In a minute there are turns for 60 of them.
+    for n in 0..40 {
+        hear(&mut world, n + 1, 100 + n);
+        pass(&mut world, 4, 1);
+    }
+    for name in names {
+        assert_ne!(
+            said(&world, &format!("{name}-default")),
+            (Some(0), Some(0)),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn what_is_the_same_is_not_written_again_nor_after_a_restart() {
     let mut world = World::new(1);
     world.ready_app("hello");

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use shoal_protocol::v1;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tonic::Status;
 
 use super::unreadable;
@@ -20,6 +20,8 @@ use crate::{
 const PAGE: u32 = 500;
 /// A class that does not count within this is not asked again for this page.
 const COUNT: Duration = Duration::from_secs(2);
+/// Of a page no more is counted after this: what each of many holds is not worth the list of them.
+const COUNTS: Duration = Duration::from_secs(8);
 /// A purge that takes longer than this has removed a part.
 const PURGE: Duration = Duration::from_secs(10);
 
@@ -37,13 +39,14 @@ pub(super) async fn list(
     found.truncate(limit);
     let mut silent = HashSet::new();
     let mut orphans = Vec::with_capacity(found.len());
+    let until = Instant::now() + COUNTS;
     for entry in found {
-        let usage = if silent.contains(&entry.class) {
-            None
-        } else {
-            count(of, &entry).await
+        let asked = is_known(&entry) && !silent.contains(&entry.class) && Instant::now() < until;
+        let usage = match asked {
+            true => count(of, &entry).await,
+            false => None,
         };
-        if usage.is_none() {
+        if asked && usage.is_none() {
             silent.insert(entry.class.clone());
         }
         orphans.push(orphan(entry, usage));
