@@ -129,7 +129,7 @@ async fn a_call_waits_for_a_store_that_comes_back() {
     });
     let service = shoal_stores::server::Server::service(
         served.backends.clone(),
-        grants,
+        shoal_stores::server::Admission::new(grants, std::sync::Arc::new(())),
         served.operations.clone(),
     );
     tokio::spawn(

@@ -4,14 +4,14 @@ use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use shoal_protocol::v1::{self, store_class::Backend as Message};
 use shoal_stores::{
-    Backend, RedisOptions, StoreLimits, blob::s3::S3Options, limits_from_wire,
+    Backend, RedisOptions, StoreLimits,
+    blob::{OBJECT_BYTES, s3::S3Options},
+    limits_from_wire,
     postgres::PostgresOptions,
 };
 
 /// Longest name that is taken, in bytes: that of a Kubernetes object.
 const NAME_BYTES: usize = 253;
-/// Bytes of the largest object where a class says nothing.
-const OBJECT_BYTES: u64 = 1 << 30;
 
 /// One class of stores. It may hold credentials; its `Debug` shows none.
 #[derive(Clone, Debug, PartialEq)]

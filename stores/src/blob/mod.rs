@@ -22,6 +22,9 @@ use crate::{Health, KeyValueError, StoreId, StoreLimits, Usage};
 /// Most bytes of one piece of content.
 pub const PIECE_BYTES: usize = 64 * 1024;
 
+/// Bytes of the largest object where a class says nothing.
+pub const OBJECT_BYTES: u64 = 1 << 30;
+
 /// Pieces of content, in order, each of at most [`PIECE_BYTES`] from a backend. An error is its last
 /// item: what came before it is not the whole.
 pub type Content = BoxStream<'static, Result<bytes::Bytes, BlobError>>;

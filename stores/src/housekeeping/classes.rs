@@ -37,7 +37,8 @@ struct Class {
     /// As it was described. Holds credentials.
     described: Option<Message>,
     data: Result<Data, String>,
-    limits: StoreLimits,
+    /// What it says of its Stores; 0: nothing.
+    limits: v1::StoreLimits,
     /// `None`: not known yet.
     health: Arc<Mutex<Option<Health>>>,
     _lane: Option<AbortOnDropHandle<()>>,
@@ -77,7 +78,7 @@ impl Classes {
                 Some(class) => class,
                 None => self.start(&name, backend),
             };
-            class.limits = wire::limits_from_wire(limits);
+            class.limits = limits.unwrap_or_default();
             self.known.insert(name, class);
         }
         for name in keep {
@@ -123,6 +124,12 @@ impl Classes {
 
     /// Bounds of each Store of a class; `None`: there is no such class.
     pub(super) fn limits(&self, name: &str) -> Option<StoreLimits> {
+        let said = self.said_limits(name);
+        said.map(|said| wire::limits_from_wire(Some(said)))
+    }
+
+    /// The same, 0 where the class says nothing.
+    pub(super) fn said_limits(&self, name: &str) -> Option<v1::StoreLimits> {
         self.known.get(name).map(|class| class.limits)
     }
 
@@ -152,7 +159,7 @@ impl Classes {
         Class {
             described,
             data,
-            limits: StoreLimits::default(),
+            limits: v1::StoreLimits::default(),
             health,
             _lane: lane,
         }

@@ -113,6 +113,11 @@ impl Duties {
         }
     }
 
+    /// The class of one of them.
+    pub(super) fn class(&self, store: StoreId) -> Option<&str> {
+        self.by_id.get(&store).map(|duty| duty.class.as_str())
+    }
+
     /// Whether it is one of them.
     pub(super) fn has(&self, store: StoreId) -> bool {
         self.by_id.contains_key(&store)

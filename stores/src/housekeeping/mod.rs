@@ -23,7 +23,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use shoal_protocol::{Grants, LiveIdentity, Precedence, with_each};
+use shoal_protocol::{Grants, LiveIdentity, Precedence, v1, with_each};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::{
@@ -36,7 +36,10 @@ use self::{
     outbox::{Outbox, Outboxes},
     purges::Purges,
 };
-use crate::{StoreId, Usage, server::Backends};
+use crate::{
+    StoreId, Usage,
+    server::{Backends, Ceilings},
+};
 
 /// See the module.
 pub struct Housekeeping {
@@ -126,5 +129,12 @@ impl Housekeeping {
 
     fn health_changed(&self) {
         self.outboxes.each(Outbox::health);
+    }
+}
+
+impl Ceilings for Housekeeping {
+    fn of(&self, store: StoreId) -> Option<v1::StoreLimits> {
+        let class = self.duties.lock().class(store)?.to_owned();
+        self.classes.lock().said_limits(&class)
     }
 }

@@ -114,6 +114,26 @@ async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 #[tokio::test]
+async fn what_a_store_may_hold_is_known_with_its_class() {
+    let pod = pod(false);
+    let [store, stranger] = ids();
+    assert_eq!(pod.of.of(store), None);
+    let limits = v1::StoreLimits {
+        keys: 7,
+        ..v1::StoreLimits::default()
+    };
+    let class = v1::StoreClass {
+        limits: Some(limits),
+        ..in_memory("small")
+    };
+    pod.of.duties.lock().set(duty(store, "small"));
+    assert_eq!(pod.of.of(store), None);
+    pod.of.classes.lock().replace(told(vec![class], &[]));
+    assert_eq!(pod.of.of(store), Some(limits));
+    assert_eq!(pod.of.of(stranger), None);
+}
+
+#[tokio::test]
 async fn a_shard_that_is_damaged_holds_up_its_own_stores_alone() {
     let pod = pod(true);
     assert_ne!(pod.embedded.health().await, Health::Reachable);

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
 use shoal_protocol::{
-    Grants, Role,
+    Role,
     server::require,
     v1::{self, blobs_server, read_object_response, write_object_request},
 };
@@ -20,7 +20,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{
-    PURGE, granted,
+    Admission, PURGE,
     operations::{self, Operations},
     parse,
 };
@@ -39,7 +39,7 @@ pub type BlobsService = blobs_server::BlobsServer<BlobsServer>;
 /// Answers runtimes, for the Stores that are granted to their pods.
 pub struct BlobsServer {
     objects: Arc<dyn Blobs>,
-    grants: Arc<Grants>,
+    admission: Admission,
     operations: Arc<Operations>,
 }
 
@@ -49,12 +49,12 @@ impl BlobsServer {
     /// A service in front of `objects`, that counts into `operations`.
     pub fn service(
         objects: Arc<dyn Blobs>,
-        grants: Arc<Grants>,
+        admission: Admission,
         operations: Arc<Operations>,
     ) -> BlobsService {
         blobs_server::BlobsServer::new(Self {
             objects,
-            grants,
+            admission,
             operations,
         })
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
@@ -69,7 +69,7 @@ impl BlobsServer {
     ) -> Result<Place, Status> {
         let object = object.ok_or_else(|| Status::invalid_argument("an object is not named"))?;
         Ok(Place {
-            store: granted(&self.grants, request, &object.store_id).await?,
+            store: self.admission.store(request, &object.store_id).await?,
             name: object.name.clone(),
         })
     }
@@ -86,8 +86,8 @@ impl BlobsServer {
                 "what is to be written comes first",
             ));
         };
-        let store = granted(&self.grants, &caller, &object.store_id).await?;
-        let limits = wire::limits_from_wire(object.limits);
+        let store = self.admission.store(&caller, &object.store_id).await?;
+        let limits = self.admission.object_limits(store, object.limits);
         self.objects
             .write(store, object.name, content(messages), limits)
             .await?;
@@ -171,7 +171,10 @@ impl blobs_server::Blobs for BlobsServer {
 
     async fn read(&self, request: Request<v1::ReadObjectRequest>) -> Answer<Parts> {
         let work = async {
-            let store = granted(&self.grants, &request, &request.get_ref().store_id).await?;
+            let store = self
+                .admission
+                .store(&request, &request.get_ref().store_id)
+                .await?;
             let v1::ReadObjectRequest {
                 name, first, last, ..
             } = request.into_inner();
@@ -204,7 +207,10 @@ impl blobs_server::Blobs for BlobsServer {
         request: Request<v1::ListObjectsRequest>,
     ) -> Answer<v1::ListObjectsResponse> {
         let work = async {
-            let store = granted(&self.grants, &request, &request.get_ref().store_id).await?;
+            let store = self
+                .admission
+                .store(&request, &request.get_ref().store_id)
+                .await?;
             let v1::ListObjectsRequest { after, limit, .. } = request.into_inner();
             let after = (!after.is_empty()).then_some(after);
             let page = self.objects.list(store, after, limit).await?;
@@ -221,7 +227,10 @@ impl blobs_server::Blobs for BlobsServer {
         request: Request<v1::DeleteObjectsRequest>,
     ) -> Answer<v1::DeleteObjectsResponse> {
         let work = async {
-            let store = granted(&self.grants, &request, &request.get_ref().store_id).await?;
+            let store = self
+                .admission
+                .store(&request, &request.get_ref().store_id)
+                .await?;
             self.objects
                 .delete(store, request.into_inner().names)
                 .await?;
@@ -239,7 +248,8 @@ impl blobs_server::Blobs for BlobsServer {
                 .place(&request, request.get_ref().from.as_ref())
                 .await?;
             let to = self.place(&request, request.get_ref().to.as_ref()).await?;
-            let limits = wire::limits_from_wire(request.into_inner().limits);
+            let limits = request.into_inner().limits;
+            let limits = self.admission.object_limits(to.store, limits);
             self.objects.copy(from, to, limits).await?;
             Ok(Response::new(v1::CopyObjectResponse {}))
         };
@@ -251,7 +261,10 @@ impl blobs_server::Blobs for BlobsServer {
         request: Request<v1::ClearObjectsRequest>,
     ) -> Answer<v1::ClearObjectsResponse> {
         let work = async {
-            let store = granted(&self.grants, &request, &request.get_ref().store_id).await?;
+            let store = self
+                .admission
+                .store(&request, &request.get_ref().store_id)
+                .await?;
             // Begun again it meets only what is left.
             let more = match timeout(PURGE, self.objects.clear(store)).await {
                 Ok(result) => result.map(|()| false)?,

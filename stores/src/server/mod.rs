@@ -1,5 +1,6 @@
 //! The gRPC service in front of a backend: who may call, for which Store, and how much.
 
+mod admission;
 mod blob;
 mod operations;
 mod responses;
@@ -9,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use shoal_protocol::{
-    Grants, Role,
+    Role,
     server::require,
     v1::{self, key_value_server},
 };
@@ -19,22 +20,20 @@ use tokio::{
 };
 use tonic::{Code, Request, Response, Status};
 
-use self::responses::Responses;
+use self::{admission::parse, responses::Responses};
 pub use self::{
+    admission::{Admission, Ceilings},
     blob::{BlobsServer, BlobsService},
     operations::Operations,
     responses::Holding,
     sql::{SqlServer, SqlService},
 };
 use crate::{
-    Backend, Blobs, EmbeddedSql, Health, KeyValueError, MAX_BYTES_PER_CALL, MAX_PAGE_BYTES,
-    StoreId,
+    Backend, Blobs, EmbeddedSql, Health, MAX_BYTES_PER_CALL, MAX_PAGE_BYTES, StoreId,
     key_value::Swap,
     wire::{self, MAX_MESSAGE_BYTES},
 };
 
-/// A runtime may hear of an assignment a moment before the store hears of the grant that goes with it.
-const GRANT_PATIENCE: Duration = Duration::from_secs(1);
 /// A call that purges ends by then, and is made again.
 const PURGE: Duration = Duration::from_secs(2);
 /// What is known of a backend counts for this long.
@@ -59,7 +58,7 @@ pub struct Backends {
 /// Answers runtimes, for the Stores that are granted to their pods.
 pub struct Server {
     backends: Backends,
-    grants: Arc<Grants>,
+    admission: Admission,
     operations: Arc<Operations>,
     responses: Responses,
     /// Of the embedded backend and of the one in memory, as last asked.
@@ -70,12 +69,12 @@ impl Server {
     /// A service in front of `backends`, that counts into `operations`.
     pub fn service(
         backends: Backends,
-        grants: Arc<Grants>,
+        admission: Admission,
         operations: Arc<Operations>,
     ) -> Service {
         let service = key_value_server::KeyValueServer::new(Self {
             backends,
-            grants,
+            admission,
             operations,
             responses: Responses::default(),
             healths: Default::default(),
@@ -96,7 +95,7 @@ impl Server {
     }
 
     async fn store<T>(&self, request: &Request<T>, id: &str) -> Result<StoreId, Status> {
-        granted(&self.grants, request, id).await
+        self.admission.store(request, id).await
     }
 
     /// How a backend is, asked at most every few seconds however many nodes want to know.
@@ -133,31 +132,6 @@ fn caller<T>(request: &Request<T>) -> Result<String, Status> {
     Ok(require(request, &[Role::Runtime])?.pod_uid().to_owned())
 }
 
-/// The Store that a request names, if its caller may open it.
-async fn granted<T>(grants: &Grants, request: &Request<T>, id: &str) -> Result<StoreId, Status> {
-    let caller = require(request, &[Role::Runtime])?;
-    let store = parse(id)?;
-    let granted = grants
-        .allows_within(GRANT_PATIENCE, |table| {
-            table.allows_store(caller.pod_uid(), id)
-        })
-        .await;
-    if !granted {
-        tracing::debug!(
-            pod_uid = caller.pod_uid(),
-            store = id,
-            "refused: not granted"
-        );
-        return Err(KeyValueError::AccessDenied.into());
-    }
-    Ok(store)
-}
-
-fn parse(id: &str) -> Result<StoreId, Status> {
-    id.parse()
-        .map_err(|error: crate::InvalidStoreId| Status::invalid_argument(error.to_string()))
-}
-
 #[async_trait]
 impl key_value_server::KeyValue for Server {
     async fn get(
@@ -188,9 +162,8 @@ impl key_value_server::KeyValue for Server {
                 .into_iter()
                 .map(|pair| (pair.key, pair.value))
                 .collect();
-            stores
-                .set(store, pairs, wire::limits_from_wire(limits))
-                .await?;
+            let limits = self.admission.limits(store, limits);
+            stores.set(store, pairs, limits).await?;
             Ok(v1::WriteResponse {})
         };
         self.counted(operations::Name::Set, work).await
@@ -257,7 +230,7 @@ impl key_value_server::KeyValue for Server {
             let v1::IncrementRequest {
                 key, delta, limits, ..
             } = request.into_inner();
-            let limits = wire::limits_from_wire(limits);
+            let limits = self.admission.limits(store, limits);
             let value = stores.increment(store, key, delta, limits).await?;
             Ok(v1::IncrementResponse { value })
         };
@@ -277,7 +250,7 @@ impl key_value_server::KeyValue for Server {
                 .expected
                 .ok_or_else(|| Status::invalid_argument("`expected` is missing"))?;
             let expected = wire::value_from_wire(expected);
-            let limits = wire::limits_from_wire(request.limits);
+            let limits = self.admission.limits(store, request.limits);
             // It may have to answer with the value that is there, which was within the same limit.
             let largest = usize::try_from(limits.value_bytes).unwrap_or(usize::MAX);
             let room = self.responses.room(&caller, largest).await?;

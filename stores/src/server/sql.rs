@@ -3,20 +3,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use shoal_protocol::{
-    Grants,
-    v1::{self, sql_server},
-};
+use shoal_protocol::v1::{self, sql_server};
 use tonic::{Code, Request, Response, Status};
 
 use super::{
-    granted,
+    Admission,
     operations::{self, Operations},
     responses::{self, Holding},
 };
 use crate::{
     sql::{Session, SessionState, Sql, Statement, wire as sql_wire},
-    wire::{self, MAX_MESSAGE_BYTES},
+    wire::MAX_MESSAGE_BYTES,
 };
 
 /// The service, to add to a tonic server whose connections are those of `shoal_protocol::server`.
@@ -25,7 +22,7 @@ pub type SqlService = Holding<sql_server::SqlServer<SqlServer>>;
 /// Answers runtimes, for the Stores that are granted to their pods.
 pub struct SqlServer {
     databases: Arc<dyn Sql>,
-    grants: Arc<Grants>,
+    admission: Admission,
     operations: Arc<Operations>,
 }
 
@@ -33,12 +30,12 @@ impl SqlServer {
     /// A service in front of `databases`, that counts into `operations`.
     pub fn service(
         databases: Arc<dyn Sql>,
-        grants: Arc<Grants>,
+        admission: Admission,
         operations: Arc<Operations>,
     ) -> SqlService {
         let service = sql_server::SqlServer::new(Self {
             databases,
-            grants,
+            admission,
             operations,
         });
         Holding(
@@ -52,7 +49,10 @@ impl SqlServer {
         &self,
         request: Request<v1::ExecuteRequest>,
     ) -> Result<Response<v1::ExecuteResponse>, Status> {
-        let store = granted(&self.grants, &request, &request.get_ref().store_id).await?;
+        let store = self
+            .admission
+            .store(&request, &request.get_ref().store_id)
+            .await?;
         let request = request.into_inner();
         let mut session = Session {
             store,
@@ -66,7 +66,7 @@ impl SqlServer {
             text: request.statement,
             parameters: parameters.collect(),
         };
-        let limits = wire::limits_from_wire(request.limits);
+        let limits = self.admission.limits(store, request.limits);
         let answer = self
             .databases
             .execute(&mut session, statement, limits)
@@ -94,7 +94,10 @@ impl sql_server::Sql for SqlServer {
         &self,
         request: Request<v1::CloseRequest>,
     ) -> Result<Response<v1::CloseResponse>, Status> {
-        let store = granted(&self.grants, &request, &request.get_ref().store_id).await?;
+        let store = self
+            .admission
+            .store(&request, &request.get_ref().store_id)
+            .await?;
         let mut session = Session::new(store);
         session.id = sql_wire::session(&request.get_ref().session)?;
         self.databases.close(&session);

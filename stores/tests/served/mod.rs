@@ -12,7 +12,7 @@ use shoal_stores::{
     Embedded, EmbeddedBlobs, EmbeddedSql, Memory, Remote, RemoteBlobs, RemoteSql, StoreId,
     embedded::{Durability, EmbeddedOptions},
     memory::MemoryOptions,
-    server::{Backends, BlobsServer, Operations, Server, SqlServer},
+    server::{Admission, Backends, BlobsServer, Operations, Server, SqlServer},
 };
 
 /// See the module. Dropping it ends the server.
@@ -52,9 +52,10 @@ impl Served {
             ),
             sql: Arc::new(EmbeddedSql::open(&folder.path().join("sql"), Durability::Full).unwrap()),
         };
-        let service = Server::service(backends.clone(), grants.clone(), operations.clone());
-        let sql = SqlServer::service(backends.sql.clone(), grants.clone(), operations.clone());
-        let blobs = BlobsServer::service(backends.blobs.clone(), grants, operations.clone());
+        let admission = Admission::new(grants, Arc::new(()));
+        let service = Server::service(backends.clone(), admission.clone(), operations.clone());
+        let sql = SqlServer::service(backends.sql.clone(), admission.clone(), operations.clone());
+        let blobs = BlobsServer::service(backends.blobs.clone(), admission, operations.clone());
         let task = tokio::spawn(async move {
             server::builder()
                 .add_service(service)

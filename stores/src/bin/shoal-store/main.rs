@@ -19,7 +19,7 @@ use shoal_stores::{
     embedded::{Durability, EmbeddedOptions},
     housekeeping::{Housekeeping, TransferService},
     memory::MemoryOptions,
-    server::{Backends, BlobsServer, Operations, Server, SqlServer},
+    server::{Admission, Backends, BlobsServer, Operations, Server, SqlServer},
 };
 use tokio::sync::watch;
 
@@ -120,6 +120,7 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
     );
     tokio::spawn(housekeeping.clone().run(operator, identity.clone()));
 
+    let admission = Admission::new(grants, housekeeping.clone());
     let operations = Arc::new(Operations::default());
     let health = Health::new(
         stores.clone(),
@@ -138,15 +139,15 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
     let serving = server::builder()
         .add_service(Server::service(
             backends,
-            grants.clone(),
+            admission.clone(),
             operations.clone(),
         ))
         .add_service(SqlServer::service(
             databases,
-            grants.clone(),
+            admission.clone(),
             operations.clone(),
         ))
-        .add_service(BlobsServer::service(objects, grants, operations))
+        .add_service(BlobsServer::service(objects, admission, operations))
         .add_service(TransferService::service(housekeeping))
         .serve_with_incoming_shutdown(connections, wait(ended));
     tokio::pin!(serving);
