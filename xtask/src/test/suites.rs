@@ -69,7 +69,7 @@ impl Suite {
 
     /// Runs its tests whose names contain `filter`; what it wrote, with a line more if it failed.
     fn run(&self, number: usize, filter: Option<&str>) -> Result<String> {
-        let log = process::log_file(&format!("suites/{number}-{}", self.name))?;
+        let log = process::log_file(&format!("suite-{number}-{}", self.name))?;
         let mut program = Command::new(&self.program);
         program.current_dir(&self.folder);
         program.env("CARGO_MANIFEST_DIR", &self.folder);
