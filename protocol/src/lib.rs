@@ -29,6 +29,11 @@ pub mod state_file;
 mod tls;
 mod trust;
 
+/// Metadata of a status whose message the store pod wrote for whoever asked; every other message may name hosts.
+pub const OWN_MESSAGE: &str = "shoal-message";
+/// Most bytes of a message between store pod and operator about the content of a Store, either way.
+pub const TRANSFER_MESSAGE_BYTES: usize = 17 * 1024 * 1024;
+
 #[allow(
     missing_docs,
     clippy::all,

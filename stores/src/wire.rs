@@ -1,16 +1,13 @@
 //! How calls and errors of [`KeyValue`](crate::KeyValue) look between runtime and `shoal-store`.
 
 use bytes::Bytes;
-use shoal_protocol::v1;
+use shoal_protocol::{OWN_MESSAGE, v1};
 use tonic::{Code, Status, metadata::MetadataValue};
 
 use crate::{Health, KeyValueError, Reason, StoreLimits, limits::MAX_BYTES_PER_CALL};
 
 /// Largest message either way: what one call carries, and room for its framing.
 pub(crate) const MAX_MESSAGE_BYTES: usize = MAX_BYTES_PER_CALL + 1024 * 1024;
-
-/// Marks a status whose message the store wrote for guests; every other message may name hosts.
-const FOR_GUESTS: &str = "shoal-message";
 
 impl From<KeyValueError> for Status {
     fn from(error: KeyValueError) -> Self {
@@ -35,13 +32,13 @@ pub(crate) fn for_guests(code: Code, message: String) -> Status {
 /// The same, as the store's own answer.
 pub(crate) fn answered(mut status: Status) -> Status {
     let mark = MetadataValue::from_static("1");
-    status.metadata_mut().insert(FOR_GUESTS, mark);
+    status.metadata_mut().insert(OWN_MESSAGE, mark);
     status
 }
 
 /// Whether the store itself answered with this status, as opposed to whatever lies before it.
 pub(crate) fn is_answer(status: &Status) -> bool {
-    status.metadata().contains_key(FOR_GUESTS)
+    status.metadata().contains_key(OWN_MESSAGE)
 }
 
 /// What a status means to a guest.

@@ -12,7 +12,7 @@ use shoal_protocol::v1::Orphan;
 use super::access::Deed;
 use super::audit::about_store;
 use super::failure::Failure;
-use super::orphans::{deed, interface, no_store_has};
+use super::orphans::{deed, no_store_has};
 use super::user::User;
 use super::{Api, timely};
 
@@ -54,7 +54,7 @@ pub(super) async fn adopt(
 
 /// The Store that is to be made.
 fn store(id: &str, orphan: Orphan, adoption: &Adoption) -> Result<Store, Failure> {
-    let interface = interface(&orphan.interface).ok_or_else(|| {
+    let interface = Interface::parse(&orphan.interface).ok_or_else(|| {
         Failure::bad_request(format!(
             "the data is of interface `{}`, which this version does not serve",
             orphan.interface
@@ -62,14 +62,12 @@ fn store(id: &str, orphan: Orphan, adoption: &Adoption) -> Result<Store, Failure
     })?;
     let app = adoption.app.clone().unwrap_or(orphan.app);
     let label = adoption.label.clone().unwrap_or(orphan.label);
-    let suffix = match interface {
-        Interface::KeyValue => String::new(),
-        other => format!("-{}", other.as_str().to_ascii_lowercase()),
-    };
     let name = adoption.name.clone();
+    // One of that name that is there already is told of when this one is made.
+    let unsaid = || shoal_plan::store_name(&app, &label, interface, |_| false);
     Ok(Store {
         metadata: ObjectMeta {
-            name: Some(name.unwrap_or_else(|| format!("{app}-{label}{suffix}"))),
+            name: Some(name.unwrap_or_else(unsaid)),
             ..ObjectMeta::default()
         },
         spec: StoreSpec {

@@ -108,7 +108,7 @@ impl Failure {
 
 /// Whether the store pod wrote the message, as opposed to whatever lies before it.
 fn is_its_own(status: &Status) -> bool {
-    status.metadata().contains_key("shoal-message")
+    status.metadata().contains_key(shoal_protocol::OWN_MESSAGE)
 }
 
 impl IntoResponse for Failure {

@@ -147,7 +147,7 @@ fn object(orphan: Orphan) -> StoreOrphan {
             namespace: orphan.namespace,
             app: orphan.app,
             label: orphan.label,
-            interface: interface(&orphan.interface).unwrap_or_default(),
+            interface: Interface::parse(&orphan.interface).unwrap_or_default(),
             class_name: orphan.class,
         },
         status: StoreOrphanStatus {
@@ -157,8 +157,4 @@ fn object(orphan: Orphan) -> StoreOrphan {
             orphan_since: time(orphan.orphan_since).to_string(),
         },
     }
-}
-
-pub(super) fn interface(name: &str) -> Option<Interface> {
-    serde_json::from_value(name.into()).ok()
 }

@@ -8,7 +8,7 @@ use shoal_protocol::v1::{
     ListOrphansRequest, ListOrphansResponse, Orphan, Pair, PurgeOrphanRequest, ReadEntriesRequest,
     ReadEntriesResponse, WriteEntriesRequest,
 };
-use shoal_protocol::{LiveIdentity, Role};
+use shoal_protocol::{LiveIdentity, Role, TRANSFER_MESSAGE_BYTES};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
@@ -17,8 +17,6 @@ use super::failure::Failure;
 
 /// The store pod ends each call before.
 const DEADLINE: Duration = Duration::from_secs(28);
-/// Largest message either way, as the store pod has it.
-const MESSAGE_BYTES: usize = 17 * 1024 * 1024;
 
 /// See the module. Connects when it is first used.
 #[derive(Clone)]
@@ -32,8 +30,8 @@ impl StorePod {
     pub fn new(target: &str, identity: &LiveIdentity) -> Result<Self, ConnectError> {
         let channel = client::channel(target, Role::Store, identity)?;
         let client = TransferClient::new(channel)
-            .max_decoding_message_size(MESSAGE_BYTES)
-            .max_encoding_message_size(MESSAGE_BYTES);
+            .max_decoding_message_size(TRANSFER_MESSAGE_BYTES)
+            .max_encoding_message_size(TRANSFER_MESSAGE_BYTES);
         Ok(Self(client))
     }
 

@@ -6,7 +6,7 @@ mod orphans;
 use std::{sync::Arc, time::Duration};
 
 use shoal_protocol::{
-    Role,
+    Role, TRANSFER_MESSAGE_BYTES,
     server::require,
     v1::{self, transfer_server},
 };
@@ -22,8 +22,8 @@ const AT_ONCE: usize = 4;
 const TURN: Duration = Duration::from_secs(10);
 /// A call ends by then; what takes longer is asked for again.
 const WORK: Duration = Duration::from_secs(15);
-/// Largest message either way: a page, its last value, and their framing.
-const MESSAGE_BYTES: usize = 2 * MAX_BYTES_PER_CALL + 1024 * 1024;
+/// A page, its last value, and their framing fit into a message.
+const _: () = assert!(TRANSFER_MESSAGE_BYTES >= 2 * MAX_BYTES_PER_CALL + 1024 * 1024);
 
 /// See the module.
 pub struct TransferService {
@@ -36,8 +36,8 @@ impl TransferService {
     pub fn service(of: Arc<Housekeeping>) -> transfer_server::TransferServer<Self> {
         let turns = Semaphore::new(AT_ONCE);
         transfer_server::TransferServer::new(Self { of, turns })
-            .max_decoding_message_size(MESSAGE_BYTES)
-            .max_encoding_message_size(MESSAGE_BYTES)
+            .max_decoding_message_size(TRANSFER_MESSAGE_BYTES)
+            .max_encoding_message_size(TRANSFER_MESSAGE_BYTES)
     }
 
     /// Does the work of a call when its turn has come.
