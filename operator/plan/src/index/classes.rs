@@ -292,12 +292,8 @@ impl Index {
         is_new
     }
 
-    /// The runtime of a pod says how all the classes that its apps use fare. Of others its word does not count.
-    pub fn store_health(&mut self, pod: &str, mut said: Vec<ClassHealth>, now: Timestamp) {
-        if !said.is_empty() {
-            let used = self.pod_classes(pod);
-            said.retain(|one| used.contains(&one.class));
-        }
+    /// The runtime of a pod says how all the classes that its apps use fare.
+    pub fn store_health(&mut self, pod: &str, said: Vec<ClassHealth>, now: Timestamp) {
         let Some((pod, session)) = self.runtimes.sessions.get_key_value(pod) else {
             return;
         };
