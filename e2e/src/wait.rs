@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// For what happens by itself within moments.
-pub const SHORT: Duration = Duration::from_secs(30);
+/// For what happens by itself within moments, on a machine that may stand still for longer than those.
+pub const SHORT: Duration = Duration::from_secs(120);
 /// For what compiles, pulls, or restarts a pod.
-pub const LONG: Duration = Duration::from_secs(120);
+pub const LONG: Duration = Duration::from_secs(300);
 
 const PAUSE: Duration = Duration::from_millis(100);
 

@@ -14,7 +14,8 @@ use parts::{Operator, flags, runtime_identity, until};
 use shoal_protocol::{CertificateAuthority, LiveIdentity, Trust, enrolment};
 use tokio::time::timeout;
 
-const SOON: Duration = Duration::from_secs(20);
+/// Longest wait for a certificate on a busy machine.
+const SOON: Duration = Duration::from_secs(180);
 
 #[tokio::test]
 async fn a_part_gets_a_certificate_for_its_token() {
@@ -78,11 +79,11 @@ async fn the_token_is_read_anew_for_every_attempt() {
     timeout(SOON, identity.ready()).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_certificate_is_renewed_at_half_its_life() {
+/// Whether the first certificate of a part, of this life, was renewed while it was good.
+async fn is_renewed_in_time(life: Duration) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let operator = Operator::new();
-    *operator.life.lock().unwrap() = Duration::from_secs(4);
+    *operator.life.lock().unwrap() = life;
     let serving = operator.serve();
     let flags = flags(folder.path(), serving.address);
     fs::write(&flags.ca_file, operator.authority().certificate_pem()).unwrap();
@@ -92,15 +93,24 @@ async fn a_certificate_is_renewed_at_half_its_life() {
     timeout(SOON, identity.ready()).await.unwrap();
     let first = identity.not_after().unwrap();
     until("it was renewed", || identity.not_after().unwrap() > first).await;
-    assert!(
-        std::time::SystemTime::now() < first,
-        "renewed only after it had expired"
-    );
+    let in_time = std::time::SystemTime::now() < first;
     let callers = operator.callers.lock().unwrap();
     assert!(
         callers.iter().all(Option::is_none),
         "the token alone speaks for a part: {callers:?}"
     );
+    in_time
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_at_half_its_life() {
+    // On a machine that stood still for the other half, it shows nothing.
+    for seconds in [4, 16, 64] {
+        if is_renewed_in_time(Duration::from_secs(seconds)).await {
+            return;
+        }
+    }
+    panic!("renewed only after it had expired");
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ async fn waiting_for_a_grant_ends_when_it_comes() {
     let folder = tempfile::tempdir().unwrap();
     let grants = Grants::load(&folder.path().join("grants"));
     tokio::spawn(grants.clone().follow(serving.address.to_string(), store));
-    let waiting = grants.allows_within(std::time::Duration::from_secs(20), |table| {
+    let waiting = grants.allows_within(std::time::Duration::from_secs(180), |table| {
         table.allows_store("pod-a", "store-1")
     });
     operator.grants.send_replace(set(1, "pod-a", "store-1"));

@@ -10,17 +10,21 @@ use std::{
     fs::{self, File},
     path::Path,
     process::{Command, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
 };
 
 use shoal_stores::{
     Embedded, KeyValue, StoreId, StoreLimits, Usage,
     backup::{self, BackupError},
-    embedded::EmbeddedOptions,
+    embedded::{Durability, EmbeddedOptions},
 };
 
 fn open(folder: &Path) -> Embedded {
-    Embedded::open(&folder.join("stores"), EmbeddedOptions::default()).unwrap()
+    // What is looked at does not end with the machine.
+    let options = EmbeddedOptions {
+        durability: Durability::Relaxed,
+        ..EmbeddedOptions::default()
+    };
+    Embedded::open(&folder.join("stores"), options).unwrap()
 }
 
 async fn set(stores: &Embedded, id: StoreId, n: u32) {
@@ -59,16 +63,14 @@ async fn a_folder_that_is_in_use_is_copied_with_each_write_whole_or_not_at_all()
     fs::create_dir(from.path().join("blobs")).unwrap();
     fs::write(from.path().join("blobs/one"), "a blob").unwrap();
     let archive = from.path().join(".archive");
-    let done = AtomicBool::new(false);
     tokio::task::block_in_place(|| {
         std::thread::scope(|scope| {
-            scope.spawn(|| {
+            let copying = scope.spawn(|| {
                 backup::write(from.path(), File::create(&archive).unwrap()).unwrap();
-                done.store(true, Ordering::SeqCst);
             });
             let runtime = tokio::runtime::Handle::current();
             let mut n = 50;
-            while !done.load(Ordering::SeqCst) {
+            while !copying.is_finished() {
                 for id in &ids {
                     runtime.block_on(set(&stores, *id, n));
                 }

@@ -7,7 +7,10 @@
     reason = "a test fails by panicking"
 )]
 
-use std::process::{Command, Output};
+use std::{
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use shoal_stores::{
@@ -23,6 +26,14 @@ async fn set(stores: &Embedded, key: usize) -> Result<(), KeyValueError> {
     let pair = (key.to_string(), Bytes::from_static(b"value"));
     let store = STORE.parse().unwrap();
     stores.set(store, vec![pair], StoreLimits::default()).await
+}
+
+/// Asks until it is so: the disk below that in the file may stand still too.
+async fn again(mut is_so: impl AsyncFnMut() -> bool) {
+    let given_up = Instant::now() + Duration::from_secs(180);
+    while !is_so().await {
+        assert!(Instant::now() < given_up, "the disk does not recover");
+    }
 }
 
 async fn assert_there(stores: &Embedded, keys: usize) {
@@ -68,7 +79,7 @@ fn run(command: &[&str]) {
 async fn child_on_a_failing_disk() {
     let Some(stores) = open() else { return };
     for key in 0..10 {
-        set(&stores, key).await.unwrap();
+        again(async || set(&stores, key).await.is_ok()).await;
     }
     let frozen = Frozen::new();
     assert_eq!(
@@ -77,8 +88,8 @@ async fn child_on_a_failing_disk() {
     );
     assert_ne!(stores.health().await, Health::Reachable);
     drop(frozen);
-    while set(&stores, 10).await.is_err() {}
-    while stores.health().await != Health::Reachable {}
+    again(async || set(&stores, 10).await.is_ok()).await;
+    again(async || stores.health().await == Health::Reachable).await;
     assert_there(&stores, 11).await;
 
     run(&[
@@ -102,7 +113,7 @@ async fn child_on_a_failing_disk() {
 async fn child_on_a_disk_that_was_mended() {
     let Some(stores) = open() else { return };
     assert_there(&stores, 11).await;
-    set(&stores, 11).await.unwrap();
+    again(async || set(&stores, 11).await.is_ok()).await;
     println!("mended");
 }
 

@@ -20,6 +20,7 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -301,6 +302,11 @@ async fn kill_all_in_turn(name: &str, mut keeper: impl Keeper) {
 async fn compare(name: &str, heard: &Heard, stores: &dyn KeyValue) {
     let store: StoreId = STORE.parse().unwrap();
     let keys: Vec<_> = heard.acknowledged.iter().cloned().collect();
+    // What was killed only just started.
+    let given_up = Instant::now() + Duration::from_secs(180);
+    while let Err(error) = stores.exists(store, "any".to_owned()).await {
+        assert!(Instant::now() < given_up, "{error}");
+    }
     for some in keys.chunks(500) {
         let values = stores.get(store, some.to_vec()).await.unwrap();
         for (key, value) in some.iter().zip(values) {

@@ -14,6 +14,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     process::Command,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use backend::redis::redis_server::RedisServer;
@@ -21,7 +22,9 @@ use backend::{postgres::options, served::Served, server::Server};
 use bytes::Bytes;
 use proxy::Proxy;
 use shoal_protocol::Role;
-use shoal_stores::{KeyValue, Postgres, Redis, RedisOptions, Remote, StoreId, StoreLimits};
+use shoal_stores::{
+    KeyValue, KeyValueError, Postgres, Redis, RedisOptions, Remote, StoreId, StoreLimits,
+};
 
 /// What the child has in the place of `/etc/hosts`.
 const HOSTS: &str = "SHOAL_TEST_MOVED_NAME_HOSTS";
@@ -34,6 +37,17 @@ fn name_is(address: Ipv4Addr) {
     fs::write(hosts, format!("127.0.0.1 localhost\n{address} {NAME}\n")).unwrap();
 }
 
+/// Makes a call until it succeeds.
+async fn again<T>(what: &str, mut call: impl AsyncFnMut() -> Result<T, KeyValueError>) -> T {
+    let given_up = Instant::now() + Duration::from_secs(180);
+    loop {
+        match call().await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(Instant::now() < given_up, "never: {what}: {error}"),
+        }
+    }
+}
+
 /// Opens stores at a name, moves the name, and looks for the data.
 async fn follow(target: SocketAddr, store: StoreId, open: impl Fn(u16) -> Arc<dyn KeyValue>) {
     name_is(BEFORE);
@@ -42,19 +56,17 @@ async fn follow(target: SocketAddr, store: StoreId, open: impl Fn(u16) -> Arc<dy
     let stores = open(port);
     let limits = StoreLimits::default();
     let pair = |value: &'static str| vec![("key".to_owned(), Bytes::from_static(value.as_bytes()))];
-    stores.set(store, pair("kept"), limits).await.unwrap();
+    let set = async || stores.set(store, pair("kept"), limits).await;
+    again("it is written", set).await;
 
     let after = Proxy::at(SocketAddr::from((AFTER, port)), target).await;
     name_is(AFTER);
     drop(before);
     let key = || vec!["key".to_owned()];
-    let value = loop {
-        if let Ok(values) = stores.get(store, key()).await {
-            break values;
-        }
-    };
+    let value = again("it is found", async || stores.get(store, key()).await).await;
     assert_eq!(value, [Some(Bytes::from_static(b"kept"))]);
-    while stores.set(store, pair("more"), limits).await.is_err() {}
+    let set = async || stores.set(store, pair("more"), limits).await;
+    again("more is written", set).await;
     drop(after);
 }
 

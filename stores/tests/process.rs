@@ -10,7 +10,12 @@
 mod parts;
 mod store_process;
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use parts::{NODE, Operator, POD, part, until};
@@ -20,6 +25,25 @@ use shoal_protocol::{
 };
 use shoal_stores::{Backend, Health, KeyValue, KeyValueError, Remote, StoreId, StoreLimits};
 use store_process::{Process, free_address};
+
+/// Makes a call until it succeeds.
+async fn again<T>(mut call: impl AsyncFnMut() -> Result<T, KeyValueError>) -> T {
+    let given_up = Instant::now() + Duration::from_secs(180);
+    loop {
+        match call().await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(Instant::now() < given_up, "{error}"),
+        }
+    }
+}
+
+async fn until_well(remote: &Remote) {
+    again(async || match remote.health().await {
+        Health::Reachable => Ok(()),
+        Health::Failing { message, .. } => Err(KeyValueError::Unavailable(message)),
+    })
+    .await;
+}
 
 fn start(folder: &Path, operator: SocketAddr, grpc: SocketAddr, metrics: SocketAddr) -> Process {
     let program = env!("CARGO_BIN_EXE_shoal-store").as_ref();
@@ -63,7 +87,8 @@ async fn values_outlive_a_killed_process_even_while_the_operator_is_away() {
     let remote = Remote::new(&grpc.to_string(), &runtime).unwrap();
     let pair = || vec![("key".to_owned(), Bytes::from_static(b"value"))];
     let limits = StoreLimits::default();
-    remote.set(store, pair(), limits).await.unwrap();
+    // The grant is on its way.
+    again(async || remote.set(store, pair(), limits).await).await;
     assert_eq!(
         remote.set(other, pair(), limits).await,
         Err(KeyValueError::AccessDenied)
@@ -81,8 +106,8 @@ async fn values_outlive_a_killed_process_even_while_the_operator_is_away() {
     let large = vec![("large".to_owned(), Bytes::from(vec![7; 1000]))];
     let full = memory.set(store, large, limits).await.unwrap_err();
     assert!(full.to_string().contains("share 1000 bytes"), "{full}");
-    assert_eq!(memory.health().await, Health::Reachable);
-    assert_eq!(remote.health().await, Health::Reachable);
+    until_well(&memory).await;
+    until_well(&remote).await;
     let (_, text) = process.get("/metrics").unwrap();
     assert!(
         text.contains("shoal_store_served_calls_total{op=\"set\",code=\"OK\"} 1\n"),
@@ -92,8 +117,8 @@ async fn values_outlive_a_killed_process_even_while_the_operator_is_away() {
     drop(serving);
     assert!(!process.end("-KILL").success());
     let mut process = start(folder.path(), free_address(), grpc, metrics);
-    // Asked while it starts: the call waits for it.
-    let value = remote.get(store, vec!["key".to_owned()]).await.unwrap();
+    // Asked while it starts: calls wait for it, but not for one that is slow to start.
+    let value = again(async || remote.get(store, vec!["key".to_owned()]).await).await;
     assert_eq!(value, [Some(Bytes::from_static(b"value"))]);
     assert_eq!(memory.exists(store, "sum".into()).await, Ok(false));
     assert_eq!(
@@ -136,9 +161,11 @@ async fn a_damaged_file_takes_away_its_own_stores_and_no_others() {
     });
     let runtime = part(&ca, &parts::runtime_identity());
     let remote = Remote::new(&grpc.to_string(), &runtime).unwrap();
+    let get = async || remote.get(store, vec!["key".to_owned()]).await;
+    assert_eq!(again(get).await, [None]);
     let sum = remote.increment(store, "sum".into(), 1, StoreLimits::default());
     assert_eq!(sum.await, Ok(1));
-    assert_eq!(remote.in_memory().health().await, Health::Reachable);
+    until_well(&remote.in_memory()).await;
     // The class says what is wrong.
     assert_ne!(remote.health().await, Health::Reachable);
     assert!(process.is_ready());

@@ -7,15 +7,19 @@ use shoal_guests::huge_component;
 
 use crate::{file, host, options, waiting::until};
 
-/// The compile children of this process, by the folder of their parent's option.
+/// The compile children of this process, by an argument.
 fn children(marker: &str) -> Vec<PathBuf> {
+    let parent = format!("\nPPid:\t{}\n", std::process::id());
     let processes = fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| Some(entry.ok()?.path()));
     let matches = |process: &PathBuf| {
         let command = fs::read(process.join("cmdline")).unwrap_or_default();
         let command = String::from_utf8_lossy(&command).into_owned();
-        command.contains("\0compile-child\0") && command.contains(marker)
+        let status = fs::read_to_string(process.join("status")).unwrap_or_default();
+        command.contains("\0compile-child\0")
+            && command.contains(marker)
+            && status.contains(&parent)
     };
     processes.filter(matches).collect()
 }
@@ -34,7 +38,8 @@ async fn a_child_is_confined_and_ends_with_its_work() {
     let folder = tempfile::tempdir().unwrap();
     // Told from the children of other tests by its limit of processor time.
     let limits = CompileLimits {
-        timeout: Duration::from_secs(3),
+        // It is ended here, once it was looked at.
+        timeout: Duration::from_secs(600),
         cpu_seconds: 7919,
         ..CompileLimits::default()
     };
@@ -82,6 +87,9 @@ async fn a_child_is_confined_and_ends_with_its_work() {
     let is_pipe = |name: &String| name.starts_with("pipe:") || name.starts_with("socket:");
     assert!(descriptors.iter().all(is_pipe), "{descriptors:?}");
 
+    let id = child.file_name().unwrap().to_str().unwrap().parse();
+    let id = nix::unistd::Pid::from_raw(id.unwrap());
+    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGKILL).unwrap();
     build.await.unwrap().unwrap_err();
     until("the child's end", async || {
         children("\x007919\0").is_empty().then_some(())

@@ -1,6 +1,6 @@
 //! Components that are hard to compile, and a compiler that breaks.
 
-use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use shoal_artifact::{Reason, Refusal};
 use shoal_builder::{BuilderHandle, CompileLimits, Options};
@@ -98,8 +98,14 @@ async fn a_compiler_that_crashes_is_told_from_a_component_that_is_wrong() {
         ("echo boom >&2; exit 101", "boom"),
     ] {
         let program = folder.path().join("crash");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // By another process: of a file that this one writes a child of another test may have a copy open, and
+        // what is open for writing is not run.
+        let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$2\" && chmod 755 \"$2\"";
+        let written = std::process::Command::new("sh")
+            .args(["-ec", write, "sh", script])
+            .arg(&program)
+            .status();
+        assert!(written.unwrap().success());
         let crashing = |options: &mut Options| options.compile_program = Some(program);
         let refusal = refused(folder.path(), &wasm, crashing).await;
         assert_eq!(refusal.reason, Reason::CompilerCrashed);

@@ -1,7 +1,6 @@
 //! `docker-registry`, started on a free port in a folder of its own.
 
 use std::{
-    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -16,6 +15,9 @@ use shoal_artifact::{oci, write::Artifact};
 use shoal_builder::Source;
 
 use crate::{tokens::TokenService, waiting::until};
+
+#[path = "../../../stores/tests/ports/mod.rs"]
+mod ports;
 
 /// A user of the registry with passwords, and what it is in `htpasswd` (bcrypt).
 pub const USER: &str = "ann";
@@ -50,11 +52,7 @@ impl Registry {
 
     /// One of a kind.
     pub async fn of(kind: Kind) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = ports::free_port();
         let folder = tempfile::tempdir().unwrap();
         let mut registry = Self {
             folder,

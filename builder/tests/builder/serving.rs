@@ -210,7 +210,7 @@ async fn the_program_ends_when_asked_and_when_its_parent_is_gone() {
             .output()
             .unwrap()
     });
-    let output = tokio::time::timeout(Duration::from_secs(30), shell)
+    let output = tokio::time::timeout(Duration::from_secs(180), shell)
         .await
         .unwrap()
         .unwrap();

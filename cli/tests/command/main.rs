@@ -29,7 +29,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything: a first compile on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 fn shoal() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shoal"));

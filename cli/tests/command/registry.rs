@@ -1,7 +1,10 @@
 //! A registry of the test's own.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+
+#[path = "../../../stores/tests/ports/mod.rs"]
+mod ports;
 
 /// User of a registry that asks for credentials.
 pub const USER: &str = "user";
@@ -24,9 +27,7 @@ impl Registry {
     /// `None`, and a line that says so, where the machine has none.
     pub fn start(private: bool) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap().to_string();
-        drop(free);
+        let address = format!("127.0.0.1:{}", ports::free_port());
         let path = |name: &str| folder.path().join(name).display().to_string();
         let auth = if private {
             std::fs::write(path("users"), format!("{USER}:{HASH}\n")).unwrap();

@@ -42,7 +42,7 @@ impl Served {
     pub fn request(&self, app: usize, method: &str, path: &str, form: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.addresses[app]).unwrap();
         stream
-            .set_read_timeout(Some(Duration::from_secs(60)))
+            .set_read_timeout(Some(Duration::from_secs(180)))
             .unwrap();
         // Of 1.0: the body is what comes before the end, and not in chunks.
         write!(

@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn a_value_ends_the_wait() {
         let mut looks = 0;
-        let value = until("the third look", Duration::from_secs(5), || {
+        let value = until("the third look", Duration::from_secs(600), || {
             looks += 1;
             Ok(if looks == 3 {
                 Ok(looks)

@@ -15,7 +15,7 @@ use shoal_e2e::{Comparison, Order, Target, ask};
 /// Keys that are read back in one request.
 const KEYS: usize = 50;
 /// How long a key may be out of reach when it is read back.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(180);
 const BREATH: Duration = Duration::from_millis(50);
 /// No test needs more; a client whose parent died ends by itself.
 const MOST_WRITES: usize = 200_000;

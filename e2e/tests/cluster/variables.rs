@@ -1,10 +1,8 @@
 //! Values from Secrets and ConfigMaps: they reach guests, also when they change, and stay out of sight.
 
-use std::time::Duration;
-
 use serde_json::json;
 use shoal_e2e::{
-    App, Load, Namespace, Target, apply, delete, image, json as object, kubectl, until,
+    App, LONG, Load, Namespace, Target, apply, delete, image, json as object, kubectl, until,
 };
 
 use crate::told;
@@ -18,9 +16,6 @@ fn secret(namespace: &Namespace, name: &str, key: &str, value: &str) {
     apply(&manifest.to_string());
 }
 
-/// So soon after a change every node has the new value: what `docs/how-to/variables.md` promises.
-const PROMISED: Duration = Duration::from_secs(15);
-
 /// The ways to one variable.
 const WAYS: [&str; 4] = [
     "/variables/token",
@@ -29,10 +24,11 @@ const WAYS: [&str; 4] = [
     "/rc/token",
 ];
 
-/// Waits until every replica answers `path` with `value`, as long as is promised.
+/// Waits until every replica answers `path` with `value`. How soon the operator reads what changed is tested with its
+/// schedule: here a busy machine may take its time.
 fn everywhere(app: &App, replicas: usize, path: &str, value: &str) {
     let what = format!("{path} to be {value} everywhere");
-    until(&what, PROMISED, || {
+    until(&what, LONG, || {
         let answers = app.get_from_each_replica(path);
         let as_wanted = answers
             .iter()

@@ -1,7 +1,5 @@
 //! Clients that misbehave.
 
-use std::time::Duration;
-
 use crate::support::{TestNode, app, client::*};
 
 #[tokio::test]
@@ -15,10 +13,7 @@ async fn a_head_that_is_not_sent_to_its_end_is_not_waited_for() {
     preface.write("PR").await;
     assert_eq!(get(hello, "/").await.status, 200);
     for client in [&mut half, &mut silent, &mut preface] {
-        assert!(
-            client.read_to_end(Duration::from_secs(20)).await.is_some(),
-            "it stays open"
-        );
+        assert!(client.read_to_end().await.is_some(), "it stays open");
     }
 }
 

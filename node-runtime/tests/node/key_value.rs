@@ -1,13 +1,10 @@
 //! Key-value stores as guests see them, through each interface.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, time::Duration};
 
 use shoal_stores::{KeyValue as _, StoreLimits};
 
-use crate::support::{TestNode, app, binding, client::*, limited};
+use crate::support::{TestNode, app, binding, client::*, eventually, limited};
 
 async fn text(address: SocketAddr, path: &str) -> String {
     let answer = get(address, path).await;
@@ -168,14 +165,16 @@ async fn limits_of_keys_and_values_are_told_in_words() {
 async fn a_slow_store_blocks_no_other_guest() {
     let node = TestNode::with(|config| config.threads = 1);
     let [kv, hello] = node.serve([app("a", "kv"), app("hello", "hello")]).await;
-    node.store.delay(Duration::from_millis(1500));
+    node.store.hold();
     let slow: Vec<_> = (0..4).map(|_| tokio::spawn(get(kv, "/get/x"))).collect();
-    let mut answered = 0;
-    while !slow.iter().all(tokio::task::JoinHandle::is_finished) {
+    eventually("all of them wait", async || node.store.waiting() == 4).await;
+    for _ in 0..10 {
         assert_eq!(get(hello, "/").await.status, 200);
-        answered += 1;
     }
-    assert!(answered > 10, "{answered}");
+    node.store.release();
+    for slow in slow {
+        slow.await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -214,17 +213,14 @@ async fn calls_of_the_third_version_run_beside_each_other_and_can_be_left() {
         "200 k000000\nk000001\nk000002",
         "a listing that is left has not failed"
     );
-    node.store.delay(Duration::from_millis(1000));
-    let began = Instant::now();
-    assert_eq!(text(v3, "/at-once/8").await, "200 8");
-    assert!(
-        began.elapsed() < Duration::from_secs(8),
-        "one after the other"
-    );
+    node.store.hold();
+    let eight = tokio::spawn(async move { text(v3, "/at-once/8").await });
+    eventually("all of them wait", async || node.store.waiting() == 8).await;
+    node.store.release();
+    assert_eq!(eight.await.unwrap(), "200 8");
+    node.store.hold();
     assert_eq!(text(v3, "/give-up/k000000").await, "200 given up");
-    node.until_running(0).await;
-    let nothing = "shoal_runtime_budget{resource=\"memory_bytes\",what=\"used\"} 0\n";
-    assert!(node.node.metrics().contains(nothing), "all is given back");
+    node.until_idle().await;
 }
 
 /// However its buffer and the pages fit together: it may read a page in parts, the last one too.
@@ -251,14 +247,16 @@ async fn what_calls_beside_each_other_take_is_paid_for_together() {
     // 16 calls under way hold outside of it.
     let kv = limited("a", "kv-spin-v3", |l| l.memory = 12 << 20);
     let [kv] = node.serve([kv]).await;
-    node.store.delay(Duration::from_millis(500));
-    assert_eq!(text(kv, "/set-at-once/4/1000000").await, "200 set");
-    // Whoever comes last, a call or the guest itself.
+    node.store.hold();
+    let four = tokio::spawn(async move { text(kv, "/set-at-once/4/1000000").await });
+    eventually("all of them wait", async || node.store.waiting() == 4).await;
+    node.store.release();
+    assert_eq!(four.await.unwrap(), "200 set");
+    // Whoever comes last, a call or the guest itself; long enough for all of them to begin.
+    node.store.delay(Duration::from_secs(2));
     let many = text(kv, "/set-at-once/16/1000000").await;
     assert!(many.starts_with("500 "), "{many}");
-    node.until_running(0).await;
-    let nothing = "shoal_runtime_budget{resource=\"memory_bytes\",what=\"used\"} 0\n";
-    assert!(node.node.metrics().contains(nothing), "all is given back");
+    node.until_idle().await;
 }
 
 #[tokio::test]

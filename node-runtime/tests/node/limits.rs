@@ -24,21 +24,21 @@ async fn a_response_that_does_not_begin_in_time_is_a_504() {
             "shoal; error=http_response_timeout"
         );
         let took = began.elapsed();
-        assert!(
-            took >= Duration::from_millis(300) && took < Duration::from_secs(10),
-            "{took:?}"
-        );
+        assert!(took >= Duration::from_millis(300), "{took:?}");
         assert_eq!(get(hello, "/").await.status, 200);
     }
-    assert_eq!(get(slow, "/sleep/10").await.status, 200);
+    eventually("one that begins in time is not", async || {
+        get(slow, "/sleep/10").await.status == 200
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn more_requests_at_once_than_allowed_get_503() {
     let node = TestNode::start();
-    let few = limited("few", "hostile", |l| l.concurrency = 2);
+    let few = limited("few", "echo", |l| l.concurrency = 2);
     let [few, hello] = node.serve([few, app("hello", "hello")]).await;
-    let held = [0, 1].map(|_| tokio::spawn(get(few, "/sleep/2000")));
+    let held = [Raw::begin_echo(few).await, Raw::begin_echo(few).await];
     node.until_running(2).await;
     let answer = get(few, "/").await;
     assert_eq!(answer.status, 503, "{answer:?}");
@@ -53,9 +53,10 @@ async fn more_requests_at_once_than_allowed_get_503() {
         "another app is not concerned"
     );
     for held in held {
-        assert_eq!(held.await.unwrap().status, 200);
+        assert!(held.end_echo().await.starts_with("HTTP/1.1 200"));
     }
-    assert_eq!(get(few, "/").await.status, 200);
+    node.until_running(0).await;
+    assert_eq!(post(few, "/", "x").await.status, 200);
 }
 
 #[tokio::test]
@@ -110,7 +111,10 @@ async fn memory_of_all_instances_together_is_bounded() {
         l.instance_memory = 40 * MIB;
     });
     let [shared] = node.serve([app]).await;
-    let holder = tokio::spawn(get(shared, "/alloc/32?hold=3000"));
+    let mut holder = Raw::connect(shared).await;
+    holder
+        .write("GET /alloc/32?hold=600000 HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await;
     eventually("it holds its memory", async || {
         let metrics = node.node.metrics();
         let line = "shoal_runtime_budget{resource=\"memory_bytes\",what=\"used\"} ";
@@ -123,7 +127,8 @@ async fn memory_of_all_instances_together_is_bounded() {
         200,
         "another instance cannot have it"
     );
-    assert_eq!(holder.await.unwrap().status, 200);
+    node.until_running(1).await;
+    drop(holder);
     eventually("what was held is given back", async || {
         get(shared, "/alloc/24").await.status == 200
     })
@@ -143,14 +148,14 @@ async fn no_memory_for_another_instance_is_a_503() {
 #[tokio::test]
 async fn when_all_slots_are_taken_requests_get_503() {
     let node = TestNode::with(|config| config.instance_slots = 2);
-    let [slow, hello] = node
-        .serve([app("slow", "hostile"), app("hello", "hello")])
+    let [echo, hello] = node
+        .serve([app("echo", "echo"), app("hello", "hello")])
         .await;
-    let held = [0, 1].map(|_| tokio::spawn(get(slow, "/sleep/2000")));
+    let held = [Raw::begin_echo(echo).await, Raw::begin_echo(echo).await];
     node.until_running(2).await;
     assert_eq!(get(hello, "/").await.status, 503);
     for held in held {
-        assert_eq!(held.await.unwrap().status, 200);
+        assert!(held.end_echo().await.starts_with("HTTP/1.1 200"));
     }
     eventually("slots are given back", async || {
         get(hello, "/").await.status == 200
@@ -176,10 +181,7 @@ async fn a_request_on_which_no_byte_moves_ends() {
     client
         .write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nten bytes\n")
         .await;
-    let answer = client
-        .read_to_end(Duration::from_secs(20))
-        .await
-        .expect("the connection stays");
+    let answer = client.read_to_end().await.expect("the connection stays");
     assert!(
         !answer.contains("\r\n0\r\n\r\n"),
         "a broken echo must not look whole: {answer}"
@@ -266,7 +268,5 @@ async fn what_a_store_gives_is_paid_for_before_the_guest_gets_it() {
     }
     assert_eq!(get(kv, "/set/small/value").await.status, 200);
     assert_eq!(get(kv, "/cas/small/value/other").await.text(), "swapped");
-    node.until_running(0).await;
-    let nothing = "shoal_runtime_budget{resource=\"memory_bytes\",what=\"used\"} 0\n";
-    assert!(node.node.metrics().contains(nothing), "all is given back");
+    node.until_idle().await;
 }

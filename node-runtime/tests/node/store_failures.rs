@@ -7,7 +7,7 @@ use shoal_crds::Reason;
 
 use super::store_servers::{postgres, postgres_server, redis, text, until_health};
 use crate::support::{
-    TestNode, app, app_of_class, eventually, postgres_server::Server, proxy::Proxy,
+    LONG, TestNode, app, app_of_class, eventually, postgres_server::Server, proxy::Proxy,
     redis_server::RedisServer,
 };
 
@@ -27,7 +27,12 @@ impl Apps {
     /// Something broke: `path` fails for `reason`.
     async fn fail(&self, failure: &str, path: &str, reason: Reason) {
         let victim = self.victim;
+        let given_up = tokio::time::Instant::now() + LONG;
         let refused = loop {
+            assert!(
+                tokio::time::Instant::now() < given_up,
+                "{failure}: {path} never fails"
+            );
             let path = path.to_owned();
             let call = tokio::spawn(async move { text(victim, &path).await });
             // However long the other waits.

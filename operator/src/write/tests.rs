@@ -62,13 +62,13 @@ fn writer(recorder: &Recorder) -> Arc<Writer<Recorder>> {
 }
 
 async fn until(mut holds: impl FnMut() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..18_000 {
         if holds() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("it did not come to pass within five seconds");
+    panic!("it did not come to pass within three minutes");
 }
 
 fn start(writer: &Arc<Writer<Recorder>>) -> tokio::task::JoinHandle<()> {

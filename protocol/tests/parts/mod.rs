@@ -25,9 +25,9 @@ use tonic::{Request, Response, Status};
 pub const NODE: &str = "node1";
 pub const POD: &str = "11111111-2222-3333-4444-555555555555";
 
-/// Waits until `condition` holds; fails the test after 20 s.
+/// Waits until `condition` holds; fails the test after three minutes.
 pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..2000 {
+    for _ in 0..18_000 {
         if condition() {
             return;
         }

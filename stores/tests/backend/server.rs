@@ -2,7 +2,6 @@
 
 use std::{
     fs, io,
-    net::TcpListener,
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -15,6 +14,14 @@ use nix::{
 };
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
+
+#[path = "../ports/mod.rs"]
+mod ports;
+pub use ports::free_port;
+
+/// How often a condition is looked at, and how many times until it is given up.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOKS: usize = 9000;
 
 /// See the module. Dropping it ends the server at once.
 pub struct Server {
@@ -76,7 +83,7 @@ impl Server {
 
     /// Starts the server that was stopped or killed; returns when it answers.
     pub async fn start_again(&mut self) {
-        loop {
+        for _ in 0..LOOKS {
             if self.child.is_none() {
                 self.child = Some(self.spawn());
             }
@@ -96,8 +103,9 @@ impl Server {
                     self.log()
                 );
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
+        panic!("Postgres does not answer: {}", self.log());
     }
 
     /// Starts the server that was stopped on another port.
@@ -193,7 +201,7 @@ impl Server {
             .batch_execute("SELECT pg_reload_conf()")
             .await
             .unwrap();
-        loop {
+        for _ in 0..LOOKS {
             let now = self
                 .admin()
                 .await
@@ -207,8 +215,9 @@ impl Server {
             if now.as_deref() == Some(value) {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
+        panic!("{name} is never {value}");
     }
 
     fn pid(&self) -> Pid {
@@ -259,12 +268,6 @@ impl Drop for Server {
             self.child.take().unwrap().wait().unwrap();
         }
     }
-}
-
-/// A port of the loopback that was free a moment ago.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// A program of Postgres, run in `folder` as whom it accepts.

@@ -30,7 +30,7 @@ fn content(folder: &Path) -> Vec<std::path::PathBuf> {
 }
 
 async fn until(condition: impl Fn() -> bool) {
-    for _ in 0..1500 {
+    for _ in 0..9000 {
         if condition() {
             return;
         }

@@ -46,7 +46,7 @@ async fn what_was_begun_and_not_finished_leaves_nothing_behind() {
     let failed = blobs.write(store, "a".into(), pieces(cut), WIDE).await;
     assert!(failed.is_err());
     // Its parts are forgotten by the server as well, a moment later.
-    for _ in 0..1500 {
+    for _ in 0..9000 {
         if server.files().is_empty() {
             return;
         }

@@ -18,7 +18,8 @@ async fn no_more_connections_are_held_than_allowed() {
     let ids = [(); 7].map(|()| StoreId::random());
     let admin = server.admin().await;
     let load = async || {
-        let calls = join_all((0..200).map(|n| {
+        // Each of them is to have its turn in time on a slow machine too.
+        let calls = join_all((0..60).map(|n| {
             let stores = stores.clone();
             tokio::spawn(async move { add(&stores, ids[n % 7], "sum").await })
         }));
@@ -53,9 +54,10 @@ async fn no_more_connections_are_held_than_allowed() {
         changed.unwrap();
         load().await;
         // A server needs a moment to see that a session was closed.
-        while sessions(&server, "true").await > i64::from(max) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until("those that are too many are closed", async || {
+            sessions(&server, "true").await <= i64::from(max)
+        })
+        .await;
     }
 }
 
@@ -68,7 +70,7 @@ async fn thousands_of_stores_share_a_few_connections() {
     options.max_connections = 4;
     let stores = Arc::new(Postgres::new(&options).unwrap());
     let ids: Vec<_> = (0..3000).map(|_| StoreId::random()).collect();
-    for some in ids.chunks(300) {
+    for some in ids.chunks(100) {
         let sums = join_all(some.iter().map(|id| add(&stores, *id, "sum"))).await;
         assert!(sums.iter().all(|sum| *sum == Ok(1)), "{sums:?}");
         assert!(sessions(&server, "true").await <= 4);

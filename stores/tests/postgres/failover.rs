@@ -4,6 +4,7 @@
 use std::{
     fs::File,
     process::{Child, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use backend::server::{command, free_port};
@@ -59,9 +60,7 @@ impl Standby {
             let row = admin.query_one(follows, &[]).await.unwrap();
             row.get::<_, i64>(0)
         };
-        while count().await != 1 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until("the standby follows", async || count().await == 1).await;
         standby
     }
 
@@ -96,20 +95,24 @@ async fn a_promoted_standby_is_found_and_has_all_that_was_acknowledged() {
     );
     let (stores, store) = (open(&url), StoreId::random());
     let written = tokio::sync::Mutex::new(Vec::new());
+    let killed = AtomicBool::new(false);
     let write = async |writer: usize| {
         for index in 0.. {
             let key = format!("{writer}-{index}");
-            if set(&stores, store, &key, &key).await.is_err() {
+            if set(&stores, store, &key, &key).await.is_ok() {
+                written.lock().await.push(key);
+            } else if killed.load(Ordering::Relaxed) {
                 return;
             }
-            written.lock().await.push(key);
         }
     };
     let kill = async {
-        while written.lock().await.len() < 200 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        until("enough is written", async || {
+            written.lock().await.len() >= 200
+        })
+        .await;
         server.kill();
+        killed.store(true, Ordering::Relaxed);
     };
     tokio::join!(join_all((0..WRITERS).map(write)), kill);
 
@@ -118,8 +121,11 @@ async fn a_promoted_standby_is_found_and_has_all_that_was_acknowledged() {
     unavailable(&server, refused);
     assert!(ill(&server, &stores).await.is_some());
     standby.promote(&server);
-    while set(&stores, store, "late", "write").await.is_err() {}
-    assert_eq!(ill(&server, &stores).await, None);
+    until("writes go on", async || {
+        set(&stores, store, "late", "write").await.is_ok()
+    })
+    .await;
+    until_ill(&server, &stores, None).await;
     let written = written.into_inner();
     for keys in written.chunks(500) {
         let values = stores.get(store, keys.to_vec()).await.unwrap();

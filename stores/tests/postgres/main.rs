@@ -29,6 +29,9 @@ use shoal_stores::{
     Backend, Health, KeyValue, KeyValueError, Postgres, Reason, StoreId, StoreLimits,
 };
 
+/// Longest wait for anything on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+
 fn limits() -> StoreLimits {
     StoreLimits::default()
 }
@@ -118,11 +121,26 @@ async fn sessions(server: &Server, condition: &str) -> i64 {
         .get(0)
 }
 
-/// Waits until as many sessions of Shoal are such.
-async fn until_sessions(server: &Server, condition: &str, count: i64) {
-    while sessions(server, condition).await != count {
+/// Waits until `holds` does, which each of its looks may take seconds for.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let given_up = tokio::time::Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < given_up, "never: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Waits until as many sessions of Shoal are such.
+async fn until_sessions(server: &Server, condition: &str, count: i64) {
+    let what = format!("{count} sessions {condition}");
+    until(&what, async || sessions(server, condition).await == count).await;
+}
+
+/// Waits until the class is told to fail for a reason, or (`None`) to serve: a server that answers late is one that
+/// cannot be reached, for a while.
+async fn until_ill(server: &Server, stores: &Postgres, wanted: Option<Reason>) {
+    let what = format!("the class is {wanted:?}");
+    until(&what, async || ill(server, stores).await == wanted).await;
 }
 
 /// A session of Shoal that waits for a lock.

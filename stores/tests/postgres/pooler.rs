@@ -12,6 +12,8 @@ use shoal_stores::key_value::Swap;
 use super::*;
 use backend::server::{as_owner, free_port, give};
 
+/// So few that each has its turn in time on a slow machine too.
+const CALLERS: usize = 48;
 /// Sessions that the pooler shares out.
 const SESSIONS: i64 = 2;
 
@@ -84,10 +86,16 @@ async fn a_pooler_in_transaction_mode_may_stand_in_between() {
         "postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable",
         pooler.port
     );
+    until("the pooler answers", async || {
+        tokio_postgres::connect(&url, tokio_postgres::NoTls)
+            .await
+            .is_ok()
+    })
+    .await;
     // Three nodes, with more connections than the pooler has sessions; their first calls race.
     let nodes = [open(&url), open(&url), open(&url)];
     let store = StoreId::random();
-    let calls = (0..120).map(|n| {
+    let calls = (0..CALLERS).map(|n| {
         let stores = nodes[n % nodes.len()].clone();
         tokio::spawn(async move {
             add(&stores, store, "sum").await.unwrap();
@@ -118,12 +126,15 @@ async fn a_pooler_in_transaction_mode_may_stand_in_between() {
     for call in join_all(calls).await {
         call.unwrap();
     }
-    assert_eq!(get(&nodes[0], store, "sum").await.unwrap().unwrap(), "120");
+    assert_eq!(
+        get(&nodes[0], store, "sum").await.unwrap().unwrap(),
+        CALLERS.to_string()
+    );
     let page = nodes[1]
         .list_keys(store, Some("swap-".into()), 1000)
         .await
         .unwrap();
-    assert_eq!(page.keys.len(), 120);
+    assert_eq!(page.keys.len(), CALLERS);
 
     // The pooler's own sessions: none keeps a setting, a lock or a statement of ours.
     let admin = server.admin().await;
@@ -156,6 +167,9 @@ async fn a_pooler_in_transaction_mode_may_stand_in_between() {
         .spawn()
         .unwrap();
     let _pooler = Pooler { child, port };
-    while get(&nodes[0], store, "sum").await.is_err() {}
+    until("the pooler is back", async || {
+        get(&nodes[0], store, "sum").await.is_ok()
+    })
+    .await;
     add(&nodes[0], store, "sum").await.unwrap();
 }

@@ -5,7 +5,11 @@ use std::fs;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use shoal_stores::{Reason, Redis, RedisOptions, StoreId};
 
-use crate::{get, reason, redis_server::RedisServer, set, unavailable};
+use crate::{
+    get, reason,
+    redis_server::{RedisServer, free_port},
+    set, unavailable,
+};
 
 fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -30,10 +34,7 @@ async fn a_servers_certificate_is_checked() {
     let cert_file = write("cert", certificate.pem());
     let key_file = write("key", key.serialize_pem());
     let ca_file = write("ca", ca.pem());
-    let port = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port().to_string()
-    };
+    let port = free_port().to_string();
     let arguments = [
         "--tls-port",
         &port,

@@ -3,7 +3,6 @@
 
 use std::{
     future::Future,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -12,9 +11,13 @@ use std::{
 use redis::{AsyncConnectionConfig, Client, Value};
 use shoal_stores::{Redis, RedisOptions};
 
+#[path = "../ports/mod.rs"]
+mod ports;
+pub use ports::free_port;
+
 /// How often a condition is looked at, and how many times until it is given up.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-const LOOKS: usize = 1500;
+const LOOKS: usize = 9000;
 /// What the connections of the server's owner are called.
 const OWNER: &str = "owner";
 
@@ -54,26 +57,22 @@ impl RedisServer {
             arguments: arguments.iter().map(|text| (*text).to_owned()).collect(),
             folder: tempfile::tempdir().unwrap(),
         };
-        // Another process may take the port between the two.
-        for _ in 0..5 {
-            server.port = free_port();
-            if server.spawn().await {
-                return Ok(server);
-            }
-        }
-        panic!("no redis-server starts: {}", server.log());
+        server.port = free_port();
+        assert!(
+            server.spawn().await,
+            "redis-server does not start: {}",
+            server.log()
+        );
+        Ok(server)
     }
 
     /// Starts it again, on its port and with its files, after [`kill`](Self::kill).
     pub async fn start_again(&mut self) {
-        // Somebody's outgoing connection may have its port for a while.
-        for _ in 0..LOOKS {
-            if self.spawn().await {
-                return;
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        panic!("redis-server does not start again: {}", self.log());
+        assert!(
+            self.spawn().await,
+            "redis-server does not start again: {}",
+            self.log()
+        );
     }
 
     async fn spawn(&mut self) -> bool {
@@ -198,12 +197,6 @@ impl Drop for RedisServer {
             self.kill();
         }
     }
-}
-
-/// A port that nobody has now.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// Waits until `condition` holds.

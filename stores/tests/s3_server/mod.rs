@@ -4,7 +4,6 @@
 
 use std::{
     fs::{self, File},
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -12,12 +11,16 @@ use std::{
 
 use shoal_stores::{Blobs, Health, S3, blob::s3::S3Options};
 
+#[path = "../ports/mod.rs"]
+mod ports;
+use ports::free_port;
+
 const VERSION: &str = "1.8.0";
 const MODULE: &str = "github.com/versity/versitygw/cmd/versitygw";
 const BUCKET: &str = "apps";
 /// How often a condition is looked at, and how many times until it is given up.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-const LOOKS: usize = 1500;
+const LOOKS: usize = 9000;
 
 /// See the module. Dropping it kills the server.
 pub struct S3Server {
@@ -78,27 +81,17 @@ impl S3Server {
     }
 
     async fn start_somewhere(&mut self) {
-        // Another process may take the port between the two.
-        for _ in 0..5 {
-            let free = TcpListener::bind("127.0.0.1:0").unwrap();
-            self.port = free.local_addr().unwrap().port();
-            drop(free);
-            if self.spawn().await {
-                return;
-            }
-        }
-        panic!("no S3 server starts: {}", self.log());
+        self.port = free_port();
+        self.start_again().await;
     }
 
-    /// Starts it again on its port, after [`kill`](Self::kill).
+    /// Starts it on its port, again after [`kill`](Self::kill).
     pub async fn start_again(&mut self) {
-        for _ in 0..LOOKS {
-            if self.spawn().await {
-                return;
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        panic!("the S3 server does not start again: {}", self.log());
+        assert!(
+            self.spawn().await,
+            "the S3 server does not start: {}",
+            self.log()
+        );
     }
 
     /// From the next start on the owner has another key.

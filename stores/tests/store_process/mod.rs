@@ -3,11 +3,14 @@
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     path::Path,
     process::{Child, Command, ExitStatus},
     time::Duration,
 };
+
+#[path = "../ports/mod.rs"]
+mod ports;
 
 /// A running `shoal-store`. Dropping it kills it.
 pub struct Process {
@@ -49,7 +52,7 @@ impl Process {
     pub fn get(&self, path: &str) -> Option<(String, String)> {
         let mut stream = TcpStream::connect(self.metrics).ok()?;
         stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
+            .set_read_timeout(Some(Duration::from_secs(180)))
             .ok()?;
         write!(
             stream,
@@ -88,10 +91,7 @@ impl Drop for Process {
     }
 }
 
-/// An address of the loopback that was free a moment ago.
+/// An address of the loopback that is nobody else's.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    (Ipv4Addr::LOCALHOST, ports::free_port()).into()
 }

@@ -1,6 +1,6 @@
 //! Clients: one that speaks HTTP, and bytes on a socket for what no HTTP client would send.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
@@ -104,6 +104,18 @@ async fn read(mut body: hyper::body::Incoming) -> (Bytes, bool) {
     (whole.into(), false)
 }
 
+/// Clients that ask for something without end, and wait for it until they are dropped.
+pub async fn spinners(address: SocketAddr, path: &str, count: usize) -> Vec<Raw> {
+    let mut spinners = Vec::new();
+    for _ in 0..count {
+        let mut client = Raw::connect(address).await;
+        let head = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+        client.write(&head).await;
+        spinners.push(client);
+    }
+    spinners
+}
+
 /// A connection on which any bytes can be sent.
 pub struct Raw(pub TcpStream);
 
@@ -114,6 +126,21 @@ impl Raw {
 
     pub async fn write(&mut self, bytes: &str) {
         self.0.write_all(bytes.as_bytes()).await.unwrap();
+    }
+
+    /// A request to the guest `echo` that does not end: until [`end_echo`](Self::end_echo) its instance stays.
+    pub async fn begin_echo(address: SocketAddr) -> Self {
+        let mut client = Self::connect(address).await;
+        client
+            .write("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4\r\necho\r\n")
+            .await;
+        client
+    }
+
+    /// Ends that request; what came back.
+    pub async fn end_echo(mut self) -> String {
+        self.write("0\r\n\r\n").await;
+        self.read_until("\r\n0\r\n\r\n").await
     }
 
     /// Reads until `end` has come or the connection has ended.
@@ -132,11 +159,11 @@ impl Raw {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Reads until the connection ends; `None` if it does not within `limit`.
-    pub async fn read_to_end(&mut self, limit: Duration) -> Option<String> {
+    /// Reads until the connection ends; `None` if it does not.
+    pub async fn read_to_end(&mut self) -> Option<String> {
         let mut text = Vec::new();
         // A connection that is reset has ended too.
-        let ended = timeout(limit, self.0.read_to_end(&mut text)).await;
+        let ended = timeout(LONG, self.0.read_to_end(&mut text)).await;
         ended
             .ok()
             .map(|_| String::from_utf8_lossy(&text).into_owned())

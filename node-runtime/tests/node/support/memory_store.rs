@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     ops::Bound,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,6 +16,7 @@ use shoal_stores::{
     Backend, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage,
     key_value::{KeyPage, Swap},
 };
+use tokio::sync::watch;
 
 /// Keys of a page: few, so that pages are seen.
 const PAGE: usize = 10;
@@ -21,6 +25,17 @@ const PAGE: usize = 10;
 pub struct MemoryStore {
     values: Mutex<BTreeMap<(StoreId, String), Bytes>>,
     delay: Mutex<Duration>,
+    held: watch::Sender<bool>,
+    waiting: AtomicUsize,
+}
+
+/// A call that waits.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl MemoryStore {
@@ -32,7 +47,26 @@ impl MemoryStore {
         *self.delay.lock().unwrap() = by;
     }
 
+    /// Calls that get or set wait from now on.
+    pub fn hold(&self) {
+        self.held.send_replace(true);
+    }
+
+    /// Lets those go on that wait.
+    pub fn release(&self) {
+        self.held.send_replace(false);
+    }
+
+    /// How many calls wait at once.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
     async fn wait(&self) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let _waiting = Waiting(&self.waiting);
+        // Its sender is here.
+        let _ = self.held.subscribe().wait_for(|held| !held).await;
         let delay = *self.delay.lock().unwrap();
         if !delay.is_zero() {
             tokio::time::timeout(delay, std::future::pending::<()>())

@@ -29,7 +29,7 @@ use tempfile::TempDir;
 use self::{guests::Guests, memory_store::MemoryStore, output::Captured};
 
 /// Anything here that takes longer is a failure.
-pub const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_secs(180);
 
 pub struct TestNode {
     pub node: Node,
@@ -64,9 +64,10 @@ impl TestNode {
         config.linger = Duration::from_millis(200);
         settings(&mut config);
         let sql =
-            Arc::new(EmbeddedSql::open(&folder.path().join("sql"), Durability::Full).unwrap());
-        let blobs =
-            Arc::new(EmbeddedBlobs::open(&folder.path().join("blobs"), Durability::Full).unwrap());
+            Arc::new(EmbeddedSql::open(&folder.path().join("sql"), Durability::Relaxed).unwrap());
+        let blobs = Arc::new(
+            EmbeddedBlobs::open(&folder.path().join("blobs"), Durability::Relaxed).unwrap(),
+        );
         let stores = StoreClasses::new(store.clone(), memory.clone(), sql, blobs);
         let node = Node::start(config, guests.clone(), stores).unwrap();
         Self {
@@ -115,6 +116,16 @@ impl TestNode {
             format!("shoal_runtime_budget{{resource=\"instances\",what=\"used\"}} {instances}\n");
         eventually(&format!("{instances} instances"), async || {
             self.node.metrics().contains(&line)
+        })
+        .await;
+    }
+
+    /// Waits until no instance is there, and all memory is given back.
+    pub async fn until_idle(&self) {
+        self.until_running(0).await;
+        let nothing = "shoal_runtime_budget{resource=\"memory_bytes\",what=\"used\"} 0\n";
+        eventually("all memory is given back", async || {
+            self.node.metrics().contains(nothing)
         })
         .await;
     }
