@@ -16,9 +16,6 @@ use shoal_builder::Source;
 
 use crate::{tokens::TokenService, waiting::until};
 
-#[path = "../../../stores/tests/ports/mod.rs"]
-mod ports;
-
 /// A user of the registry with passwords, and what it is in `htpasswd` (bcrypt).
 pub const USER: &str = "ann";
 pub const PASSWORD: &str = "open sesame";
@@ -52,7 +49,7 @@ impl Registry {
 
     /// One of a kind.
     pub async fn of(kind: Kind) -> Self {
-        let port = ports::free_port();
+        let port = shoal_ports::free_port();
         let folder = tempfile::tempdir().unwrap();
         let mut registry = Self {
             folder,

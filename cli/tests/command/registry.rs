@@ -3,9 +3,6 @@
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-#[path = "../../../stores/tests/ports/mod.rs"]
-mod ports;
-
 /// User of a registry that asks for credentials.
 pub const USER: &str = "user";
 /// Password of that user.
@@ -27,7 +24,7 @@ impl Registry {
     /// `None`, and a line that says so, where the machine has none.
     pub fn start(private: bool) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let address = format!("127.0.0.1:{}", ports::free_port());
+        let address = format!("127.0.0.1:{}", shoal_ports::free_port());
         let path = |name: &str| folder.path().join(name).display().to_string();
         let auth = if private {
             std::fs::write(path("users"), format!("{USER}:{HASH}\n")).unwrap();

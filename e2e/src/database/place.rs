@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     os::unix::{fs::chown, process::CommandExt as _},
     path::Path,
     process::{Command, Stdio},
@@ -22,10 +21,9 @@ pub(super) fn address() -> String {
     address.to_owned()
 }
 
-/// A port of that address that was free a moment ago.
+/// A port of that address that nobody has.
 pub(super) fn free_port() -> u16 {
-    let listener = TcpListener::bind((address(), 0)).expect("the address is this machine's");
-    listener.local_addr().expect("it is bound").port()
+    shoal_ports::free_port_of(address().parse().expect("it is an address"))
 }
 
 fn owner() -> User {

@@ -112,6 +112,7 @@ impl Calls {
     ) -> Result<Answer, Fault> {
         let mut pause = AGAIN;
         let mut had_new_connection = false;
+        let mut before: Option<Fault> = None;
         loop {
             if !self.health.may_try() {
                 return Err(Fault::away());
@@ -123,8 +124,9 @@ impl Calls {
                     self.health.reached();
                     return Ok(answer);
                 }
-                Err(fault) => fault,
+                Err(fault) => fault.or_if_silent(before.as_ref()),
             };
+            before = Some(fault.clone());
             // Options changed in between: the next attempt uses those of now.
             if fault.again == Again::AtOnce {
                 continue;

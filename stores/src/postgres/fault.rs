@@ -24,6 +24,8 @@ const NO_FUNCTIONS: &str =
 const DAMAGED: &str = "its data is damaged";
 const LATER: &str = "its tables were made by a later version of Shoal";
 const UNVERIFIED: &str = "its identity cannot be verified";
+/// For logs: no connection came about in time.
+const NO_ANSWER: &str = "no answer";
 const UNKNOWN: &str = "its connection was lost, and the write may or may not have been done";
 
 /// When a call is made again, within its deadline.
@@ -95,7 +97,14 @@ impl Fault {
 
     /// The server does not answer, so that nothing was sent.
     pub(crate) fn unreachable() -> Self {
-        Self::new(Again::WhenReached, UNREACHABLE, "no answer").with_its_connection()
+        Self::new(Again::WhenReached, UNREACHABLE, NO_ANSWER).with_its_connection()
+    }
+
+    /// What is to be told of this attempt, where the one before came to `before`: of a server that was too slow to
+    /// say anything, what it said then.
+    pub(crate) fn or_if_silent(self, before: Option<&Self>) -> Self {
+        let said = before.filter(|said| self.code == NO_ANSWER && said.again == self.again);
+        said.cloned().unwrap_or(self)
     }
 
     /// A statement failed, within a transaction or as one.

@@ -13,7 +13,7 @@ use tokio::{
 
 use super::{
     connector::Connector,
-    fault::{Again, Fault},
+    fault::Fault,
     lease::Lease,
     operation::{Answer, Operation},
     options::Settings,
@@ -42,8 +42,6 @@ pub(crate) struct Source {
     connector: Connector,
     pub(crate) statements: Statements,
     prepared: OnceCell<()>,
-    /// Why the server could not be reached, the last time it was tried.
-    failed: Mutex<Option<Fault>>,
 }
 
 impl Source {
@@ -75,7 +73,6 @@ impl Source {
             connector: settings.connector,
             statements: settings.statements,
             prepared: OnceCell::new(),
-            failed: Mutex::default(),
         })
     }
 
@@ -125,20 +122,9 @@ impl Source {
             }
             Ok(lease)
         };
-        let connection = match timeout_at(until, ready).await {
-            Ok(connection) => connection,
-            // Why there was none before says more than that there was no time for another try.
-            Err(_) => {
-                return Err(self
-                    .failed
-                    .lock()
-                    .clone()
-                    .unwrap_or_else(Fault::unreachable));
-            }
-        };
-        let unreached = |fault: &&Fault| fault.again == Again::WhenReached;
-        *self.failed.lock() = connection.as_ref().err().filter(unreached).cloned();
-        connection
+        timeout_at(until, ready)
+            .await
+            .unwrap_or_else(|_| Err(Fault::unreachable()))
     }
 
     /// How its connections are used now.

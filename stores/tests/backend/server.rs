@@ -15,9 +15,7 @@ use nix::{
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
-#[path = "../ports/mod.rs"]
-mod ports;
-pub use ports::free_port;
+pub use shoal_ports::free_port;
 
 /// How often a condition is looked at, and how many times until it is given up.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

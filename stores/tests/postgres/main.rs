@@ -17,6 +17,8 @@ mod failover;
 mod kill;
 mod outages;
 mod pooler;
+#[path = "../proxy/mod.rs"]
+mod proxy;
 mod rotation;
 mod schema;
 mod tls;

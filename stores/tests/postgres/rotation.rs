@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::future::join_all;
 use shoal_stores::postgres::ReconfigureError;
 
-use super::*;
+use super::{proxy::Proxy, *};
 
 const BY_PASSWORD: &str = "host all all 127.0.0.1/32 scram-sha-256";
 
@@ -83,6 +83,29 @@ async fn credentials_that_are_revoked_say_so_and_nothing_more() {
         .await
         .unwrap();
     assert_eq!(add(&stores, store, "sum").await, Ok(2));
+}
+
+#[tokio::test]
+async fn a_server_that_refused_and_then_is_slow_has_refused() {
+    let Some(server) = server_with_role("a slow refusal").await else {
+        return;
+    };
+    let target = ([127, 0, 0, 1], server.port()).into();
+    let proxy = Proxy::to(target).await;
+    let (port, mine) = (server.port().to_string(), proxy.address.port().to_string());
+    let url = server.url_of("tenant", "wrong").replace(&port, &mine);
+    let (stores, store) = (open(&url), StoreId::random());
+    let slow = async {
+        let refused = "password authentication failed";
+        // What is logged first is on its way still: the second attempt was made because it had arrived.
+        until("it is refused", async || {
+            server.log().matches(refused).count() > 1
+        })
+        .await;
+        proxy.hold();
+    };
+    let (refused, ()) = tokio::join!(add(&stores, store, "sum"), slow);
+    assert_eq!(unavailable(&server, refused), "its credentials are refused");
 }
 
 #[tokio::test]

@@ -11,9 +11,7 @@ use std::{
 use redis::{AsyncConnectionConfig, Client, Value};
 use shoal_stores::{Redis, RedisOptions};
 
-#[path = "../ports/mod.rs"]
-mod ports;
-pub use ports::free_port;
+pub use shoal_ports::free_port;
 
 /// How often a condition is looked at, and how many times until it is given up.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -9,11 +9,8 @@ use std::{
     time::Duration,
 };
 
+use shoal_ports::free_port;
 use shoal_stores::{Blobs, Health, S3, blob::s3::S3Options};
-
-#[path = "../ports/mod.rs"]
-mod ports;
-use ports::free_port;
 
 const VERSION: &str = "1.8.0";
 const MODULE: &str = "github.com/versity/versitygw/cmd/versitygw";

@@ -9,9 +9,6 @@ use std::{
     time::Duration,
 };
 
-#[path = "../ports/mod.rs"]
-mod ports;
-
 /// A running `shoal-store`. Dropping it kills it.
 pub struct Process {
     child: Child,
@@ -93,5 +90,5 @@ impl Drop for Process {
 
 /// An address of the loopback that is nobody else's.
 pub fn free_address() -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, ports::free_port()).into()
+    (Ipv4Addr::LOCALHOST, shoal_ports::free_port()).into()
 }
