@@ -19,6 +19,7 @@ mod outages;
 mod pooler;
 mod rotation;
 mod schema;
+mod sessions;
 mod tls;
 
 use std::{sync::Arc, time::Duration};
