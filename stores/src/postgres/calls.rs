@@ -133,7 +133,7 @@ impl Calls {
             }
             let may_wait = self.health.failed(&source.statements.prefix, &fault);
             let renew = match fault.again {
-                Again::OnNewConnection => !had_new_connection,
+                Again::OnNewConnection | Again::Shared => !had_new_connection,
                 Again::Elsewhere => !had_new_connection && self.health.may_renew(),
                 _ => false,
             };

@@ -1,6 +1,6 @@
 //! How one connection is made: with TLS under the right authorities, or plain where that was chosen.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -68,7 +68,7 @@ impl Connector {
         };
     }
 
-    async fn open(self, config: Config) -> Result<(Client, JoinHandle<()>), Error> {
+    pub(crate) async fn open(self, config: Config) -> Result<(Client, JoinHandle<()>), Error> {
         // What ends a connection is seen by the call that it ends; its text may name users and hosts.
         match self {
             Self::Plain => {
@@ -80,14 +80,5 @@ impl Connector {
                 Ok((client, tokio::spawn(async { drop(connection.await) })))
             }
         }
-    }
-}
-
-impl deadpool_postgres::Connect for Connector {
-    fn connect(
-        &self,
-        config: &Config,
-    ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
-        Box::pin(self.clone().open(config.clone()))
     }
 }

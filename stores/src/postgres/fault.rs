@@ -3,7 +3,7 @@
 
 use std::{error::Error as _, io};
 
-use deadpool_postgres::PoolError;
+use deadpool::managed::PoolError;
 use tokio_postgres::{
     Error,
     error::{Severity, SqlState},
@@ -37,6 +37,9 @@ pub(crate) enum Again {
     AtOnce,
     /// Once, on another connection: the one that it was on was lost.
     OnNewConnection,
+    /// Once, on a connection of which the server is to remember nothing: another session than it was
+    /// begun in was asked.
+    Shared,
     /// Once, on a new connection that may lead to another server: this one takes no writes.
     Elsewhere,
     /// A little later: it stood in another's way, and was undone.
@@ -75,7 +78,7 @@ impl Fault {
     }
 
     /// No connection could be had, so that nothing was sent.
-    pub(crate) fn of_pool(error: &PoolError) -> Self {
+    pub(crate) fn of_pool(error: &PoolError<Error>) -> Self {
         match error {
             PoolError::Backend(error) => {
                 let otherwise = if is_tls(error) {
@@ -133,6 +136,16 @@ impl Fault {
             }
             _ => Self::new(Again::Never, reason, code(error)),
         }
+    }
+
+    /// What a session was told to remember is not there, or no longer fits what it is about. It is
+    /// looked for before anything is done.
+    pub(crate) fn forgotten(error: &Error) -> Self {
+        let again = match error.code() {
+            Some(&SqlState::INVALID_SQL_STATEMENT_NAME) => Again::Shared,
+            _ => Again::OnNewConnection,
+        };
+        Self::new(again, "the operation failed", code(error)).with_its_connection()
     }
 
     /// The deadline passed; `sent` says whether the call may have been done.

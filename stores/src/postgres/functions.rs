@@ -1,8 +1,9 @@
 //! What the server does in one call: functions beside the tables, in PL/pgSQL.
 //!
 //! A session plans what is in a function once. Sent as statements, a write would be planned anew at each
-//! call, since behind a pooler no session can be told to remember a statement; that takes longer than
-//! doing it. A function is one statement as well: one round trip, and a transaction by itself.
+//! call where a pooler stands in between, since no session can then be told to remember a statement; that
+//! takes longer than doing it. A function is one statement as well: one round trip, and a transaction by
+//! itself.
 //!
 //! What a function does never changes: another version of Shoal that does it in another way makes
 //! functions of other names, so that both may serve at once. Functions that are no longer used go with
@@ -13,12 +14,19 @@
 //! Under a stricter level, if the database has one as its default, a write that another one got ahead of
 //! fails, and is made again.
 
+use tokio_postgres::types::Type;
+
+use super::statements::{Query, Remembered};
+
 /// Part of the names; to be changed with anything below.
-const VERSION: &str = "v1";
+const VERSION: &str = "v2";
 
 /// The functions of one prefix, by what they do.
 pub(crate) struct Functions {
+    /// For sessions that remember no statement; others ask for the value itself.
     pub(crate) get: Function,
+    /// One pair, which is what most writes are.
+    pub(crate) put: Function,
     pub(crate) set: Function,
     pub(crate) add: Function,
     pub(crate) swap: Function,
@@ -30,15 +38,16 @@ pub(crate) struct Functions {
 pub(crate) struct Function {
     name: String,
     /// The statement that calls it.
-    pub(crate) call: String,
+    pub(crate) call: Query,
     definition: String,
 }
 
 /// What a function is made of.
 struct Source<'a> {
     name: &'a str,
-    /// Of all parameters, `,` between them.
-    parameters: &'a str,
+    place: Option<Remembered>,
+    /// After the Store.
+    parameters: Vec<(&'static str, Type)>,
     returns: &'a str,
     declare: &'a str,
     body: String,
@@ -53,27 +62,40 @@ impl Functions {
         Self {
             get: of(Source {
                 name: "get",
-                parameters: "of_store uuid, name bytea",
-                returns: "bytea STABLE",
+                place: None,
+                parameters: vec![("name", Type::BYTEA)],
+                // Others make this setting where they are given a patience: see `lock`.
+                returns: "bytea STABLE SET enable_seqscan = off",
                 declare: "",
                 body: format!(
                     "RETURN (SELECT value FROM {kv} WHERE store = of_store AND key = name);"
                 ),
             }),
+            put: of(Source {
+                name: "put",
+                place: Some(Remembered::Put),
+                parameters: growing([("name", Type::BYTEA), ("content", Type::BYTEA)]),
+                returns: "bigint[]",
+                declare: "old bigint;",
+                body: format!("{lock}{}{}", replace(kv), put(kv, &grow, "ARRAY[1]")),
+            }),
             set: of(Source {
                 name: "set",
-                parameters: "of_store uuid, slots smallint[], patience text, names bytea[],
-                             contents bytea[], most_keys bigint, most_bytes bigint",
+                place: Some(Remembered::Set),
+                parameters: growing([
+                    ("names", Type::BYTEA_ARRAY),
+                    ("contents", Type::BYTEA_ARRAY),
+                ]),
                 returns: "bigint[]",
                 declare: "old bigint;",
                 body: format!("{lock}{}", set(kv, &grow)),
             }),
             add: of(Source {
                 name: "add",
-                parameters: "of_store uuid, slots smallint[], patience text, name bytea,
-                             delta bigint, most_keys bigint, most_bytes bigint",
+                place: Some(Remembered::Add),
+                parameters: growing([("name", Type::BYTEA), ("delta", Type::INT8)]),
                 returns: "bigint[]",
-                declare: "old bytea; content bytea; total numeric;",
+                declare: "held bytea; old bigint; content bytea; total numeric;",
                 body: format!(
                     "{lock}{}{}",
                     add(kv),
@@ -82,22 +104,28 @@ impl Functions {
             }),
             swap: of(Source {
                 name: "swap",
-                parameters: "of_store uuid, slots smallint[], patience text, name bytea,
-                             expected bytea, content bytea, most_keys bigint, most_bytes bigint",
+                place: Some(Remembered::Swap),
+                parameters: growing([
+                    ("name", Type::BYTEA),
+                    ("expected", Type::BYTEA),
+                    ("content", Type::BYTEA),
+                ]),
                 returns: "bigint[]",
-                declare: "old bytea;",
+                declare: "held bytea; old bigint;",
                 body: format!("{lock}{}{}", compare(kv), put(kv, &grow, "ARRAY[1]")),
             }),
             delete: of(Source {
                 name: "delete",
-                parameters: "of_store uuid, slots smallint[], patience text, names bytea[]",
+                place: Some(Remembered::Delete),
+                parameters: locking([("names", Type::BYTEA_ARRAY)]),
                 returns: "void",
                 declare: "name bytea; freed bigint;",
                 body: format!("{lock}{}", delete(kv, usage)),
             }),
             purge: of(Source {
                 name: "purge",
-                parameters: "of_store uuid, slots smallint[], patience text, after bytea",
+                place: Some(Remembered::Purge),
+                parameters: locking([("after", Type::BYTEA)]),
                 returns: "bytea",
                 declare: "last bytea;",
                 body: format!("{lock}{}", purge(kv, usage)),
@@ -105,16 +133,17 @@ impl Functions {
         }
     }
 
-    fn all(&self) -> [&Function; 6] {
+    fn all(&self) -> [&Function; 7] {
         let Self {
             get,
+            put,
             set,
             add,
             swap,
             delete,
             purge,
         } = self;
-        [get, set, add, swap, delete, purge]
+        [get, put, set, add, swap, delete, purge]
     }
 
     /// Their names.
@@ -130,26 +159,48 @@ impl Functions {
     }
 }
 
+/// Parameters of a function that takes locks, and then does something with `what`.
+fn locking<const N: usize>(what: [(&'static str, Type); N]) -> Vec<(&'static str, Type)> {
+    let mut all = vec![("slots", Type::INT2_ARRAY), ("patience", Type::TEXT)];
+    all.extend(what);
+    all
+}
+
+/// As [`locking`], of one that may make the Store grow.
+fn growing<const N: usize>(what: [(&'static str, Type); N]) -> Vec<(&'static str, Type)> {
+    let mut all = locking(what);
+    all.extend([("most_keys", Type::INT8), ("most_bytes", Type::INT8)]);
+    all
+}
+
 impl Source<'_> {
     fn function(self, prefix: &str) -> Function {
         let Self {
             name,
-            parameters,
+            place,
+            mut parameters,
             returns,
             declare,
             body,
         } = self;
+        parameters.insert(0, ("of_store", Type::UUID));
         let name = format!("{prefix}_{name}_{VERSION}");
-        let given: Vec<String> = (1..=parameters.split(',').count())
+        let given: Vec<String> = (1..=parameters.len())
             .map(|number| format!("${number}"))
             .collect();
+        let declared: Vec<String> = parameters
+            .iter()
+            .map(|(parameter, of_type)| format!("{parameter} {}", of_type.name()))
+            .collect();
         Function {
-            call: format!("SELECT {name}({})", given.join(", ")),
-            // A plan outlives the moment in which its table is so small that reading all of it is the
-            // shortest way.
+            call: Query {
+                text: format!("SELECT {name}({})", given.join(", ")),
+                types: parameters.into_iter().map(|(_, of_type)| of_type).collect(),
+                place,
+            },
             definition: format!(
-                "CREATE OR REPLACE FUNCTION {name}({parameters}) RETURNS {returns}
-                 LANGUAGE plpgsql SET enable_seqscan = off AS $function$
+                "CREATE OR REPLACE FUNCTION {name}({}) RETURNS {returns}
+                 LANGUAGE plpgsql AS $function$
                  DECLARE
                      slot_held smallint;
                      held_keys bigint; held_bytes bigint;
@@ -158,7 +209,8 @@ impl Source<'_> {
                  BEGIN
                      {body}
                  END
-                 $function$;"
+                 $function$;",
+                declared.join(", ")
             ),
             name,
         }
@@ -166,10 +218,16 @@ impl Source<'_> {
 }
 
 /// Waits for a turn in each of `slots`, for `patience` ms at most, and leaves the last of them in
-/// `slot_held`.
+/// `slot_held`. Without a `patience`, the session was begun with the settings that it takes.
+///
+/// One of them is that no table is read from end to end: a plan outlives the moment in which its table is
+/// so small that this is the shortest way.
 fn lock(usage: &str) -> String {
     format!(
-        "PERFORM set_config('lock_timeout', patience, true);
+        "IF patience IS NOT NULL THEN
+             PERFORM set_config('lock_timeout', patience, true),
+                     set_config('enable_seqscan', 'off', true);
+         END IF;
          FOREACH slot_held IN ARRAY slots LOOP
              LOOP
                  PERFORM FROM {usage} WHERE store = of_store AND slot = slot_held
@@ -229,7 +287,19 @@ fn set(kv: &str, grow: &str) -> String {
     )
 }
 
-/// Sets `name`, which holds `old`, to `content`, and gives `done`.
+/// Sets `name` to `content` and ends, if it holds as many bytes; else leaves how many in `old`.
+fn replace(kv: &str) -> String {
+    format!(
+        "UPDATE {kv} SET value = content
+         WHERE store = of_store AND key = name AND octet_length(value) = octet_length(content);
+         IF FOUND THEN
+             RETURN ARRAY[1];
+         END IF;
+         SELECT octet_length(value) INTO old FROM {kv} WHERE store = of_store AND key = name;"
+    )
+}
+
+/// Sets `name`, which holds `old` bytes, to `content`, and gives `done`.
 fn put(kv: &str, grow: &str, done: &str) -> String {
     format!(
         "more_bytes := octet_length(content);
@@ -237,7 +307,7 @@ fn put(kv: &str, grow: &str, done: &str) -> String {
              more_keys := 1;
              more_bytes := more_bytes + octet_length(name);
          ELSE
-             more_bytes := more_bytes - octet_length(old);
+             more_bytes := more_bytes - old;
          END IF;
          {grow}
          INSERT INTO {kv} (store, key, value) VALUES (of_store, name, content)
@@ -246,15 +316,19 @@ fn put(kv: &str, grow: &str, done: &str) -> String {
     )
 }
 
+/// Leaves what `name` holds in `held`, and how many bytes that is in `old`.
 fn look(kv: &str) -> String {
-    format!("SELECT value INTO old FROM {kv} WHERE store = of_store AND key = name;")
+    format!(
+        "SELECT value INTO held FROM {kv} WHERE store = of_store AND key = name;
+         old := octet_length(held);"
+    )
 }
 
 /// Ends with 0 unless `name` is as `expected`; NULL is a key that is not there.
 fn compare(kv: &str) -> String {
     format!(
         "{}
-         IF old IS DISTINCT FROM expected THEN
+         IF held IS DISTINCT FROM expected THEN
              RETURN ARRAY[0];
          END IF;",
         look(kv)
@@ -269,9 +343,9 @@ fn add(kv: &str) -> String {
         "{}
          IF old IS NULL THEN
              total := delta;
-         ELSIF octet_length(old) <= 100 THEN
-             IF encode(old, 'escape') ~ '^[+-]?0*[0-9]{{1,19}}$' THEN
-                 total := encode(old, 'escape')::numeric;
+         ELSIF old <= 100 THEN
+             IF encode(held, 'escape') ~ '^[+-]?0*[0-9]{{1,19}}$' THEN
+                 total := encode(held, 'escape')::numeric;
                  IF total NOT {range} THEN
                      RETURN ARRAY[0];
                  END IF;
@@ -340,8 +414,9 @@ mod tests {
     #[test]
     fn a_call_gives_every_parameter_and_prefixes_share_no_name() {
         let of = |prefix: &str| Functions::new(prefix, "kv", "usage");
-        assert_eq!(of("a").get.call, "SELECT a_get_v1($1, $2)");
-        assert!(of("a").swap.call.ends_with("$7, $8)"));
+        assert_eq!(of("a").get.call.text, "SELECT a_get_v2($1, $2)");
+        assert!(of("a").swap.call.text.ends_with("$7, $8)"));
+        assert_eq!(of("a").swap.call.types.len(), 8);
         let (one, other) = (of("a"), of("a_set"));
         assert!(one.names().iter().all(|name| !other.names().contains(name)));
     }

@@ -1,17 +1,19 @@
 //! A connection that is in use, and goes back to its pool only when told so.
 
-use deadpool_postgres::{ClientWrapper, Object};
+use deadpool::managed::Object;
+
+use super::{opener::Opener, session::Session};
 
 /// See the module. Dropped, it closes the connection, which may be in the midst of something.
-pub(crate) struct Lease(Option<Object>);
+pub(crate) struct Lease(Option<Object<Opener>>);
 
 impl Lease {
-    pub(crate) fn new(connection: Object) -> Self {
+    pub(crate) fn new(connection: Object<Opener>) -> Self {
         Self(Some(connection))
     }
 
     /// The connection; `None` once it was given back.
-    pub(crate) fn client(&self) -> Option<&ClientWrapper> {
+    pub(crate) fn session(&self) -> Option<&Session> {
         self.0.as_deref()
     }
 

@@ -2,9 +2,10 @@
 //!
 //! One table holds the Stores of a class, each row under its Store's id. What a call promises, it
 //! promises through the database alone, so that every node sees the same. What a Store holds is counted
-//! in a second table, by the transactions that change it. Nothing relies on a session:
-//! a transaction-mode pooler may stand in between. How durable an acknowledged write is, is the
-//! server's `synchronous_commit`.
+//! in a second table, by the transactions that change it. Nothing relies on a session, and a
+//! transaction-mode pooler may stand in between, unless a session proved to be its connection's alone:
+//! that one remembers statements. How durable an acknowledged write is, is the server's
+//! `synchronous_commit`.
 
 mod calls;
 mod connector;
@@ -13,10 +14,12 @@ mod finish;
 mod functions;
 mod health;
 mod lease;
+mod opener;
 mod operation;
 mod options;
 mod read;
 mod schema;
+mod session;
 mod shares;
 mod slots;
 mod source;

@@ -1,12 +1,12 @@
 //! One call as data, so that it can be made again and outlive the guest that made it.
 
 use bytes::Bytes;
-use deadpool_postgres::ClientWrapper;
 use tokio::time::Instant;
 
 use super::{
     fault::{Effect, Fault},
     read,
+    session::Session,
     statements::Statements,
     write,
 };
@@ -97,21 +97,21 @@ impl Operation {
         }
     }
 
-    /// Does it on `client`; the server gives a write up shortly before `until`.
+    /// Does it on `session`; the server gives a write up shortly before `until`.
     pub(crate) async fn perform(
         &self,
-        client: &ClientWrapper,
+        session: &Session,
         statements: &Statements,
         store: StoreId,
         until: Instant,
     ) -> Result<Answer, Fault> {
         let read = read::Reader {
-            client,
+            session,
             statements,
             store,
         };
         let write = write::Writer {
-            client,
+            session,
             statements,
             store,
             until,

@@ -1,20 +1,17 @@
 //! Reads: a statement each, so that each sees one moment of its Store.
 //!
-//! Statements are unnamed and carry their types: a transaction-mode pooler may send the next one to
-//! another session.
+//! Where a pooler stands in between, statements are unnamed: it may send the next one to another session.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use tokio_postgres::{
-    Client, Error, Row,
-    types::{ToSql, Type},
-};
+use tokio_postgres::{Error, Row, types::ToSql};
 
 use super::{
     fault::{Effect, Fault},
     operation::Answer,
-    statements::Statements,
+    session::Session,
+    statements::{Query, Statements},
 };
 use crate::{
     StoreId, Usage,
@@ -24,7 +21,7 @@ use crate::{
 
 /// Reads of one Store on one connection.
 pub(crate) struct Reader<'a> {
-    pub(crate) client: &'a Client,
+    pub(crate) session: &'a Session,
     pub(crate) statements: &'a Statements,
     pub(crate) store: StoreId,
 }
@@ -32,40 +29,39 @@ pub(crate) struct Reader<'a> {
 impl Reader<'_> {
     async fn query(
         &self,
-        statement: &str,
-        parameters: &[(&(dyn ToSql + Sync), Type)],
+        query: &Query,
+        parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Fault> {
-        let of_store: (&(dyn ToSql + Sync), Type) = (self.store.uuid(), Type::UUID);
-        let mut all = vec![of_store];
+        let of_store: &(dyn ToSql + Sync) = self.store.uuid();
+        let mut all = Vec::with_capacity(1 + parameters.len());
+        all.push(of_store);
         all.extend_from_slice(parameters);
-        self.client
-            .query_typed(statement, &all)
-            .await
-            .map_err(failed)
+        self.session.ask(query, &all, Effect::Read).await
     }
 
     pub(crate) async fn get(&self, keys: &[String]) -> Result<Answer, Fault> {
-        match keys {
-            [key] => {
-                let key = [(&key.as_bytes() as &(dyn ToSql + Sync), Type::BYTEA)];
-                let get = &self.statements.functions.get.call;
-                let rows = self.query(get, &key).await?;
-                let row = rows.first().ok_or_else(Fault::damaged)?;
-                let value: Option<&[u8]> = row.try_get(0).map_err(failed)?;
-                Ok(Answer::Values(vec![value.map(Bytes::copy_from_slice)]))
-            }
-            keys => self.get_many(keys).await,
-        }
+        let [key] = keys else {
+            return self.get_many(keys).await;
+        };
+        let get = if self.session.is_own() {
+            &self.statements.get
+        } else {
+            &self.statements.functions.get.call
+        };
+        let rows = self.query(get, &[&key.as_bytes()]).await?;
+        // A function says of a key that is not there that it holds nothing.
+        let value: Option<&[u8]> = match rows.first() {
+            Some(row) => row.try_get(0).map_err(failed)?,
+            None => None,
+        };
+        Ok(Answer::Values(vec![value.map(Bytes::copy_from_slice)]))
     }
 
     async fn get_many(&self, keys: &[String]) -> Result<Answer, Fault> {
         let names: Vec<&[u8]> = keys.iter().map(String::as_bytes).collect();
         let max = i64::try_from(MAX_BYTES_PER_CALL).unwrap_or(i64::MAX);
         let rows = self
-            .query(
-                &self.statements.get_many,
-                &[(&names, Type::BYTEA_ARRAY), (&max, Type::INT8)],
-            )
+            .query(&self.statements.get_many, &[&names, &max])
             .await?;
         let mut found = HashMap::with_capacity(rows.len());
         for row in &rows {
@@ -87,8 +83,8 @@ impl Reader<'_> {
     }
 
     pub(crate) async fn exists(&self, key: &str) -> Result<Answer, Fault> {
-        let key = [(&key.as_bytes() as &(dyn ToSql + Sync), Type::BYTEA)];
-        let rows = self.query(&self.statements.exists, &key).await?;
+        let exists = &self.statements.exists;
+        let rows = self.query(exists, &[&key.as_bytes()]).await?;
         let exists = rows.first().ok_or_else(Fault::damaged)?.try_get(0);
         Ok(Answer::Exists(exists.map_err(failed)?))
     }
@@ -98,10 +94,7 @@ impl Reader<'_> {
         let after = after.unwrap_or_default().as_bytes();
         let one_more = i64::from(limit) + 1;
         let rows = self
-            .query(
-                &self.statements.list,
-                &[(&after, Type::BYTEA), (&one_more, Type::INT8)],
-            )
+            .query(&self.statements.list, &[&after, &one_more])
             .await?;
         let mut page = KeyPage::default();
         let mut bytes = 0;

@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Pool, QueueMode, RecyclingMethod, Runtime, Timeouts,
+use deadpool::{
+    Runtime,
+    managed::{Hook, HookError, Pool, QueueMode, Timeouts},
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -15,9 +16,11 @@ use super::{
     connector::Connector,
     fault::Fault,
     lease::Lease,
+    opener::Opener,
     operation::{Answer, Operation},
     options::Settings,
     schema,
+    session::Session,
     statements::Statements,
 };
 use crate::{Connections, StoreId};
@@ -38,7 +41,7 @@ const CANCEL: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub(crate) struct Source {
-    pool: Pool,
+    pool: Pool<Opener>,
     connector: Connector,
     pub(crate) statements: Statements,
     prepared: OnceCell<()>,
@@ -47,14 +50,8 @@ pub(crate) struct Source {
 impl Source {
     /// Must be called within a tokio runtime. Connects with the first call.
     pub(crate) fn new(settings: Settings) -> Option<Self> {
-        let manager = Manager::from_connect(
-            settings.config,
-            settings.connector.clone(),
-            ManagerConfig {
-                recycling_method: RecyclingMethod::Fast,
-            },
-        );
-        let pool = Pool::builder(manager)
+        let opener = Opener::new(settings.config, settings.connector.clone());
+        let pool = Pool::builder(opener)
             .max_size(settings.max_connections as usize)
             .runtime(Runtime::Tokio1)
             // The last one used is the next: those that are too many are idle, and closed.
@@ -85,17 +82,17 @@ impl Source {
         until: Instant,
     ) -> Result<Answer, Fault> {
         let lease = self.connection(until).await?;
-        let Some(client) = lease.client() else {
+        let Some(session) = lease.session() else {
             return Err(Fault::unreachable());
         };
-        let work = operation.perform(client, &self.statements, store, until);
+        let work = operation.perform(session, &self.statements, store, until);
         match timeout_at(until, work).await {
             Ok(result) => {
-                if result
-                    .as_ref()
-                    .err()
-                    .is_none_or(|fault| fault.connection_is_well)
-                {
+                let fault = result.as_ref().err();
+                if fault.is_some_and(|fault| fault.again == Again::Shared) {
+                    self.pool.manager().share();
+                }
+                if fault.is_none_or(|fault| fault.connection_is_well) {
                     lease.give_back();
                 }
                 result
@@ -116,8 +113,8 @@ impl Source {
                 .await
                 .map_err(|error| Fault::of_pool(&error))?;
             let lease = Lease::new(client);
-            if let Some(client) = lease.client() {
-                let prepare = || schema::prepare(client, &self.statements);
+            if let Some(session) = lease.session() {
+                let prepare = || schema::prepare(&session.client, &self.statements);
                 self.prepared.get_or_try_init(prepare).await?;
             }
             Ok(lease)
@@ -150,7 +147,7 @@ impl Source {
     /// Ends what the server still does for a call that nobody waits for. The connection counts until
     /// then.
     fn cancel(&self, lease: Lease, permit: OwnedSemaphorePermit) {
-        let Some(token) = lease.client().map(|client| client.cancel_token()) else {
+        let Some(token) = lease.session().map(|session| session.client.cancel_token()) else {
             return;
         };
         let cancel = self.connector.clone().cancel(token);
@@ -170,19 +167,22 @@ impl Drop for Source {
 }
 
 /// Lets only connections that work be used again.
-fn working_ones() -> Hook {
+fn working_ones() -> Hook<Opener> {
     // One that no longer answers says the same of all that were last used before it was found out.
     let broken: Arc<Mutex<Option<Instant>>> = Arc::default();
-    Hook::async_fn(move |client, metrics| {
+    Hook::async_fn(move |session: &mut Session, metrics| {
         let broken = broken.clone();
         Box::pin(async move {
             let unused = metrics.last_used();
             let suspect = broken.lock().is_some_and(|at| at.elapsed() < unused);
-            if suspect || client.is_closed() || metrics.age() > MAX_AGE {
+            if suspect || session.client.is_closed() || metrics.age() > MAX_AGE {
                 return Err(HookError::message("it is dead or old"));
             }
             if unused > CHECK_AFTER
-                && !matches!(timeout(CHECK, client.check_connection()).await, Ok(Ok(())))
+                && !matches!(
+                    timeout(CHECK, session.client.check_connection()).await,
+                    Ok(Ok(()))
+                )
             {
                 *broken.lock() = Some(Instant::now());
                 return Err(HookError::message("it does not answer"));
@@ -192,7 +192,7 @@ fn working_ones() -> Hook {
     })
 }
 
-fn close_when_idle(pool: &Pool) {
+fn close_when_idle(pool: &Pool<Opener>) {
     let weak = pool.weak();
     tokio::spawn(async move {
         let mut tick = interval(IDLE / 4);

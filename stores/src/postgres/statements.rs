@@ -6,15 +6,47 @@
 //! so that different prefixes cannot give one name. Tables and functions are found by the role's
 //! `search_path`.
 
+use tokio_postgres::types::Type;
+
 use super::functions::Functions;
+
+/// A statement that is asked again and again.
+pub(crate) struct Query {
+    pub(crate) text: String,
+    /// Of its parameters. Told with it, so that the database need not be asked for them.
+    pub(crate) types: Vec<Type>,
+    /// Where a session of our own remembers it; nowhere, where how it is done best depends on what is
+    /// asked, and it is to be planned each time.
+    pub(crate) place: Option<Remembered>,
+}
+
+/// What a session may remember.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Remembered {
+    Get,
+    Exists,
+    Put,
+    Set,
+    Add,
+    Swap,
+    Delete,
+    Purge,
+}
+
+impl Remembered {
+    /// How many there are.
+    pub(crate) const COUNT: usize = 8;
+}
 
 /// See the module.
 pub(crate) struct Statements {
     pub(crate) prefix: String,
-    pub(crate) get_many: String,
-    pub(crate) exists: String,
-    pub(crate) list: String,
-    pub(crate) usage: String,
+    /// For sessions that remember it; others call a function.
+    pub(crate) get: Query,
+    pub(crate) get_many: Query,
+    pub(crate) exists: Query,
+    pub(crate) list: Query,
+    pub(crate) usage: Query,
     pub(crate) functions: Functions,
     /// Whether all functions of these names are there.
     pub(crate) have_functions: &'static str,
@@ -34,21 +66,51 @@ impl Statements {
             format!("{prefix}_meta"),
         );
         let this = "store = $1 AND key = $2";
+        // The Store comes first in each.
+        let query = |place, types: &[Type], text| {
+            let mut all = vec![Type::UUID];
+            all.extend_from_slice(types);
+            Query {
+                text,
+                types: all,
+                place,
+            }
+        };
+        let (get, exists) = (Some(Remembered::Get), Some(Remembered::Exists));
         Self {
             prefix: prefix.to_owned(),
+            get: query(
+                get,
+                &[Type::BYTEA],
+                format!("SELECT value FROM {kv} WHERE {this}"),
+            ),
             // Values leave the server only if they are few enough bytes in all.
-            get_many: format!(
-                "SELECT key, CASE WHEN sum(octet_length(value)) OVER () <= $3 THEN value END,
+            get_many: query(
+                None,
+                &[Type::BYTEA_ARRAY, Type::INT8],
+                format!(
+                    "SELECT key, CASE WHEN sum(octet_length(value)) OVER () <= $3 THEN value END,
                         sum(octet_length(value)) OVER ()
                  FROM {kv} WHERE store = $1 AND key = ANY($2)"
+                ),
             ),
-            exists: format!("SELECT EXISTS (SELECT FROM {kv} WHERE {this})"),
-            list: format!(
-                "SELECT key FROM {kv} WHERE store = $1 AND key > $2 ORDER BY key LIMIT $3"
+            exists: query(
+                exists,
+                &[Type::BYTEA],
+                format!("SELECT EXISTS (SELECT FROM {kv} WHERE {this})"),
             ),
-            usage: format!(
-                "SELECT coalesce(sum(keys), 0)::bigint, coalesce(sum(bytes), 0)::bigint
+            list: query(
+                None,
+                &[Type::BYTEA, Type::INT8],
+                format!("SELECT key FROM {kv} WHERE store = $1 AND key > $2 ORDER BY key LIMIT $3"),
+            ),
+            usage: query(
+                None,
+                &[],
+                format!(
+                    "SELECT coalesce(sum(keys), 0)::bigint, coalesce(sum(bytes), 0)::bigint
                  FROM {usage} WHERE store = $1"
+                ),
             ),
             functions: Functions::new(prefix, &kv, &usage),
             have_functions: "SELECT bool_and(to_regproc(name) IS NOT NULL) FROM unnest($1) AS name",

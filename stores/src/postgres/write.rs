@@ -8,14 +8,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_postgres::{
-    Client, Row,
-    types::{FromSql, ToSql, Type},
+    Row,
+    types::{FromSql, ToSql},
 };
 
 use super::{
     fault::{Effect, Fault},
     functions::Function,
     operation::Answer,
+    session::{PATIENCE, Session},
     slots::Slots,
     statements::Statements,
 };
@@ -27,11 +28,11 @@ use crate::{
 /// Before the caller's deadline the server gives up, so that the caller hears of it.
 const MARGIN: Duration = Duration::from_millis(300);
 
-type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+type Parameter<'a> = &'a (dyn ToSql + Sync);
 
 /// Writes to one Store on one connection.
 pub(crate) struct Writer<'a> {
-    pub(crate) client: &'a Client,
+    pub(crate) session: &'a Session,
     pub(crate) statements: &'a Statements,
     pub(crate) store: StoreId,
     pub(crate) until: Instant,
@@ -54,17 +55,24 @@ impl Writer<'_> {
         pairs: &[(String, Bytes)],
         limits: StoreLimits,
     ) -> Result<Answer, Fault> {
-        let (keys, values): (Vec<&[u8]>, Vec<&[u8]>) = pairs
-            .iter()
-            .map(|(key, value)| (key.as_bytes(), value.as_ref()))
-            .unzip();
         let slots = Slots::of(pairs.iter().map(|(key, _)| key.as_str()));
-        let what = [
-            (&keys as _, Type::BYTEA_ARRAY),
-            (&values as _, Type::BYTEA_ARRAY),
-        ];
-        let set = &self.statements.functions.set;
-        match self.put(set, slots, &what, limits).await? {
+        let functions = &self.statements.functions;
+        let put = match pairs {
+            [(key, value)] => {
+                let (name, content) = (key.as_bytes(), &value[..]);
+                let what: [Parameter<'_>; 2] = [&name, &content];
+                self.put(&functions.put, slots, &what, limits).await?
+            }
+            pairs => {
+                let (keys, values): (Vec<&[u8]>, Vec<&[u8]>) = pairs
+                    .iter()
+                    .map(|(key, value)| (key.as_bytes(), value.as_ref()))
+                    .unzip();
+                let what: [Parameter<'_>; 2] = [&keys, &values];
+                self.put(&functions.set, slots, &what, limits).await?
+            }
+        };
+        match put {
             Put::Done => Ok(Answer::Done),
             Put::Refused(refusal) => Ok(refusal),
             Put::Left | Put::Added(_) => Err(Fault::damaged()),
@@ -78,7 +86,7 @@ impl Writer<'_> {
         limits: StoreLimits,
     ) -> Result<Answer, Fault> {
         let name = key.as_bytes();
-        let what = [(&name as _, Type::BYTEA), (&delta as _, Type::INT8)];
+        let what: [Parameter<'_>; 2] = [&name, &delta];
         let add = &self.statements.functions.add;
         match self.put(add, Slots::of([key]), &what, limits).await? {
             Put::Added(sum) => Ok(Answer::Added(Some(sum))),
@@ -96,11 +104,7 @@ impl Writer<'_> {
         limits: StoreLimits,
     ) -> Result<Answer, Fault> {
         let name = key.as_bytes();
-        let what = [
-            (&name as _, Type::BYTEA),
-            (&expected as _, Type::BYTEA),
-            (&value as _, Type::BYTEA),
-        ];
+        let what: [Parameter<'_>; 3] = [&name, &expected, &value];
         let swap = &self.statements.functions.swap;
         match self.put(swap, Slots::of([key]), &what, limits).await? {
             Put::Done => Ok(Answer::Swapped(true)),
@@ -114,15 +118,14 @@ impl Writer<'_> {
         let slots = Slots::of(keys.iter().map(String::as_str));
         let names: Vec<&[u8]> = keys.iter().map(String::as_bytes).collect();
         let delete = &self.statements.functions.delete;
-        let names = [(&names as _, Type::BYTEA_ARRAY)];
-        self.call(delete, &slots, &names).await?;
+        self.call(delete, &slots, &[&names]).await?;
         Ok(Answer::Done)
     }
 
     pub(crate) async fn purge(&self, after: &[u8]) -> Result<Answer, Fault> {
         let purge = &self.statements.functions.purge;
-        let after = [(&after as _, Type::BYTEA)];
-        let row = self.call(purge, &Slots::all().and_gate(), &after).await?;
+        let slots = Slots::all().and_gate();
+        let row = self.call(purge, &slots, &[&after]).await?;
         Ok(Answer::Purged(answer(&row)?))
     }
 
@@ -137,7 +140,8 @@ impl Writer<'_> {
         let most = |limit: Option<u64>| limit.and_then(|limit| i64::try_from(limit).ok());
         let (keys, bytes) = (most(limits.keys), most(limits.bytes));
         let mut parameters = what.to_vec();
-        parameters.extend([(&keys as _, Type::INT8), (&bytes as _, Type::INT8)]);
+        parameters.push(&keys);
+        parameters.push(&bytes);
         let slots = slots.under(limits);
         let row = self.call(function, &slots, &parameters).await?;
         let said: Vec<i64> = answer(&row)?;
@@ -171,16 +175,20 @@ impl Writer<'_> {
         what: &[Parameter<'_>],
     ) -> Result<Row, Fault> {
         let left = self.until.saturating_duration_since(Instant::now());
-        let patience = left.saturating_sub(MARGIN).as_millis().max(1).to_string();
+        let patience = left.saturating_sub(MARGIN).as_millis().max(1);
+        // A session of our own gives up early enough by itself, unless much of the time has passed.
+        let is_enough = self.session.is_own() && patience >= u128::from(PATIENCE);
+        let patience = (!is_enough).then(|| patience.to_string());
         let slots = slots.list();
-        let mut parameters: Vec<Parameter> = vec![
-            (self.store.uuid(), Type::UUID),
-            (&slots, Type::INT2_ARRAY),
-            (&patience, Type::TEXT),
-        ];
+        let mut parameters: Vec<Parameter<'_>> = Vec::with_capacity(3 + what.len());
+        parameters.push(self.store.uuid());
+        parameters.push(&slots);
+        parameters.push(&patience);
         parameters.extend_from_slice(what);
-        let rows = self.client.query_typed(&function.call, &parameters).await;
-        let rows = rows.map_err(|error| Fault::of_statement(&error, Effect::Write))?;
+        let rows = self
+            .session
+            .ask(&function.call, &parameters, Effect::Write)
+            .await?;
         rows.into_iter().next().ok_or_else(Fault::damaged)
     }
 }

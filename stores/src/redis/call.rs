@@ -20,7 +20,7 @@ macro_rules! script {
     };
 }
 
-script!(SET, "lua/write.lua", "lua/set.lua");
+script!(SET, "lua/replace.lua", "lua/write.lua", "lua/set.lua");
 script!(DELETE, "lua/write.lua", "lua/delete.lua");
 script!(INCREMENT, "lua/write.lua", "lua/increment.lua");
 script!(SWAP, "lua/write.lua", "lua/swap.lua");

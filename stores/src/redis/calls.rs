@@ -109,14 +109,13 @@ impl Calls {
                 "too many calls are waiting".to_owned(),
             ));
         };
-        let slot = Slot::of(store);
         let mut attempts = Attempts::default();
         loop {
             let servers = self.servers.load_full();
             let asked = attempts.asked.take();
             let pool = match &asked {
                 Some(node) => servers.at(node),
-                None => servers.of(slot, attempts.count),
+                None => servers.of(store, attempts.count),
             };
             let fault = match pool.ask(&call, asked.is_some(), deadline).await {
                 Ok(value) => {
@@ -125,7 +124,7 @@ impl Calls {
                 }
                 Err(fault) => fault,
             };
-            match self.next(&fault, repeat, slot, &servers, &mut attempts) {
+            match self.next(&fault, repeat, Slot::of(store), &servers, &mut attempts) {
                 Next::AtOnce if Instant::now() < deadline => {}
                 Next::Later if Instant::now() + AGAIN < deadline => sleep(AGAIN).await,
                 _ => {

@@ -83,15 +83,16 @@ impl Servers {
         others.fold(self.first.usage(), Add::add)
     }
 
-    /// Whom to ask for what is in `slot`. While nobody is known to have it, other servers with every
+    /// Whom to ask for what `store` holds. While nobody is known to have it, other servers with every
     /// `attempt`: the first may be the one that is away.
-    pub(crate) fn of(&self, slot: Slot, attempt: usize) -> Arc<Pool> {
+    pub(crate) fn of(&self, store: StoreId, attempt: usize) -> Arc<Pool> {
         let known = self.known.lock();
-        if let Some(pool) = known
-            .slots
-            .get(&slot)
-            .and_then(|node| known.nodes.get(node))
-        {
+        // Most servers are alone, and slots nothing to them.
+        if known.nodes.is_empty() {
+            return self.first.clone();
+        }
+        let node = known.slots.get(&Slot::of(store));
+        if let Some(pool) = node.and_then(|node| known.nodes.get(node)) {
             return pool.clone();
         }
         match attempt % (known.nodes.len() + 1) {

@@ -243,15 +243,18 @@ impl KeyValue for Redis {
     async fn set(
         &self,
         store: StoreId,
-        pairs: Vec<(String, Bytes)>,
+        mut pairs: Vec<(String, Bytes)>,
         limits: StoreLimits,
     ) -> Result<(), KeyValueError> {
         limits::check_pairs(&pairs, limits)?;
         if pairs.is_empty() {
             return Ok(());
         }
-        // Of pairs with one key the last stays.
-        let pairs: HashMap<_, _> = pairs.into_iter().collect();
+        if pairs.len() > 1 {
+            // Of pairs with one key the last stays.
+            let last: HashMap<_, _> = pairs.into_iter().collect();
+            pairs = last.into_iter().collect();
+        }
         let args = pairs
             .into_iter()
             .flat_map(|(key, value)| [Bytes::from(key), value])

@@ -19,11 +19,12 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn new(prefix: &str, store: StoreId) -> Self {
-        let name = |part: &str| format!("{prefix}:{{{store}}}:{part}").into_bytes();
+        let all = format!("{prefix}:{{{store}}}:").into_bytes();
+        let name = |part: &[u8]| [&all, part].concat();
         Self {
-            values: name("values"),
-            index: name("index"),
-            size: name("size"),
+            values: name(b"values"),
+            index: name(b"index"),
+            size: name(b"size"),
         }
     }
 

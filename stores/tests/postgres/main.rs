@@ -21,6 +21,7 @@ mod pooler;
 mod proxy;
 mod rotation;
 mod schema;
+mod sessions;
 mod tls;
 
 use std::{sync::Arc, time::Duration};

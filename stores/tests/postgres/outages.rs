@@ -161,10 +161,11 @@ async fn a_call_that_takes_too_long_ends_here_and_on_the_server() {
     add(&stores, store, "sum").await.unwrap();
     let holder = lock(&server, "LOCK TABLE shoal_kv IN ACCESS EXCLUSIVE MODE").await;
     let (read, written) = tokio::join!(get(&stores, store, "sum"), add(&stores, store, "sum"));
-    assert_eq!(unavailable(&server, read), "it did not answer within 5 s");
-    // By a hair the server ends it first.
-    let reason = unavailable(&server, written);
-    assert!(LATE[..3].contains(&&*reason), "{reason}");
+    // The server gives up before the caller does, and by a hair after it where the machine is busy.
+    for late in [read.map(drop), written.map(drop)] {
+        let reason = unavailable(&server, late);
+        assert!(LATE[..3].contains(&&*reason), "{reason}");
+    }
     until_sessions(&server, LOCKED, 0).await;
     holder.batch_execute("COMMIT").await.unwrap();
     assert_eq!(add(&stores, store, "sum").await, Ok(2));

@@ -22,6 +22,15 @@ struct Pooler {
     port: u16,
 }
 
+impl Pooler {
+    fn url(&self) -> String {
+        format!(
+            "postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable",
+            self.port
+        )
+    }
+}
+
 impl Drop for Pooler {
     fn drop(&mut self) {
         self.child.kill().unwrap();
@@ -37,8 +46,8 @@ fn program() -> Option<PathBuf> {
         .find(|file| file.exists())
 }
 
-/// A pooler in front of `server`.
-fn pooler(server: &Server) -> Option<Pooler> {
+/// A pooler in front of `server`, with `more` of its own settings.
+fn pooler(server: &Server, more: &str) -> Option<Pooler> {
     let port = free_port();
     let folder = server.folder();
     let users = folder.join("users.txt");
@@ -55,7 +64,8 @@ fn pooler(server: &Server) -> Option<Pooler> {
          auth_file = {}\n\
          pool_mode = transaction\n\
          default_pool_size = {SESSIONS}\n\
-         max_client_conn = 100\n",
+         max_client_conn = 100\n\
+         {more}\n",
         server.port(),
         users.display(),
     );
@@ -72,20 +82,62 @@ fn pooler(server: &Server) -> Option<Pooler> {
     Some(Pooler { child, port })
 }
 
+/// No session of the pooler at `url` has a setting, a statement or a lock of ours.
+async fn nothing_is_kept(url: &str) {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    for _ in 0..4 {
+        let kept = "SELECT concat_ws(' ',
+            current_setting('statement_timeout'), current_setting('lock_timeout'),
+            current_setting('enable_seqscan'),
+            coalesce(current_setting('shoal.session', true), ''),
+            (SELECT count(*) FROM pg_prepared_statements),
+            (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'))";
+        let rows = client.query_typed(kept, &[]).await.unwrap();
+        assert_eq!(rows[0].get::<_, String>(0), "0 0 on  0 0");
+    }
+}
+
+/// It takes no part of what a session is to begin with, and says nothing of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_that_drops_what_a_session_is_to_begin_with_is_seen_through() {
+    let test = "a pooler that drops options";
+    let Some(server) = server(test, &["fsync=off"]).await else {
+        return;
+    };
+    let Some(pooler) = pooler(&server, "ignore_startup_parameters = options") else {
+        shoal_skip::skipped(format_args!("{test}: there is no pgbouncer here"));
+        return;
+    };
+    let (stores, store) = (open(&pooler.url()), StoreId::random());
+    let calls = join_all((0..60).map(|n| {
+        let stores = stores.clone();
+        tokio::spawn(async move {
+            let key = format!("key-{}", n % 7);
+            set(&stores, store, &key, "value").await.unwrap();
+            assert_eq!(get(&stores, store, &key).await.unwrap().unwrap(), "value");
+            add(&stores, store, "sum").await.unwrap()
+        })
+    }));
+    let mut sums: Vec<_> = calls.await.into_iter().map(Result::unwrap).collect();
+    sums.sort_unstable();
+    assert_eq!(sums, (1..=60).collect::<Vec<_>>());
+    nothing_is_kept(&pooler.url()).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pooler_in_transaction_mode_may_stand_in_between() {
     let test = "a pooler";
     let Some(server) = server(test, &["fsync=off"]).await else {
         return;
     };
-    let Some(pooler) = pooler(&server) else {
+    let Some(pooler) = pooler(&server, "") else {
         shoal_skip::skipped(format_args!("{test}: there is no pgbouncer here"));
         return;
     };
-    let url = format!(
-        "postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable",
-        pooler.port
-    );
+    let url = pooler.url();
     until("the pooler answers", async || {
         tokio_postgres::connect(&url, tokio_postgres::NoTls)
             .await
@@ -142,17 +194,7 @@ async fn a_pooler_in_transaction_mode_may_stand_in_between() {
                  WHERE backend_type = 'client backend' AND client_port > 0";
     let sessions: i64 = admin.query_one(count, &[]).await.unwrap().get(0);
     assert!(sessions <= SESSIONS, "{sessions}");
-    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
-    for _ in 0..4 {
-        let kept = "SELECT current_setting('statement_timeout')
-                        || (SELECT count(*) FROM pg_prepared_statements)
-                        || (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')";
-        let rows = client.query_typed(kept, &[]).await.unwrap();
-        assert_eq!(rows[0].get::<_, String>(0), "000");
-    }
+    nothing_is_kept(&url).await;
 
     // A pooler that goes away and comes back is as good as a server that does.
     let port = pooler.port;
