@@ -103,6 +103,7 @@ async fn child_on_a_disk_that_was_mended() {
     let Some(stores) = open() else { return };
     assert_there(&stores, 11).await;
     set(&stores, 11).await.unwrap();
+    assert_eq!(stores.health().await, Health::Reachable);
     println!("mended");
 }
 

@@ -239,6 +239,16 @@ fn tls(error: &rustls::Error) -> &'static str {
     }
 }
 
+/// Whether an error says that the disk is full.
+pub(crate) fn is_full(error: &KeyValueError) -> bool {
+    matches!(error, KeyValueError::Unavailable(why) if why == FULL)
+}
+
+/// What a disk that is full says of the database.
+pub(crate) fn full() -> Health {
+    health(&KeyValueError::Unavailable(FULL.to_owned()))
+}
+
 /// What the failure of a call says of the database.
 pub(crate) fn health(error: &KeyValueError) -> Health {
     let reason = match error {
