@@ -1,16 +1,19 @@
-//! A key-value backend in memory that the tests can slow down.
+//! A key-value backend in memory that the tests can slow down and make ill.
 
 use std::{
     collections::BTreeMap,
     ops::Bound,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use shoal_stores::{
-    Backend, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage,
+    Backend, Health, KeyValue, KeyValueError, Reason, StoreId, StoreLimits, Usage,
     key_value::{KeyPage, Swap},
 };
 
@@ -21,6 +24,7 @@ const PAGE: usize = 10;
 pub struct MemoryStore {
     values: Mutex<BTreeMap<(StoreId, String), Bytes>>,
     delay: Mutex<Duration>,
+    is_ill: AtomicBool,
 }
 
 impl MemoryStore {
@@ -30,6 +34,11 @@ impl MemoryStore {
 
     pub fn delay(&self, by: Duration) {
         *self.delay.lock().unwrap() = by;
+    }
+
+    /// From now on it says that it does not do well.
+    pub fn ail(&self, is_ill: bool) {
+        self.is_ill.store(is_ill, Ordering::Relaxed);
     }
 
     async fn wait(&self) {
@@ -164,6 +173,12 @@ impl KeyValue for MemoryStore {
 #[async_trait]
 impl Backend for MemoryStore {
     async fn health(&self) -> Health {
-        Health::Reachable
+        match self.is_ill.load(Ordering::Relaxed) {
+            false => Health::Reachable,
+            true => Health::Failing {
+                reason: Reason::Unreachable,
+                message: "the test says so".to_owned(),
+            },
+        }
     }
 }
