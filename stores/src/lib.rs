@@ -16,6 +16,7 @@ mod quota;
 pub mod redis;
 pub mod remote;
 pub mod server;
+mod shortage;
 pub mod sql;
 mod store_id;
 mod wire;

@@ -114,6 +114,7 @@ async fn child_on_a_disk_that_was_mended() {
     let Some(stores) = open() else { return };
     assert_there(&stores, 11).await;
     again(async || set(&stores, 11).await.is_ok()).await;
+    assert_eq!(stores.health().await, Health::Reachable);
     println!("mended");
 }
 

@@ -9,7 +9,8 @@
 use bytes::Bytes;
 use futures::future::join_all;
 use shoal_stores::{
-    KeyValue, KeyValueError, Memory, StoreId, StoreLimits, Usage, memory::MemoryOptions,
+    Backend, Health, KeyValue, KeyValueError, Memory, Reason, StoreId, StoreLimits, Usage,
+    memory::MemoryOptions,
 };
 
 const MAX: u64 = 100_000;
@@ -63,6 +64,24 @@ async fn a_write_beyond_the_bound_changes_nothing_and_room_comes_back() {
         .await
         .unwrap();
     assert_eq!(stores.bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_memory_that_is_full_says_so_until_there_is_room_again() {
+    let (stores, store) = (memory(), StoreId::random());
+    set(&stores, store, "larger than all", 200_000)
+        .await
+        .unwrap_err();
+    assert_eq!(stores.health().await, Health::Reachable);
+    set(&stores, store, "big", 60_000).await.unwrap();
+    set(&stores, store, "more", 60_000).await.unwrap_err();
+    set(&stores, store, "small", 10).await.unwrap();
+    let health = stores.health().await;
+    let is_full = matches!(&health, Health::Failing { reason, message }
+        if *reason == Reason::ReadOnly && message.contains("its memory is full"));
+    assert!(is_full, "{health:?}");
+    stores.delete(store, vec!["big".to_owned()]).await.unwrap();
+    assert_eq!(stores.health().await, Health::Reachable);
 }
 
 #[tokio::test]

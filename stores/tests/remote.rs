@@ -6,12 +6,20 @@
     reason = "a test fails by panicking"
 )]
 
+mod proxy;
 mod served;
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use proxy::Proxy;
 use served::{Served, identity};
 use shoal_protocol::{CertificateAuthority, Role};
-use shoal_stores::{KeyValue, KeyValueError, MAX_BYTES_PER_CALL, Remote, StoreId, StoreLimits};
+use shoal_stores::{
+    Backend, BlobError, Blobs, Health, KeyValue, KeyValueError, MAX_BYTES_PER_CALL, Reason, Remote,
+    RemoteBlobs, RemoteSql, Sql, SqlError, StoreId, StoreLimits,
+    sql::{Session, Statement},
+};
 
 fn limits() -> StoreLimits {
     StoreLimits::default()
@@ -93,6 +101,92 @@ async fn a_store_that_is_away_fails_calls_without_its_address() {
         .unwrap_err();
     assert!(matches!(error, KeyValueError::Unavailable(_)));
     assert!(!error.to_string().contains("127.0.0.1"), "{error}");
+}
+
+fn ill(health: &Health) -> Option<Reason> {
+    match health {
+        Health::Reachable => None,
+        Health::Failing { reason, message } => {
+            assert!(!message.contains("127.0.0.1"), "{message}");
+            Some(*reason)
+        }
+    }
+}
+
+/// Asks again until nothing is wrong.
+async fn until_well(ask: impl AsyncFn() -> Option<Reason>) {
+    for _ in 0..600 {
+        if ask().await.is_none() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("it never did well again");
+}
+
+/// Every interface, to a store that takes what is sent and says nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_silent_fails_calls_by_their_deadline_and_all_is_well_when_it_is_not() {
+    let store = StoreId::random();
+    let served = Served::start(&[("pod-a", &[store])]);
+    let proxy = Proxy::to(served.target.parse().unwrap()).await;
+    let (target, identity) = (
+        proxy.address.to_string(),
+        identity(&served.ca, Role::Runtime, "pod-a"),
+    );
+    let keys = Remote::new(&target, &identity).unwrap();
+    let memory = keys.in_memory();
+    let sql = RemoteSql::new(&target, &identity).unwrap();
+    let blobs = RemoteBlobs::new(&target, &identity).unwrap();
+    let pair = || vec![("key".to_owned(), Bytes::from_static(b"value"))];
+    let content = || futures::stream::iter([Ok(Bytes::from_static(b"content"))]);
+    let put = || blobs.write(store, "a".into(), Box::pin(content()), limits());
+    let run = async |text: &str| {
+        let statement = Statement {
+            text: text.to_owned(),
+            parameters: Vec::new(),
+        };
+        let session = &mut Session::new(store);
+        sql.execute(session, statement, limits()).await.map(drop)
+    };
+    keys.set(store, pair(), limits()).await.unwrap();
+    put().await.unwrap();
+    run("CREATE TABLE t(a)").await.unwrap();
+
+    proxy.hold();
+    let (read, written, added, of_memory, statement, of_object, object) = tokio::join!(
+        keys.get(store, vec!["key".into()]),
+        keys.set(store, pair(), limits()),
+        keys.increment(store, "sum".into(), 1, limits()),
+        memory.get(store, vec!["key".into()]),
+        run("INSERT INTO t VALUES (1)"),
+        blobs.info(store, "a".into()),
+        put(),
+    );
+    let late = |seconds: u64| format!("it did not answer within {seconds} s");
+    let of_keys = Err(KeyValueError::Unavailable(late(5)));
+    assert_eq!(read.map(drop), of_keys);
+    assert_eq!(written, of_keys);
+    assert_eq!(added.map(drop), of_keys);
+    assert_eq!(of_memory.map(drop), of_keys);
+    assert_eq!(statement, Err(SqlError::Unavailable(late(7))));
+    let of_objects = Err(BlobError::Unavailable(late(7)));
+    assert_eq!(of_object.map(drop), of_objects);
+    // By then the connection may be taken for dead.
+    let (late, away) = (late(10), "it cannot be reached".to_owned());
+    let is_plain =
+        matches!(&object, Err(BlobError::Unavailable(why)) if *why == late || *why == away);
+    assert!(is_plain, "{object:?}");
+    let (of_keys, of_objects) = tokio::join!(keys.health(), blobs.health());
+    assert_eq!(ill(&of_keys), Some(Reason::Unreachable));
+    assert_eq!(ill(&of_objects), Some(Reason::Unreachable));
+
+    proxy.release();
+    until_well(async || ill(&keys.health().await)).await;
+    until_well(async || ill(&blobs.health().await)).await;
+    keys.set(store, pair(), limits()).await.unwrap();
+    put().await.unwrap();
+    run("INSERT INTO t VALUES (2)").await.unwrap();
 }
 
 #[tokio::test]

@@ -1,6 +1,12 @@
 //! Where a class has its data, at work.
 
-use std::{fmt::Display, sync::Arc};
+use std::{
+    fmt::Display,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use shoal_crds::Reason;
 use shoal_stores::{
@@ -14,13 +20,21 @@ pub(super) enum Way {
     /// Never anything else than what it was opened as.
     Fixed(Arc<dyn Backend>),
     /// What the node was started with.
-    Embedded(Arc<dyn Backend>, Arc<dyn Blobs>),
+    Embedded(Embedded),
     Postgres(Arc<Postgres>),
     Redis(Arc<Redis>),
     /// Objects, and nothing else.
     S3(Arc<S3>),
     /// What is wrong.
     Unusable(String),
+}
+
+/// Keys and objects beside each other.
+pub(super) struct Embedded {
+    keys: Arc<dyn Backend>,
+    objects: Arc<dyn Blobs>,
+    /// Somebody has opened objects of the class here: how they do is how it does.
+    holds_objects: AtomicBool,
 }
 
 /// The backends that every class may share.
@@ -35,9 +49,11 @@ impl Way {
     /// Opens nothing yet: connections come with the first calls.
     pub(super) fn new(described: &ClassBackend, built_in: &BuiltIn) -> Self {
         match described {
-            ClassBackend::Embedded => {
-                Self::Embedded(Arc::clone(&built_in.embedded), Arc::clone(&built_in.blobs))
-            }
+            ClassBackend::Embedded => Self::Embedded(Embedded {
+                keys: Arc::clone(&built_in.embedded),
+                objects: Arc::clone(&built_in.blobs),
+                holds_objects: AtomicBool::new(false),
+            }),
             ClassBackend::Memory => Self::Fixed(Arc::clone(&built_in.memory)),
             ClassBackend::Own(stores) => Self::Fixed(Arc::clone(stores)),
             ClassBackend::Unusable(problem) => Self::Unusable(problem.clone()),
@@ -59,7 +75,8 @@ impl Way {
     /// What calls are made to; or what is wrong.
     pub(super) fn backend(&self) -> Result<Arc<dyn Backend>, &str> {
         match self {
-            Self::Fixed(stores) | Self::Embedded(stores, _) => Ok(Arc::clone(stores)),
+            Self::Fixed(stores) => Ok(Arc::clone(stores)),
+            Self::Embedded(embedded) => Ok(Arc::clone(&embedded.keys)),
             Self::Postgres(postgres) => Ok(Arc::clone(postgres) as _),
             Self::Redis(redis) => Ok(Arc::clone(redis) as _),
             Self::S3(_) => Err("it holds objects alone (interface Blob)"),
@@ -70,7 +87,10 @@ impl Way {
     /// What calls on objects are made to; or what is wrong.
     pub(super) fn blobs(&self) -> Result<Arc<dyn Blobs>, &str> {
         match self {
-            Self::Embedded(_, blobs) => Ok(Arc::clone(blobs)),
+            Self::Embedded(embedded) => {
+                embedded.holds_objects.store(true, Ordering::Relaxed);
+                Ok(Arc::clone(&embedded.objects))
+            }
             Self::S3(s3) => Ok(Arc::clone(s3) as _),
             Self::Unusable(problem) => Err(problem),
             Self::Fixed(_) | Self::Postgres(_) | Self::Redis(_) => {
@@ -118,6 +138,13 @@ impl Way {
     pub(super) async fn look(&self) -> Result<(), ClassFault> {
         match self {
             Self::S3(s3) => told(s3.health().await),
+            Self::Embedded(embedded) => {
+                look(&*embedded.keys).await?;
+                match embedded.holds_objects.load(Ordering::Relaxed) {
+                    true => told(embedded.objects.health().await),
+                    false => Ok(()),
+                }
+            }
             _ => look(&*self.backend().map_err(invalid)?).await,
         }
     }

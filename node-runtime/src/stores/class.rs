@@ -220,7 +220,9 @@ impl Class {
     ) {
         let outcome = Outcome::from(result);
         self.counts.ended(operation, outcome, began.elapsed());
-        if outcome == Outcome::Unavailable {
+        // A statement whose time was over may have waited for a disk that does nothing.
+        let may_be_late = operation == Operation::Execute && outcome == Outcome::Limit;
+        if outcome == Outcome::Unavailable || may_be_late {
             self.suspected.notify_one();
         }
     }

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod blob_failures;
 mod blobstore;
 mod code;
 mod configuration;

@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 
+use shoal_crds::Reason;
 use shoal_runtime::{
     Assignment,
     stores::{ClassBackend, ClassDescription},
 };
 use shoal_stores::StoreLimits;
 
+use super::store_servers::until_health;
 use crate::support::{TestNode, app, client::*, limited, sql_app};
 
 const GUESTS: [&str; 4] = ["sqlite", "sqlite-v1", "sqlite-v3-0", "sqlite-v3"];
@@ -163,4 +165,20 @@ async fn what_passes_counts_as_the_guests_memory() {
         "{refused} {lines:?}"
     );
     assert_eq!(lines[1], "1;", "the guest goes on");
+}
+
+/// It may have waited for a disk that does nothing.
+#[tokio::test]
+async fn a_class_is_looked_at_when_the_time_of_a_statement_was_over() {
+    let node = TestNode::start();
+    let [sqlite] = node.serve([sql_app("a", GUESTS[0])]).await;
+    until_health(&node, "embedded", Ok(())).await;
+    node.store.ail(true);
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
+                   SELECT count(*) FROM n";
+    let lines = run(sqlite, &[endless]).await;
+    assert!(lines[0].contains("5 s"), "{lines:?}");
+    until_health(&node, "embedded", Err(Reason::Unreachable)).await;
+    node.store.ail(false);
+    until_health(&node, "embedded", Ok(())).await;
 }

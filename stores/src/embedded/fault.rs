@@ -1,8 +1,14 @@
 //! What SQLite's errors mean to a guest, and to whoever reads the log.
 
-use rusqlite::ErrorCode;
+use std::{sync::Arc, time::Duration};
 
-use crate::{Health, KeyValueError, Reason};
+use rusqlite::ErrorCode;
+use tokio::{task::spawn_blocking, time::timeout};
+
+use crate::{Health, KeyValueError, Reason, shortage::DiskShortage};
+
+/// A disk that took a write says within this time how much is free.
+const ASKED: Duration = Duration::from_secs(2);
 
 pub(crate) const FULL: &str = "the disk is full";
 pub(crate) const READ_ONLY: &str = "the disk is read-only";
@@ -39,4 +45,20 @@ pub(crate) fn health(error: &KeyValueError) -> Health {
         _ => Reason::Unreachable,
     };
     Health::of(reason, error)
+}
+
+/// What a disk that took a small write says of stores on it.
+pub(crate) async fn health_of_disk(shortage: &Arc<DiskShortage>) -> Health {
+    let shortage = Arc::clone(shortage);
+    let failing = |why: &str| health(&KeyValueError::Unavailable(why.to_owned()));
+    match timeout(ASKED, spawn_blocking(move || shortage.lasts())).await {
+        Ok(Ok(false)) => Health::Reachable,
+        Ok(Ok(true)) => failing(FULL),
+        Ok(Err(_)) | Err(_) => failing("the disk does not answer"),
+    }
+}
+
+/// Whether an error says that the disk is full.
+pub(crate) fn is_full(error: &KeyValueError) -> bool {
+    matches!(error, KeyValueError::Unavailable(why) if why == FULL)
 }

@@ -35,6 +35,7 @@ use crate::{
     Backend, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage,
     key_value::{KeyPage, Swap},
     limits::{self, MAX_PAGE_KEYS},
+    shortage::DiskShortage,
 };
 
 /// What an acknowledged write survives.
@@ -116,6 +117,7 @@ pub enum OpenError {
 pub struct Embedded {
     shards: Vec<Shard>,
     commits: Arc<AtomicU64>,
+    shortage: Arc<DiskShortage>,
 }
 
 impl Embedded {
@@ -127,6 +129,7 @@ impl Embedded {
     pub fn open(folder: &Path, options: EmbeddedOptions) -> Result<Self, OpenError> {
         let count = schema::prepare(folder, options.shards, options.durability)?;
         let commits = Arc::new(AtomicU64::new(0));
+        let shortage = Arc::new(DiskShortage::of(folder));
         let shards = (0..count)
             .map(|index| {
                 Shard::start(
@@ -135,10 +138,15 @@ impl Embedded {
                     options.readers,
                     options.durability,
                     commits.clone(),
+                    shortage.clone(),
                 )
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { shards, commits })
+        Ok(Self {
+            shards,
+            commits,
+            shortage,
+        })
     }
 
     /// Commits (and, with [`Durability::Full`], syncs of the disk) so far.
@@ -306,7 +314,7 @@ impl KeyValue for Embedded {
 impl Backend for Embedded {
     async fn health(&self) -> Health {
         match self.probe().await {
-            Ok(()) => Health::Reachable,
+            Ok(()) => fault::health_of_disk(&self.shortage).await,
             Err(error) => fault::health(&error),
         }
     }

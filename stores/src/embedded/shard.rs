@@ -17,11 +17,12 @@ use super::{
     Durability, OpenError,
     connection::Reopening,
     fair_queue::{FairQueue, QueueLimits, Refused},
+    fault,
     read::{self, Found, PendingRead, Read},
     schema,
     write::{Outcome, PendingWrite, Write, Writing, Written},
 };
-use crate::{KeyValueError, StoreId};
+use crate::{KeyValueError, StoreId, shortage::DiskShortage};
 
 /// Every call ends by then.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -59,6 +60,7 @@ impl Shard {
         readers: usize,
         durability: Durability,
         commits: Arc<AtomicU64>,
+        shortage: Arc<DiskShortage>,
     ) -> Result<Self, OpenError> {
         let writes = Arc::new(FairQueue::new(WRITE_QUEUE));
         let reads = Arc::new(FairQueue::new(READ_QUEUE));
@@ -73,7 +75,7 @@ impl Shard {
         let (queue, path) = (shard.writes.clone(), file.clone());
         let connection = Reopening::new(name.clone(), move || schema::writer(&path, durability));
         shard.spawn(format!("kv-write-{index}"), move || {
-            write_all(&queue, connection, &commits)
+            write_all(&queue, connection, &commits, &shortage)
         })?;
 
         for _ in 0..readers.max(1) {
@@ -194,7 +196,14 @@ fn write_all<F: Fn() -> rusqlite::Result<Connection>>(
     queue: &FairQueue<PendingWrite>,
     mut connection: Reopening<F>,
     commits: &AtomicU64,
+    shortage: &DiskShortage,
 ) {
+    let end = |batch, outcomes: Result<Vec<Outcome>, KeyValueError>| {
+        if outcomes.as_ref().is_err_and(fault::is_full) {
+            shortage.met();
+        }
+        fail_or_answer(batch, outcomes);
+    };
     while let Some(mut batch) = queue.take(BATCH_WRITES, BATCH_BYTES) {
         // Who no longer waits was told that it failed: better it did.
         batch.retain(|pending| !pending.reply.is_closed());
@@ -212,10 +221,10 @@ fn write_all<F: Fn() -> rusqlite::Result<Connection>>(
                     }
                     let alone = [pending];
                     let outcome = connection.run(|connection| commit(connection, &alone, commits));
-                    fail_or_answer(alone.into(), outcome);
+                    end(alone.into(), outcome);
                 }
             }
-            Err(error) => fail_or_answer(batch, Err(error)),
+            Err(error) => end(batch, Err(error)),
         }
     }
 }
@@ -287,7 +296,9 @@ mod tests {
     fn a_thread_that_panicked_is_missed() {
         let folder = tempfile::tempdir().unwrap();
         let commits = Arc::default();
-        let mut shard = Shard::start(folder.path(), 0, 1, Durability::Relaxed, commits).unwrap();
+        let shortage = Arc::new(DiskShortage::of(folder.path()));
+        let mut shard =
+            Shard::start(folder.path(), 0, 1, Durability::Relaxed, commits, shortage).unwrap();
         assert!(shard.is_alive());
         shard
             .spawn("kv-write-0".to_owned(), || panic!("the test says so"))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Backend, Blobs, EmbeddedSql, Health, StoreId, Usage, health::Reason};
+use crate::{Backend, Blobs, EmbeddedSql, Health, StoreId, Usage};
 
 /// The data of a class. Errors are words for people.
 #[async_trait]
@@ -64,13 +64,7 @@ impl Holdings for Objects {
 #[async_trait]
 impl Holdings for Databases {
     async fn health(&self) -> Health {
-        match self.0.is_alive() {
-            true => Health::Reachable,
-            false => Health::failing(
-                Reason::Unreachable,
-                "a thread of the SQL databases has ended: the store pod has to be started again",
-            ),
-        }
+        self.0.health().await
     }
 
     /// A database has no keys.

@@ -1,13 +1,17 @@
 //! The bytes that all Stores hold together, and may hold.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
 
-use crate::KeyValueError;
+use crate::{KeyValueError, shortage::Refusals};
 
 /// See the module.
 pub(crate) struct Ledger {
     used: AtomicU64,
     max: u64,
+    refusals: Refusals,
 }
 
 impl Ledger {
@@ -15,6 +19,7 @@ impl Ledger {
         Self {
             used: AtomicU64::new(0),
             max,
+            refusals: Refusals::default(),
         }
     }
 
@@ -25,11 +30,25 @@ impl Ledger {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
             .map(|_| ())
             .map_err(|_| {
-                let max = self.max;
-                KeyValueError::Unavailable(format!(
-                    "its memory is full: all Stores of backend `memory` share {max} bytes"
-                ))
+                // What is larger than all of it says nothing of how full it is.
+                if bytes <= self.max {
+                    self.refusals.met(bytes, Instant::now());
+                }
+                self.full()
             })
+    }
+
+    /// Whether a write that found no room a short while ago would find none now; the error that it had.
+    pub(crate) fn shortage(&self) -> Option<KeyValueError> {
+        let wanted = self.refusals.largest(Instant::now())?;
+        (wanted > self.max.saturating_sub(self.used())).then(|| self.full())
+    }
+
+    fn full(&self) -> KeyValueError {
+        let max = self.max;
+        KeyValueError::Unavailable(format!(
+            "its memory is full: all Stores of backend `memory` share {max} bytes"
+        ))
     }
 
     /// Gives `bytes` back that were taken.

@@ -13,7 +13,7 @@ use tokio::task::yield_now;
 
 use self::{ledger::Ledger, shelf::Shelf};
 use crate::{
-    Backend, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage,
+    Backend, Health, KeyValue, KeyValueError, Reason, StoreId, StoreLimits, Usage,
     key_value::{KeyPage, Swap},
     limits,
 };
@@ -179,8 +179,11 @@ impl KeyValue for Memory {
 
 #[async_trait]
 impl Backend for Memory {
-    /// It is there as long as its process is; being full is each writer's own failure.
+    /// It is there as long as its process is, but may be full.
     async fn health(&self) -> Health {
-        Health::Reachable
+        match self.ledger.shortage() {
+            Some(full) => Health::of(Reason::ReadOnly, &full),
+            None => Health::Reachable,
+        }
     }
 }

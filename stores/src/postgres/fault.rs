@@ -148,6 +148,11 @@ impl Fault {
         Self::new(again, "the operation failed", code(error)).with_its_connection()
     }
 
+    /// The session is not the one that was told to remember what was asked; nothing was done.
+    pub(crate) fn exchanged() -> Self {
+        Self::new(Again::Shared, "the operation failed", "session").with_its_connection()
+    }
+
     /// The deadline passed; `sent` says whether the call may have been done.
     pub(crate) fn late(sent: Option<Effect>) -> Self {
         let reason = match sent {
@@ -259,6 +264,16 @@ fn tls(error: &rustls::Error) -> &'static str {
         },
         _ => "TLS failed",
     }
+}
+
+/// Whether an error says that the disk is full.
+pub(crate) fn is_full(error: &KeyValueError) -> bool {
+    matches!(error, KeyValueError::Unavailable(why) if why == FULL)
+}
+
+/// What a disk that is full says of the database.
+pub(crate) fn full() -> Health {
+    health(&KeyValueError::Unavailable(FULL.to_owned()))
 }
 
 /// What the failure of a call says of the database.

@@ -45,6 +45,7 @@ use crate::{
     Backend, Connections, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage, counter,
     key_value::{KeyPage, Swap},
     limits::{self, MAX_PAGE_KEYS},
+    shortage::Refusals,
 };
 
 /// Longest key, in bytes, whatever a Store's limits are: an index of Postgres takes no longer ones.
@@ -54,6 +55,7 @@ pub const MAX_KEY_BYTES: u64 = 2048;
 /// are made as they are needed, and again when they were lost.
 pub struct Postgres {
     calls: Arc<Calls>,
+    refusals: Refusals,
 }
 
 /// Why options were not taken.
@@ -83,6 +85,7 @@ impl Postgres {
         let source = Source::new(options.check()?).ok_or(OptionsError::Connections)?;
         Ok(Self {
             calls: Arc::new(Calls::new(source, options.max_connections)),
+            refusals: Refusals::default(),
         })
     }
 
@@ -105,7 +108,18 @@ impl Postgres {
         operation: Operation,
         until: Instant,
     ) -> Result<Answer, KeyValueError> {
-        self.calls.run(store, operation, until).await
+        let adds = operation.adds();
+        let result = self.calls.run(store, operation, until).await;
+        match (&result, adds) {
+            (Ok(Answer::Done | Answer::Added(Some(_)) | Answer::Swapped(true)), Some(bytes)) => {
+                self.refusals.passed(bytes);
+            }
+            (Err(error), Some(bytes)) if fault::is_full(error) => {
+                self.refusals.met(bytes, Instant::now().into_std());
+            }
+            _ => {}
+        }
+        result
     }
 
     async fn value(
@@ -327,7 +341,11 @@ impl Backend for Postgres {
                 return fault::health(&error);
             }
         }
-        Health::Reachable
+        match self.refusals.largest(Instant::now().into_std()) {
+            // What guests write finds no room where a probe does.
+            Some(_) => fault::full(),
+            None => Health::Reachable,
+        }
     }
 
     fn connections(&self) -> Option<Connections> {

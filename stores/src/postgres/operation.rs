@@ -97,6 +97,19 @@ impl Operation {
         }
     }
 
+    /// Bytes that it wants to write; `None`: it makes nothing larger.
+    pub(crate) fn adds(&self) -> Option<u64> {
+        match self {
+            Self::Set { .. } | Self::Swap { .. } | Self::Add { .. } => Some(self.bytes() as u64),
+            Self::Get(_)
+            | Self::Exists(_)
+            | Self::List { .. }
+            | Self::Usage
+            | Self::Delete(_)
+            | Self::Purge { .. } => None,
+        }
+    }
+
     /// Does it on `session`; the server gives a write up shortly before `until`.
     pub(crate) async fn perform(
         &self,

@@ -7,6 +7,10 @@
 //! (`options`), for settings under which nobody else could use it, one of which is a name that it made up.
 //! A pooler refuses such a wish or drops it, as a session of its own was begun before; in a session that
 //! knows the name, that name was part of its beginning, and the session is this connection's alone.
+//!
+//! That is not relied on for data. Whatever stands in between may be of a kind that nobody thought of, and
+//! the library numbers statements: where sessions were exchanged after all, a number would be another one's
+//! statement. So each of them does what it is for in the session of that name only, and says whether it was.
 
 use tokio::sync::OnceCell;
 use tokio_postgres::{
@@ -32,8 +36,14 @@ const NAME: &str = "SELECT current_setting('shoal.session', true)";
 pub(crate) struct Session {
     pub(crate) client: Client,
     /// Nothing, where the session may be shared with others.
-    remembered: Option<[OnceCell<Statement>; Remembered::COUNT]>,
+    own: Option<Own>,
     _driver: AbortOnDropHandle<()>,
+}
+
+/// What a session of a connection's own is known by, and remembers.
+struct Own {
+    name: String,
+    remembered: [OnceCell<Statement>; Remembered::COUNT],
 }
 
 impl Session {
@@ -45,7 +55,7 @@ impl Session {
         let (client, driver) = connector.clone().open(config.clone()).await?;
         Ok(Self {
             client,
-            remembered: None,
+            own: None,
             _driver: AbortOnDropHandle::new(driver),
         })
     }
@@ -72,14 +82,17 @@ impl Session {
             None => None,
         };
         if told == Some(name.as_str()) {
-            session.remembered = Some(Default::default());
+            session.own = Some(Own {
+                name,
+                remembered: Default::default(),
+            });
         }
         Ok(session)
     }
 
     /// Whether nobody else ever uses the session, so that it may remember.
     pub(crate) fn is_own(&self) -> bool {
-        self.remembered.is_some()
+        self.own.is_some()
     }
 
     /// Asks `query` with `parameters`, one for each of its types.
@@ -92,29 +105,65 @@ impl Session {
         parameters: &[&(dyn ToSql + Sync)],
         effect: Effect,
     ) -> Result<Vec<Row>, Fault> {
-        let place = query.place.zip(self.remembered.as_ref());
-        let Some(place) = place.and_then(|(place, all)| all.get(place as usize)) else {
-            let typed: Vec<(&(dyn ToSql + Sync), Type)> = parameters
-                .iter()
-                .copied()
-                .zip(query.types.iter().cloned())
-                .collect();
-            let rows = self.client.query_typed(&query.text, &typed).await;
-            return rows.map_err(|error| Fault::of_statement(&error, effect));
+        if let Some((own, place)) = self.own.as_ref().zip(query.place) {
+            return self.ask_own(own, place, query, parameters, effect).await;
+        }
+        let typed: Vec<(&(dyn ToSql + Sync), Type)> = parameters
+            .iter()
+            .copied()
+            .zip(query.types.iter().cloned())
+            .collect();
+        let rows = self.client.query_typed(&query.text, &typed).await;
+        rows.map_err(|error| Fault::of_statement(&error, effect))
+    }
+
+    async fn ask_own(
+        &self,
+        own: &Own,
+        place: Remembered,
+        query: &Query,
+        parameters: &[&(dyn ToSql + Sync)],
+        effect: Effect,
+    ) -> Result<Vec<Row>, Fault> {
+        let prepare = async || {
+            let mut types = query.types.clone();
+            types.push(Type::TEXT);
+            let text = only_in_own(&query.text, types.len());
+            self.client.prepare_typed(&text, &types).await
         };
-        let prepare = || self.client.prepare_typed(&query.text, &query.types);
-        let statement = place.get_or_try_init(prepare).await;
+        let Some(statement) = own.remembered.get(place as usize) else {
+            return Err(Fault::damaged());
+        };
+        let statement = statement.get_or_try_init(prepare).await;
         // Whatever is asked, nothing was done yet.
         let statement = statement.map_err(|error| Fault::of_statement(&error, Effect::Read))?;
-        let rows = self.client.query(statement, parameters).await;
-        rows.map_err(|error| match error.code() {
+        let mut parameters = parameters.to_vec();
+        parameters.push(&own.name);
+        let rows = self.client.query(statement, &parameters).await;
+        let rows = rows.map_err(|error| match error.code() {
             // It was refused before it began: the session does not know it, or it no longer fits.
             Some(&SqlState::INVALID_SQL_STATEMENT_NAME | &SqlState::FEATURE_NOT_SUPPORTED) => {
                 Fault::forgotten(&error)
             }
             _ => Fault::of_statement(&error, effect),
-        })
+        })?;
+        let last = |row: &Row| {
+            row.len()
+                .checked_sub(1)
+                .and_then(|last| row.try_get(last).ok())
+        };
+        match rows.first().and_then(last) {
+            Some(true) => Ok(rows),
+            _ => Err(Fault::exchanged()),
+        }
     }
+}
+
+/// What does `text`, whose answer is one value, if the session is that whose name is parameter `name`; then says
+/// whether it is.
+fn only_in_own(text: &str, name: usize) -> String {
+    let own = format!("current_setting('shoal.session', true) IS NOT DISTINCT FROM ${name}");
+    format!("SELECT CASE WHEN {own} THEN ({text}) END, {own}")
 }
 
 /// Whether a connection may have been refused for the settings that its session was to begin with, and

@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     connector::Connector,
-    fault::Fault,
+    fault::{Again, Fault},
     lease::Lease,
     opener::Opener,
     operation::{Answer, Operation},

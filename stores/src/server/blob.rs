@@ -17,10 +17,11 @@ use shoal_protocol::{
 };
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     Admission, PURGE,
+    known::Known,
     operations::{self, Operations},
     parse,
 };
@@ -41,6 +42,7 @@ pub struct BlobsServer {
     objects: Arc<dyn Blobs>,
     admission: Admission,
     operations: Arc<Operations>,
+    health: Known,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -56,6 +58,7 @@ impl BlobsServer {
             objects,
             admission,
             operations,
+            health: Known::default(),
         })
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
@@ -92,12 +95,6 @@ impl BlobsServer {
             .write(store, object.name, content(messages), limits)
             .await?;
         Ok(Response::new(v1::WriteObjectResponse {}))
-    }
-
-    fn counted<T>(&self, operation: operations::Name, answer: Answer<T>) -> Answer<T> {
-        let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
-        self.operations.count(operation, code);
-        answer
     }
 }
 
@@ -182,14 +179,19 @@ impl blobs_server::Blobs for BlobsServer {
             let opened = self.objects.read(store, name, range).await?;
             Ok(Response::new(parts(opened)))
         };
-        self.counted(operations::Name::ReadObject, work.await)
+        self.operations
+            .counted(operations::Name::ReadObject, work)
+            .await
     }
 
     async fn write(
         &self,
         request: Request<Streaming<v1::WriteObjectRequest>>,
     ) -> Answer<v1::WriteObjectResponse> {
-        self.counted(operations::Name::WriteObject, self.write(request).await)
+        let work = self.write(request);
+        self.operations
+            .counted(operations::Name::WriteObject, work)
+            .await
     }
 
     async fn info(&self, request: Request<v1::ObjectRequest>) -> Answer<v1::ObjectInfoResponse> {
@@ -199,7 +201,9 @@ impl blobs_server::Blobs for BlobsServer {
             let info = info.map(blob_wire::info_to_wire);
             Ok(Response::new(v1::ObjectInfoResponse { info }))
         };
-        self.counted(operations::Name::ObjectInfo, work.await)
+        self.operations
+            .counted(operations::Name::ObjectInfo, work)
+            .await
     }
 
     async fn list(
@@ -219,7 +223,9 @@ impl blobs_server::Blobs for BlobsServer {
                 more: page.more,
             }))
         };
-        self.counted(operations::Name::ListObjects, work.await)
+        self.operations
+            .counted(operations::Name::ListObjects, work)
+            .await
     }
 
     async fn delete(
@@ -236,7 +242,9 @@ impl blobs_server::Blobs for BlobsServer {
                 .await?;
             Ok(Response::new(v1::DeleteObjectsResponse {}))
         };
-        self.counted(operations::Name::DeleteObjects, work.await)
+        self.operations
+            .counted(operations::Name::DeleteObjects, work)
+            .await
     }
 
     async fn copy(
@@ -253,7 +261,9 @@ impl blobs_server::Blobs for BlobsServer {
             self.objects.copy(from, to, limits).await?;
             Ok(Response::new(v1::CopyObjectResponse {}))
         };
-        self.counted(operations::Name::CopyObject, work.await)
+        self.operations
+            .counted(operations::Name::CopyObject, work)
+            .await
     }
 
     async fn clear(
@@ -272,7 +282,9 @@ impl blobs_server::Blobs for BlobsServer {
             };
             Ok(Response::new(v1::ClearObjectsResponse { more }))
         };
-        self.counted(operations::Name::ClearObjects, work.await)
+        self.operations
+            .counted(operations::Name::ClearObjects, work)
+            .await
     }
 
     async fn usage(&self, request: Request<v1::StoreRequest>) -> Answer<v1::UsageResponse> {
@@ -285,15 +297,17 @@ impl blobs_server::Blobs for BlobsServer {
                 bytes: usage.bytes,
             }))
         };
-        self.counted(operations::Name::Usage, work.await)
+        self.operations.counted(operations::Name::Usage, work).await
     }
 
     async fn health(&self, request: Request<v1::HealthRequest>) -> Answer<v1::HealthResponse> {
         let work = async {
             require(&request, &[Role::Runtime, Role::Operator])?;
-            let health = self.objects.health().await;
+            let health = self.health.or(self.objects.health()).await;
             Ok(Response::new(wire::health_to_wire(health)))
         };
-        self.counted(operations::Name::Health, work.await)
+        self.operations
+            .counted(operations::Name::Health, work)
+            .await
     }
 }

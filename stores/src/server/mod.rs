@@ -2,6 +2,7 @@
 
 mod admission;
 mod blob;
+mod known;
 mod operations;
 mod responses;
 mod sql;
@@ -14,13 +15,10 @@ use shoal_protocol::{
     server::require,
     v1::{self, key_value_server},
 };
-use tokio::{
-    sync::Mutex,
-    time::{Instant, timeout},
-};
-use tonic::{Code, Request, Response, Status};
+use tokio::time::timeout;
+use tonic::{Request, Response, Status};
 
-use self::{admission::parse, responses::Responses};
+use self::{admission::parse, known::Known, responses::Responses};
 pub use self::{
     admission::{Admission, Ceilings},
     blob::{BlobsServer, BlobsService},
@@ -36,8 +34,6 @@ use crate::{
 
 /// A call that purges ends by then, and is made again.
 const PURGE: Duration = Duration::from_secs(2);
-/// What is known of a backend counts for this long.
-const HEALTH: Duration = Duration::from_secs(2);
 
 /// The service, to add to a tonic server whose connections are those of `shoal_protocol::server`.
 pub type Service = Holding<key_value_server::KeyValueServer<Server>>;
@@ -61,8 +57,8 @@ pub struct Server {
     admission: Admission,
     operations: Arc<Operations>,
     responses: Responses,
-    /// Of the embedded backend and of the one in memory, as last asked.
-    healths: [Mutex<Option<(Instant, Health)>>; 2],
+    /// Of the embedded backend and of the one in memory.
+    healths: [Known; 2],
 }
 
 impl Server {
@@ -98,19 +94,20 @@ impl Server {
         self.admission.store(request, id).await
     }
 
-    /// How a backend is, asked at most every few seconds however many nodes want to know.
+    /// How a backend is.
     async fn health_of(&self, in_memory: bool) -> Health {
         let [embedded, memory] = &self.healths;
-        let asked = if in_memory { memory } else { embedded };
-        let mut asked = asked.lock().await;
-        match &*asked {
-            Some((at, health)) if at.elapsed() < HEALTH => health.clone(),
-            _ => {
-                let health = self.stores(in_memory).health().await;
-                *asked = Some((Instant::now(), health.clone()));
-                health
-            }
+        if in_memory {
+            return memory.or(self.backends.memory.health()).await;
         }
+        let ask = async {
+            match self.backends.embedded.health().await {
+                // Databases are of the same classes as the embedded stores, on the same disk.
+                Health::Reachable => self.backends.sql.health().await,
+                failing => failing,
+            }
+        };
+        embedded.or(ask).await
     }
 
     async fn counted<T, A: Into<Response<T>>>(
@@ -118,11 +115,7 @@ impl Server {
         operation: operations::Name,
         work: impl Future<Output = Result<A, Status>>,
     ) -> Result<Response<T>, Status> {
-        let result = work.await;
-        self.operations.count(
-            operation,
-            result.as_ref().map_or_else(Status::code, |_| Code::Ok),
-        );
+        let result = self.operations.counted(operation, work).await;
         result.map(Into::into)
     }
 }

@@ -1,96 +1,128 @@
-//! `shoal_store_served_calls_total{op,code}`.
+//! How often each call ended with which code, and how long calls took.
 
-use std::{
-    fmt::Write,
-    sync::atomic::{AtomicU64, Ordering},
+use std::time::{Duration, Instant};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    registry::{Registry, Unit},
 };
+use tonic::{Code, Status};
 
-use tonic::Code;
+/// Upper bounds of a duration's buckets, in seconds. A call ends by its deadline; content that is written may take
+/// longer.
+const BUCKETS: [f64; 13] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+];
 
-/// gRPC has codes 0 to 16.
-const CODES: usize = 17;
+/// Makes an enum of the values of label `op`.
+macro_rules! names {
+    ($($name:ident = $label:literal,)+) => {
+        /// Calls of the service.
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) enum Name { $($name,)+ }
 
-/// Calls of the service.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Name {
-    Get,
-    Set,
-    Delete,
-    Exists,
-    ListKeys,
-    Increment,
-    CompareAndSwap,
-    Usage,
-    Purge,
-    Health,
-    Execute,
-    ReadObject,
-    WriteObject,
-    ObjectInfo,
-    ListObjects,
-    DeleteObjects,
-    CopyObject,
-    ClearObjects,
+        impl Name {
+            fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $label,)+ }
+            }
+        }
+    };
 }
 
-impl Name {
-    const ALL: [(Name, &'static str); 18] = [
-        (Name::Get, "get"),
-        (Name::Set, "set"),
-        (Name::Delete, "delete"),
-        (Name::Exists, "exists"),
-        (Name::ListKeys, "list_keys"),
-        (Name::Increment, "increment"),
-        (Name::CompareAndSwap, "compare_and_swap"),
-        (Name::Usage, "usage"),
-        (Name::Purge, "purge"),
-        (Name::Health, "health"),
-        (Name::Execute, "execute"),
-        (Name::ReadObject, "read_object"),
-        (Name::WriteObject, "write_object"),
-        (Name::ObjectInfo, "object_info"),
-        (Name::ListObjects, "list_objects"),
-        (Name::DeleteObjects, "delete_objects"),
-        (Name::CopyObject, "copy_object"),
-        (Name::ClearObjects, "clear_objects"),
-    ];
+names! {
+    Get = "get",
+    Set = "set",
+    Delete = "delete",
+    Exists = "exists",
+    ListKeys = "list_keys",
+    Increment = "increment",
+    CompareAndSwap = "compare_and_swap",
+    Usage = "usage",
+    Purge = "purge",
+    Health = "health",
+    Execute = "execute",
+    ReadObject = "read_object",
+    WriteObject = "write_object",
+    ObjectInfo = "object_info",
+    ListObjects = "list_objects",
+    DeleteObjects = "delete_objects",
+    CopyObject = "copy_object",
+    ClearObjects = "clear_objects",
 }
 
-/// How often each call ended with each code.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    op: &'static str,
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Took {
+    op: &'static str,
+}
+
+/// See the module.
+#[derive(Debug)]
 pub struct Operations {
-    counts: [[AtomicU64; CODES]; Name::ALL.len()],
+    registry: Registry,
+    ended: Family<Ended, Counter>,
+    took: Family<Took, Histogram, fn() -> Histogram>,
+}
+
+impl Default for Operations {
+    fn default() -> Self {
+        let ended = Family::default();
+        let took: Family<Took, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(BUCKETS));
+        let mut registry = Registry::default();
+        let help = "Calls that the store pod answered, of runtimes, by gRPC code";
+        registry.register("shoal_store_served_calls", help, ended.clone());
+        let help = "Time from a call's arrival in the store pod to its answer";
+        registry.register_with_unit(
+            "shoal_store_served_call_duration",
+            help,
+            Unit::Seconds,
+            took.clone(),
+        );
+        Self {
+            registry,
+            ended,
+            took,
+        }
+    }
 }
 
 impl Operations {
-    pub(crate) fn count(&self, name: Name, code: Code) {
-        if let Some(count) = self
-            .counts
-            .get(name as usize)
-            .and_then(|codes| codes.get(code as i32 as usize))
-        {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+    /// Does what a call is there for, and counts how that ended.
+    pub(crate) async fn counted<T>(
+        &self,
+        name: Name,
+        work: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let began = Instant::now();
+        let result = work.await;
+        let code = result.as_ref().map_or_else(Status::code, |_| Code::Ok);
+        self.count(name, code, began.elapsed());
+        result
     }
 
-    /// The counts in Prometheus' text format.
+    fn count(&self, name: Name, code: Code, took: Duration) {
+        let op = name.as_str();
+        let ended = Ended {
+            op,
+            code: code_name(code),
+        };
+        self.ended.get_or_create(&ended).inc();
+        let took_of = self.took.get_or_create(&Took { op });
+        took_of.observe(took.as_secs_f64());
+    }
+
+    /// The counts in Prometheus' text format, without its end.
     pub fn render(&self) -> String {
-        let mut text = "# HELP shoal_store_served_calls_total Calls that the store pod answered, of runtimes.\n\
-                        # TYPE shoal_store_served_calls_total counter\n"
-            .to_owned();
-        for ((_, name), codes) in Name::ALL.iter().zip(&self.counts) {
-            for (code, count) in codes.iter().enumerate() {
-                let count = count.load(Ordering::Relaxed);
-                if count > 0 {
-                    let code = code_name(Code::from(i32::try_from(code).unwrap_or_default()));
-                    // Writing to a String does not fail.
-                    let _ = writeln!(
-                        text,
-                        "shoal_store_served_calls_total{{op=\"{name}\",code=\"{code}\"}} {count}"
-                    );
-                }
-            }
-        }
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = text::encode_registry(&mut text, &self.registry);
         text
     }
 }
@@ -122,26 +154,27 @@ fn code_name(code: Code) -> &'static str {
 mod tests {
     use super::*;
 
-    #[test]
-    fn calls_are_counted_by_name_and_code() {
+    #[tokio::test]
+    async fn calls_are_counted_by_name_and_code_and_timed_by_name() {
         let operations = Operations::default();
-        for (name, _) in Name::ALL {
-            operations.count(name, Code::Ok);
+        let well = operations.counted(Name::CompareAndSwap, async { Ok(7) });
+        assert_eq!(well.await.unwrap(), 7);
+        for _ in 0..2 {
+            let away = async { Err::<(), _>(Status::unavailable("away")) };
+            operations.counted(Name::Set, away).await.unwrap_err();
         }
-        operations.count(Name::Set, Code::Unavailable);
-        operations.count(Name::Set, Code::Unavailable);
+        operations.count(Name::Set, Code::Ok, Duration::from_millis(2));
+        operations.count(Name::Set, Code::Ok, Duration::from_secs(100));
         let text = operations.render();
-        assert!(
-            text.contains("{op=\"compare_and_swap\",code=\"OK\"} 1\n"),
-            "{text}"
-        );
-        assert!(
-            text.contains("{op=\"set\",code=\"UNAVAILABLE\"} 2\n"),
-            "{text}"
-        );
-        assert!(
-            !text.contains("{op=\"get\",code=\"UNAVAILABLE\"}"),
-            "{text}"
-        );
+        for line in [
+            "shoal_store_served_calls_total{op=\"compare_and_swap\",code=\"OK\"} 1\n",
+            "shoal_store_served_calls_total{op=\"set\",code=\"UNAVAILABLE\"} 2\n",
+            "shoal_store_served_call_duration_seconds_bucket{le=\"10.0\",op=\"set\"} 3\n",
+            "shoal_store_served_call_duration_seconds_bucket{le=\"+Inf\",op=\"set\"} 4\n",
+            "shoal_store_served_call_duration_seconds_count{op=\"compare_and_swap\"} 1\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
+        assert!(!text.contains("op=\"get\""), "{text}");
     }
 }

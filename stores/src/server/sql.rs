@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use shoal_protocol::v1::{self, sql_server};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
 use super::{
     Admission,
@@ -84,10 +84,10 @@ impl sql_server::Sql for SqlServer {
         &self,
         request: Request<v1::ExecuteRequest>,
     ) -> Result<Response<v1::ExecuteResponse>, Status> {
-        let result = self.execute(request).await;
-        let code = result.as_ref().map_or_else(Status::code, |_| Code::Ok);
-        self.operations.count(operations::Name::Execute, code);
-        result
+        let work = self.execute(request);
+        self.operations
+            .counted(operations::Name::Execute, work)
+            .await
     }
 
     async fn close(

@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use bytes::Bytes;
 use shoal_stores::{
-    BlobError, Blobs, Embedded, EmbeddedBlobs, Health, KeyValue, StoreId,
+    Backend, BlobError, Blobs, Embedded, EmbeddedBlobs, Health, KeyValue, Reason, StoreId,
     embedded::{Durability, EmbeddedOptions},
 };
 
@@ -51,7 +51,10 @@ async fn child_on_a_small_disk() {
     let keys = Embedded::open(&Path::new(&folder).join("keys"), options).unwrap();
     let pair = vec![("key".to_owned(), Bytes::from_static(b"value"))];
     keys.set(store, pair, WIDE).await.unwrap();
-    assert_eq!(blobs.health().await, Health::Reachable);
+    assert_eq!(keys.health().await, Health::Reachable);
+    let health = blobs.health().await;
+    let is_full = matches!(&health, Health::Failing { reason, .. } if *reason == Reason::ReadOnly);
+    assert!(is_full, "{health:?}");
 
     mount(&["-o", "remount,size=256m", &folder]);
     put(written, 3_000_000).await.unwrap();

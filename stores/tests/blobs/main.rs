@@ -13,8 +13,11 @@ mod disk_full;
 mod embedded;
 mod isolation;
 mod kill;
+#[path = "../proxy/mod.rs"]
+mod proxy;
 mod remote;
 mod s3;
+mod s3_faults;
 #[path = "../s3_server/mod.rs"]
 mod s3_server;
 #[path = "../served/mod.rs"]

@@ -39,6 +39,8 @@ async fn child_with_a_small_tablespace() {
     };
     assert_eq!(unavailable(&server, refused), "the disk is full");
     assert!(written > 5, "{written} values fit");
+    // Though what a probe writes may still fit.
+    assert_eq!(ill(&server, &stores).await, Some(Reason::ReadOnly));
     for key in 0..written {
         assert!(
             get(&stores, store, &key.to_string())
@@ -52,6 +54,7 @@ async fn child_with_a_small_tablespace() {
     set(&stores, store, &written.to_string(), &value)
         .await
         .unwrap();
+    assert_eq!(ill(&server, &stores).await, None);
     println!("recovered after {written} values");
 }
 

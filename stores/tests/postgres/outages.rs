@@ -18,6 +18,7 @@ async fn a_server_that_was_stopped_is_used_again_when_it_is_back() {
     server.stop();
     let reason = unavailable(&server, get(&stores, store, "key").await);
     assert_eq!(reason, "it cannot be reached");
+    assert_eq!(ill(&server, &stores).await, Some(Reason::Unreachable));
     // Calls that were never sent wait for it.
     let calls: Vec<_> = (0..20)
         .map(|_| {
@@ -44,6 +45,7 @@ async fn a_server_that_was_stopped_is_used_again_when_it_is_back() {
         "a call that failed before it was sent was done, or done twice"
     );
     assert_eq!(get(&stores, store, "key").await.unwrap().unwrap(), "value");
+    assert_eq!(ill(&server, &stores).await, None);
 }
 
 #[tokio::test]
@@ -224,12 +226,14 @@ async fn a_server_that_hangs_fails_calls_by_their_deadline() {
     for read in more {
         unavailable(&server, read);
     }
+    assert_eq!(ill(&server, &stores).await, Some(Reason::Unreachable));
     server.thaw();
     until("it answers again", async || {
         get(&stores, store, "sum").await.is_ok()
     })
     .await;
     set(&stores, store, "key", "value").await.unwrap();
+    assert_eq!(ill(&server, &stores).await, None);
 }
 
 #[tokio::test]
@@ -254,6 +258,31 @@ async fn a_server_that_is_read_only_is_read() {
     .await;
     assert!(value.is_some());
     assert_eq!(get(&stores, store, "key").await.unwrap().unwrap(), "third");
+    assert_eq!(ill(&server, &stores).await, None);
+}
+
+#[tokio::test]
+async fn a_role_that_may_only_read_is_noticed_without_any_call_of_an_app() {
+    let Some(server) = server("a role that may read", &["fsync=off"]).await else {
+        return;
+    };
+    let admin = server.admin().await;
+    let role = "CREATE ROLE reader LOGIN; GRANT CREATE ON SCHEMA public TO reader";
+    admin.batch_execute(role).await.unwrap();
+    let (stores, store) = (open(&server.url_of("reader", "none")), StoreId::random());
+    set(&stores, store, "key", "value").await.unwrap();
+    assert_eq!(ill(&server, &stores).await, None);
+    for (right, table) in [("INSERT", "shoal_kv"), ("DELETE", "shoal_kv")] {
+        let revoke = format!("REVOKE {right} ON {table} FROM reader");
+        admin.batch_execute(&revoke).await.unwrap();
+        let found = ill(&server, &stores).await;
+        assert_eq!(found, Some(Reason::CredentialsRefused), "without {right}");
+        let value = get(&stores, store, "key").await.unwrap();
+        assert_eq!(value.unwrap(), "value", "what may be read is read");
+        let grant = format!("GRANT {right} ON {table} TO reader");
+        admin.batch_execute(&grant).await.unwrap();
+        assert_eq!(ill(&server, &stores).await, None);
+    }
 }
 
 #[tokio::test]

@@ -124,12 +124,14 @@ async fn a_server_that_is_silent_fails_calls_by_their_deadline() {
         set(&stores, store, "key", "new"),
         stores.increment(store, "sum".into(), 1, limits()),
     );
+    assert_eq!(reason(&stores).await, Some(Reason::Unreachable));
     server.resume();
     assert_eq!(results.0, unavailable(late));
     assert_eq!(results.1, unavailable(late));
     assert_eq!(results.2, unavailable(late));
     set(&stores, store, "key", "newer").await.unwrap();
     assert_eq!(get(&stores, store, "key").await.unwrap().unwrap(), "newer");
+    assert_eq!(reason(&stores).await, None);
 }
 
 #[tokio::test]
@@ -161,6 +163,7 @@ async fn a_replica_refuses_writes_until_it_is_the_primary() {
     assert_eq!(get(&stores, store, "key").await.unwrap().unwrap(), "old");
     server.admin(&["REPLICAOF", "NO", "ONE"]).await;
     set(&stores, store, "key", "new").await.unwrap();
+    assert_eq!(reason(&stores).await, None);
     assert_eq!(get(&stores, store, "key").await.unwrap().unwrap(), "new");
 }
 
@@ -197,6 +200,7 @@ async fn a_server_without_memory_refuses_whole_writes_and_takes_deletions() {
 
     server.admin(&["CONFIG", "SET", "maxmemory", "0"]).await;
     set(&stores, store, "key", "new").await.unwrap();
+    assert_eq!(reason(&stores).await, None);
 }
 
 #[tokio::test]
@@ -212,11 +216,13 @@ async fn a_server_whose_disk_fails_refuses_writes_until_it_does_not() {
     fs::create_dir_all(in_the_way.join("x")).unwrap();
     save(&server, "err").await;
     assert_writes_fail(&stores, store, "its disk fails").await;
+    assert_eq!(reason(&stores).await, Some(Reason::ReadOnly));
     assert_eq!(get(&stores, store, "key").await.unwrap().unwrap(), "old");
 
     fs::remove_dir_all(in_the_way).unwrap();
     save(&server, "ok").await;
     set(&stores, store, "key", "new").await.unwrap();
+    assert_eq!(reason(&stores).await, None);
 }
 
 async fn save(server: &RedisServer, status: &str) {

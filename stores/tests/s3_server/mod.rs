@@ -4,6 +4,7 @@
 
 use std::{
     fs::{self, File},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -64,7 +65,7 @@ impl S3Server {
 
     fn prepare() -> Result<Self, String> {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["data/apps", "attributes"] {
+        for name in ["data/apps", "attributes", "users"] {
             fs::create_dir_all(folder.path().join(name)).unwrap();
         }
         Ok(Self {
@@ -80,6 +81,25 @@ impl S3Server {
     async fn start_somewhere(&mut self) {
         self.port = free_port();
         self.start_again().await;
+    }
+
+    /// Starts it again, after [`kill`](Self::kill), where nobody knows it.
+    pub async fn start_elsewhere(&mut self) {
+        self.start_somewhere().await;
+    }
+
+    /// From now on a user has this key; `None`: there is no such user.
+    pub fn permit(&self, user: &str, secret: Option<&str>) {
+        let account = |secret: &str| {
+            format!(
+                r#""{user}":{{"access":"{user}","secret":"{secret}","role":"admin","userID":0,"groupID":0,"projectID":0}}"#
+            )
+        };
+        let accounts = secret.map(account).unwrap_or_default();
+        let users = format!(r#"{{"accessAccounts":{{{accounts}}}}}"#);
+        let folder = self.folder.path().join("users");
+        fs::write(folder.join("next"), users).unwrap();
+        fs::rename(folder.join("next"), folder.join("users.json")).unwrap();
     }
 
     /// Starts it on its port, again after [`kill`](Self::kill).
@@ -110,7 +130,10 @@ impl S3Server {
         command
             .args(["--quiet", "--keep-alive", "--access", "owner"])
             .args(["--secret", &self.secret])
-            .args(["--port", &format!("127.0.0.1:{}", self.port)]);
+            .args(["--port", &format!("127.0.0.1:{}", self.port)])
+            .arg("--iam-dir")
+            .arg(self.folder.path().join("users"))
+            .arg("--iam-cache-disable");
         if let Some((certificate, key)) = &self.tls {
             for (flag, text) in [("--cert", certificate), ("--key", key)] {
                 let file = self.folder.path().join(&flag[2..]);
@@ -143,6 +166,11 @@ impl S3Server {
         child.kill().unwrap();
         child.wait().unwrap();
         false
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
     fn log(&self) -> String {

@@ -7,6 +7,7 @@
 )]
 
 mod contract;
+mod disk_full;
 mod hostile;
 mod kill;
 mod limits;

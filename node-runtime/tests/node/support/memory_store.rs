@@ -1,11 +1,11 @@
-//! A key-value backend in memory that the tests can slow down.
+//! A key-value backend in memory that the tests can slow down and make ill.
 
 use std::{
     collections::BTreeMap,
     ops::Bound,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use shoal_stores::{
-    Backend, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage,
+    Backend, Health, KeyValue, KeyValueError, Reason, StoreId, StoreLimits, Usage,
     key_value::{KeyPage, Swap},
 };
 use tokio::sync::watch;
@@ -27,6 +27,7 @@ pub struct MemoryStore {
     delay: Mutex<Duration>,
     held: watch::Sender<bool>,
     waiting: AtomicUsize,
+    is_ill: AtomicBool,
 }
 
 /// A call that waits.
@@ -60,6 +61,11 @@ impl MemoryStore {
     /// How many calls wait at once.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
+    }
+
+    /// From now on it says that it does not do well.
+    pub fn ail(&self, is_ill: bool) {
+        self.is_ill.store(is_ill, Ordering::Relaxed);
     }
 
     async fn wait(&self) {
@@ -198,6 +204,12 @@ impl KeyValue for MemoryStore {
 #[async_trait]
 impl Backend for MemoryStore {
     async fn health(&self) -> Health {
-        Health::Reachable
+        match self.is_ill.load(Ordering::Relaxed) {
+            false => Health::Reachable,
+            true => Health::Failing {
+                reason: Reason::Unreachable,
+                message: "the test says so".to_owned(),
+            },
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 
-use crate::embedded::Durability;
+use crate::{embedded::Durability, shortage::Disk};
 
 /// Held by the process that makes files in a generation.
 const LOCK: &str = "lock";
@@ -106,16 +106,8 @@ impl Files {
     /// Whether the disk has room for more content. A part of it is left to those who keep keys and databases
     /// there, and to the index.
     pub(crate) fn has_room(&self) -> io::Result<bool> {
-        let disk = nix::sys::statvfs::statvfs(&self.folder)?;
-        // The types of these differ between systems.
-        #[allow(clippy::unnecessary_cast, reason = "see above")]
-        let (unit, all, free) = (
-            disk.fragment_size() as u64,
-            disk.blocks() as u64,
-            disk.blocks_available() as u64,
-        );
-        let spared = (unit.saturating_mul(all) / SPARED).min(MOST_SPARED);
-        Ok(unit.saturating_mul(free) > spared)
+        let disk = Disk::of(&self.folder)?;
+        Ok(disk.free > (disk.bytes / SPARED).min(MOST_SPARED))
     }
 
     /// A file to read. Blocks on the disk.

@@ -38,7 +38,7 @@ use super::{
     slots::Slots,
 };
 use crate::{
-    Health, StoreId, StoreLimits, Usage,
+    Health, KeyValueError, Reason, StoreId, StoreLimits, Usage,
     embedded::{Durability, OpenError, connection::Reopening, fault},
     limits::MAX_PAGE_KEYS,
 };
@@ -271,9 +271,18 @@ impl Blobs for EmbeddedBlobs {
     }
 
     async fn health(&self) -> Health {
-        match self.step(|shared| shared.write(index::probe)).await {
-            Ok(()) => Health::Reachable,
-            Err(error) => fault::health(&crate::KeyValueError::Unavailable(match error {
+        let probe = |shared: &Shared| {
+            shared.write(index::probe)?;
+            shared.files.has_room().map_err(of_disk)
+        };
+        match self.step(probe).await {
+            // The index has room left when content has none.
+            Ok(false) => {
+                let why = "the disk has no more room for objects".to_owned();
+                Health::of(Reason::ReadOnly, &KeyValueError::Unavailable(why))
+            }
+            Ok(true) => Health::Reachable,
+            Err(error) => fault::health(&KeyValueError::Unavailable(match error {
                 BlobError::Unavailable(why) => why,
                 error => error.to_string(),
             })),

@@ -21,6 +21,15 @@ pub(super) enum Fault {
 }
 
 impl Fault {
+    /// It has no more room for what was to be written.
+    pub(super) fn full() -> Self {
+        Self::Failing(Reason::ReadOnly, NO_ROOM)
+    }
+
+    fn refused() -> Self {
+        Self::Failing(Reason::CredentialsRefused, "it refuses its credentials")
+    }
+
     pub(super) fn late() -> Self {
         Self::Failing(Reason::Unreachable, "it did not answer in time")
     }
@@ -45,32 +54,44 @@ impl From<Fault> for BlobError {
     }
 }
 
+/// Codes of servers that have no more room.
+const FULL: [&str; 4] = [
+    "QuotaExceeded",
+    "StorageFull",
+    "XMinioStorageFull",
+    "XMinioAdminBucketQuotaExceeded",
+];
+
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         let failing = Self::Failing;
-        let text = || error.to_string();
+        // The crate tells the answers to some requests (to list objects, above all) by their text alone. It holds the
+        // object's key as well, in which nobody writes `<` or a space.
+        let text = error.to_string();
+        let has_code = |code: &str| text.contains(&format!("<Code>{code}</Code>"));
+        let has_status = |status: &str| text.contains(status);
         match &error {
-            Error::NotFound { .. } if text().contains("NoSuchBucket") => {
-                failing(Reason::InvalidConfiguration, NO_BUCKET)
-            }
+            _ if has_code("NoSuchBucket") => failing(Reason::InvalidConfiguration, NO_BUCKET),
             Error::NotFound { .. } => Self::NotFound,
-            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-                let full = ["QuotaExceeded", "StorageFull", "XMinioStorageFull"];
-                if full.iter().any(|word| text().contains(word)) {
-                    return failing(Reason::ReadOnly, NO_ROOM);
-                }
-                failing(Reason::CredentialsRefused, "it refuses its credentials")
+            _ if FULL.into_iter().any(has_code) || has_status("507 Insufficient Storage") => {
+                Self::full()
             }
+            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => Self::refused(),
+            _ if has_status("403 Forbidden") || has_status("401 Unauthorized") => Self::refused(),
             _ if has_cause(&error, |cause| cause.is::<rustls::Error>()) => {
                 failing(Reason::TlsFailed, "there is no trusted TLS with it")
             }
-            _ if text().contains("507 Insufficient Storage") => failing(Reason::ReadOnly, NO_ROOM),
             _ if has_cause(&error, |cause| cause.is::<HttpError>()) => {
                 failing(Reason::Unreachable, "it cannot be reached")
             }
             _ => failing(Reason::Unreachable, "it cannot serve now"),
         }
     }
+}
+
+/// Whether an error says that there is no more room.
+pub(super) fn is_full(error: &BlobError) -> bool {
+    matches!(error, BlobError::Unavailable(why) if why == NO_ROOM)
 }
 
 /// Whether an error comes from one that is as asked.
@@ -127,11 +148,44 @@ mod tests {
                 source: code.to_owned().into(),
             })
         };
-        assert_eq!(missing("NoSuchKey"), Fault::NotFound);
+        assert_eq!(missing("<Code>NoSuchKey</Code>"), Fault::NotFound);
+        assert_eq!(
+            missing("GET http://10.0.0.7/apps/shoal/NoSuchBucket"),
+            Fault::NotFound,
+            "a tenant's object may have that name"
+        );
         let bucket = missing("<Code>NoSuchBucket</Code>");
         assert!(matches!(
             bucket,
             Fault::Failing(Reason::InvalidConfiguration, _)
+        ));
+    }
+
+    #[test]
+    fn an_answer_that_the_crate_does_not_tell_apart_is_told_by_its_status_and_code() {
+        let of = |answer: &str| {
+            Fault::from(Error::Generic {
+                store: "S3",
+                source: format!("Server returned non-2xx status code: {answer}").into(),
+            })
+        };
+        let refused = of("403 Forbidden: <Code>InvalidAccessKeyId</Code>");
+        assert_eq!(refused, Fault::refused());
+        for full in [
+            "403 Forbidden: <Code>QuotaExceeded</Code>",
+            "507 Insufficient Storage: <Code>InsufficientStorage</Code>",
+            "400 Bad Request: <Code>XMinioAdminBucketQuotaExceeded</Code>",
+        ] {
+            assert_eq!(of(full), Fault::full(), "{full}");
+        }
+        let bucket = of("404 Not Found: <Code>NoSuchBucket</Code>");
+        assert!(matches!(
+            bucket,
+            Fault::Failing(Reason::InvalidConfiguration, _)
+        ));
+        assert!(matches!(
+            of("500 Internal Server Error: "),
+            Fault::Failing(Reason::Unreachable, _)
         ));
     }
 

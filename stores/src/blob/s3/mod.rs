@@ -14,7 +14,13 @@ mod options;
 mod parts;
 mod room;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -36,6 +42,7 @@ use super::{
 use crate::{
     Health, StoreId, StoreLimits, Usage,
     limits::{MAX_PAGE_BYTES, MAX_PAGE_KEYS},
+    shortage::Refusals,
 };
 
 /// Longest wait for an answer that carries no content.
@@ -62,6 +69,7 @@ pub struct S3 {
     client: ArcSwap<AmazonS3>,
     options: ArcSwap<S3Options>,
     counts: Counts,
+    refusals: Refusals,
     writes: Slots,
     reads: Slots,
 }
@@ -76,6 +84,7 @@ impl S3 {
             client: ArcSwap::from_pointee(options.client()?),
             options: ArcSwap::from_pointee(options.clone()),
             counts: Counts::default(),
+            refusals: Refusals::default(),
             writes: Slots::new("written", WRITES.0, WRITES.1),
             reads: Slots::new("read", READS.0, READS.1),
         })
@@ -247,7 +256,15 @@ impl Blobs for S3 {
     ) -> Result<(), BlobError> {
         check_name(&name, limits)?;
         let _slot = self.writes.enter(store)?;
-        self.take(&Place { store, name }, content, limits).await
+        let bytes = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&bytes);
+        let content = content.inspect_ok(move |piece| {
+            counted.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        });
+        let to = Place { store, name };
+        let result = self.take(&to, content.boxed(), limits).await;
+        self.note(bytes.load(Ordering::Relaxed), &result);
+        result
     }
 
     async fn info(&self, store: StoreId, name: String) -> Result<Option<ObjectInfo>, BlobError> {
@@ -314,7 +331,9 @@ impl Blobs for S3 {
         }
         let room = self.room(&to, &key, meta.size, limits).await?;
         let copied = within(PART_TIME, self.client().copy(&source, &key)).await;
-        self.wrote(to.store, room, copied)
+        let result = self.wrote(to.store, room, copied);
+        self.note(meta.size, &result);
+        result
     }
 
     /// Lists the whole Store.
@@ -344,6 +363,8 @@ impl Blobs for S3 {
     async fn health(&self) -> Health {
         let key = Path::from(format!("{}/{PROBE}", self.options.load().prefix));
         match within(DEADLINE, self.client().put(&key, PutPayload::new())).await {
+            // Nothing fits everywhere.
+            Ok(_) if self.refusals.largest(Instant::now()).is_some() => Fault::full().health(),
             Ok(_) => Health::Reachable,
             Err(fault) => fault.health(),
         }

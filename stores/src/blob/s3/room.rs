@@ -5,7 +5,11 @@ use std::time::Instant;
 use object_store::{ObjectStore, path::Path};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{S3, fault::Fault, names, next};
+use super::{
+    S3,
+    fault::{self, Fault},
+    names, next,
+};
 use crate::{
     StoreId, StoreLimits, Usage,
     blob::{BlobError, Place},
@@ -67,6 +71,15 @@ impl S3 {
             };
         }
         Err(BlobError::unavailable("what it holds cannot be counted"))
+    }
+
+    /// Notes whether there was room on the server for a write of so many bytes.
+    pub(super) fn note(&self, bytes: u64, result: &Result<(), BlobError>) {
+        match result {
+            Ok(()) => self.refusals.passed(bytes),
+            Err(error) if fault::is_full(error) => self.refusals.met(bytes, Instant::now()),
+            Err(_) => {}
+        }
     }
 
     /// A write ended for which there was `room`.

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use rusqlite::{Connection as Sqlite, OpenFlags, config::DbConfig, limits::Limit};
@@ -16,6 +17,7 @@ use super::{
 use crate::{
     StoreLimits,
     embedded::Durability,
+    shortage::DiskShortage,
     sql::{MAX_STATEMENT_BYTES, SessionId},
 };
 
@@ -52,6 +54,7 @@ pub(super) struct Connection {
     pub(super) policy: Policy,
     pub(super) watch: Watch,
     pub(super) rooms: Rooms,
+    pub(super) shortage: Arc<DiskShortage>,
     /// Whose settings, last row and count of changes it holds.
     pub(super) session: Option<SessionId>,
     file: PathBuf,
@@ -67,6 +70,7 @@ impl Connection {
         file: &Path,
         durability: Durability,
         rooms: &Rooms,
+        shortage: &Arc<DiskShortage>,
     ) -> rusqlite::Result<Self> {
         let none = Watch::default();
         let (opened, kept) = memory::within(STATEMENT_MEMORY, &none, || open(file, durability));
@@ -76,6 +80,7 @@ impl Connection {
             policy,
             watch,
             rooms: rooms.clone(),
+            shortage: Arc::clone(shortage),
             session: None,
             file: file.to_owned(),
             limits: None,

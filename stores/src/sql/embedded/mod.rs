@@ -34,8 +34,8 @@ use self::{
 };
 use super::{Answer, MAX_STATEMENT_BYTES, Session, SessionState, Sql, SqlError, Statement};
 use crate::{
-    MAX_BYTES_PER_CALL, StoreId, StoreLimits,
-    embedded::{Durability, OpenError},
+    Health, MAX_BYTES_PER_CALL, Reason, StoreId, StoreLimits,
+    embedded::{Durability, OpenError, fault as fault_of_disk},
 };
 
 /// See the module. Dropping it ends what runs and rolls back what is open.
@@ -75,6 +75,17 @@ impl EmbeddedSql {
     /// Whether all its threads are there. One that is gone does not come back in this process.
     pub fn is_alive(&self) -> bool {
         self.threads.are_alive()
+    }
+
+    /// How they do, as far as calls and the disk have shown: nothing is written to find out.
+    pub async fn health(&self) -> Health {
+        match self.is_alive() {
+            true => fault_of_disk::health_of_disk(self.threads.shortage()).await,
+            false => Health::failing(
+                Reason::Unreachable,
+                "a thread of the SQL databases has ended: the store pod has to be started again",
+            ),
+        }
     }
 
     /// Bytes that the content of a Store's database takes, in whole pages; free pages do not count. 0 where there is

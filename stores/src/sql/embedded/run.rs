@@ -261,6 +261,9 @@ fn failed(
         is_late: call.caller.is_gone() || Instant::now() >= call.deadline,
         full: is_full.then(|| connection.full()).flatten(),
     };
+    if is_full && bounds.full.is_none() {
+        connection.shortage.met();
+    }
     let said = fault::error(error, refused, bounds);
     if matches!(said, SqlError::Unavailable(_)) {
         tracing::warn!(%error, "a database cannot be used");

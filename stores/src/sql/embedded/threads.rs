@@ -9,6 +9,7 @@ use std::{
 };
 
 use parking_lot::{Condvar, Mutex};
+use rusqlite::ErrorCode;
 use tokio::sync::oneshot;
 
 use super::{
@@ -22,6 +23,7 @@ use super::{
 use crate::{
     StoreId,
     embedded::{Durability, OpenError},
+    shortage::DiskShortage,
     sql::{Answer, SessionId, SqlError},
 };
 
@@ -70,6 +72,7 @@ struct Shared {
     files: Arc<Files>,
     durability: Durability,
     rooms: Rooms,
+    shortage: Arc<DiskShortage>,
 }
 
 /// A way to have a Store alone.
@@ -86,6 +89,7 @@ impl Threads {
         let shared = Arc::new(Shared {
             turns: Mutex::new(Turns::new(BOUNDS)),
             changed: Condvar::new(),
+            shortage: Arc::new(DiskShortage::of(&folder)),
             files: Arc::new(Files::of(folder)),
             durability,
             rooms: Rooms::new(),
@@ -120,6 +124,10 @@ impl Threads {
         let pushed = self.shared.turns.lock().push(store, pending);
         self.shared.changed.notify_all();
         pushed
+    }
+
+    pub(super) fn shortage(&self) -> &Arc<DiskShortage> {
+        &self.shared.shortage
     }
 
     pub(super) fn files(&self) -> Arc<Files> {
@@ -237,6 +245,9 @@ impl Shared {
             Ok(connection) => connection,
             Err(error) => {
                 tracing::error!(%store, %error, "the file of a database cannot be opened");
+                if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+                    self.shortage.met();
+                }
                 self.turns
                     .lock()
                     .finish(store, place, None, None, Instant::now());
@@ -284,7 +295,8 @@ impl Shared {
     }
 
     fn open(&self, store: StoreId, place: Place) -> rusqlite::Result<Connection> {
-        let opened = Connection::open(&self.files.path(store), self.durability, &self.rooms)?;
+        let file = self.files.path(store);
+        let opened = Connection::open(&file, self.durability, &self.rooms, &self.shortage)?;
         self.turns.lock().opened(store, place);
         self.changed.notify_all();
         Ok(opened)
