@@ -64,6 +64,14 @@ fn ready(view: &View<'_>, plan: &mut Plan) -> Option<Verdict> {
     let (long, fresh): (Vec<_>, Vec<_>) = failing
         .into_iter()
         .partition(|(_, health)| told_at(health) <= view.now);
+    let is_known = index.is_health_known(view.now) && index.is_store_pod_heard(view.now);
+    let before = stored(view, ConditionType::Ready);
+    let stood = before.is_some_and(|one| one.status == ConditionStatus::False);
+    if !is_known && stood && !long.is_empty() {
+        // It still does not do well; whom else that is true of is heard by then.
+        plan.recheck(index.heard_by());
+        return None;
+    }
     if let Some((_, health)) = long.first() {
         let reason = Reason::parse(&health.reason).unwrap_or(Reason::Unreachable);
         return Some(Verdict::fails(reason, trouble(view, &long, health)));
@@ -77,6 +85,10 @@ fn ready(view: &View<'_>, plan: &mut Plan) -> Option<Verdict> {
         return None;
     }
     if reaching.is_empty() {
+        if !is_known {
+            plan.recheck(index.heard_by());
+            return None;
+        }
         let text = "no node uses it now";
         return Some(Verdict::pending(Reason::Unused, text));
     }

@@ -59,6 +59,8 @@ pub(crate) struct Classes {
     health: HashMap<String, BTreeMap<Arc<str>, Health>>,
     /// Pods that have spoken of their classes since they connected.
     heard: HashSet<Arc<str>>,
+    /// A store pod has spoken of its classes.
+    store_pod_heard: bool,
     written: HashMap<String, Timestamp>,
 }
 
@@ -312,6 +314,9 @@ impl Index {
     pub fn store_pod_health(&mut self, pod: &str, said: Vec<ClassHealth>, now: Timestamp) {
         let touched = self.classes.hear(&pod.into(), said, now);
         touched.iter().for_each(|class| self.touch_class(class));
+        if !std::mem::replace(&mut self.classes.store_pod_heard, true) {
+            self.touch_classes();
+        }
     }
 
     /// The runtime of a pod connects, or is lost: what it said of classes holds no longer.
@@ -329,6 +334,11 @@ impl Index {
         now >= self.heard_by()
             || (connected.all(|(pod, _)| self.classes.heard.contains(pod))
                 && self.unheard_pods(now).is_empty())
+    }
+
+    /// Whether a store pod has spoken of its classes, or had its time to.
+    pub(crate) fn is_store_pod_heard(&self, now: Timestamp) -> bool {
+        self.classes.store_pod_heard || now >= self.heard_by()
     }
 
     /// Names of the classes of the Stores that a pod's apps open, as far as they can be read: what it is to know of.

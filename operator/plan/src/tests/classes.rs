@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::world::{World, component, memory, postgres};
-use crate::{CredentialFault, PodGrants, WriteAction};
+use crate::{ClassHealth, CredentialFault, PodGrants, WriteAction};
 
 /// A class of a database whose credentials are there, and an App on each of the nodes that uses it.
 fn used(nodes: usize) -> World {
@@ -101,6 +101,52 @@ fn a_restart_changes_nothing_before_every_runtime_has_spoken() {
     world.advance(10);
     assert_eq!(world.class_says("pg", "Ready"), "False/CredentialsRefused");
     world.hear("node2");
+    world.advance(90);
+    assert_eq!(world.written(), []);
+}
+
+#[test]
+fn a_restart_changes_nothing_of_a_class_that_only_the_store_pod_misses() {
+    let mut world = World::new(2);
+    world.class("pg", postgres(""));
+    world.index.credentials_read("pg", Ok(()));
+    let said = || {
+        vec![ClassHealth {
+            class: "pg".to_owned(),
+            reachable: false,
+            reason: "Unreachable".to_owned(),
+            message: "it cannot be reached".to_owned(),
+        }]
+    };
+    world.index.store_pod_health("store-0", said(), world.now);
+    world.advance(30);
+    assert_eq!(world.class_says("pg", "Ready"), "False/Unreachable");
+    world.written();
+    world.restart_unheard();
+    world.index.credentials_read("pg", Ok(()));
+    for node in ["node1", "node2"] {
+        world.hear(node);
+        world.advance(5);
+    }
+    world.index.store_pod_health("store-0", said(), world.now);
+    world.advance(90);
+    assert_eq!(world.written(), []);
+}
+
+#[test]
+fn a_restart_names_the_same_nodes_whoever_speaks_first() {
+    let mut world = used(2);
+    for node in ["node1", "node2"] {
+        world.health(node, &[("pg", false)]);
+    }
+    world.advance(30);
+    world.written();
+    world.restart_unheard();
+    world.index.credentials_read("pg", Ok(()));
+    for node in ["node2", "node1"] {
+        world.hear(node);
+        world.advance(5);
+    }
     world.advance(90);
     assert_eq!(world.written(), []);
 }

@@ -66,6 +66,9 @@ impl World {
         for n in 1..=nodes {
             world.add_node(&format!("node{n}"));
         }
+        world
+            .index
+            .store_pod_health("store-0", Vec::new(), world.now);
         world.settle();
         world
     }
@@ -250,6 +253,7 @@ impl World {
         for runtime in self.runtimes.values().filter(|runtime| runtime.alive) {
             runtime.connect(&mut self.index, self.now);
         }
+        self.index.store_pod_health("store-0", Vec::new(), self.now);
     }
 
     /// The runtime of a node connects and reports.
