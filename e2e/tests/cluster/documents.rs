@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shoal_e2e::{
     App, LONG, Namespace, SYSTEM, blocks, commands, delete, image, json as object, kubectl, pages,
     run, try_kubectl, until,
@@ -18,8 +18,10 @@ fn an_app_moves_from_the_embedded_store_to_postgres_and_keeps_everything() {
     let namespace = Namespace::new("movers");
     let app = namespace
         .app("guestbook", &image("kv"))
-        .with("replicas", json!(3));
+        .with("replicas", json!(3))
+        .with("stores", json!([{"label": "cache", "class": "embedded"}]));
     app.apply().ready();
+    let asked = app.object()["spec"]["stores"].clone();
     for n in 0..50 {
         assert_eq!(app.get(1 + n % 3, &format!("/set/key-{n}/{n}")).status, 200);
     }
@@ -57,13 +59,18 @@ fn an_app_moves_from_the_embedded_store_to_postgres_and_keeps_everything() {
     run(&rest, folder.path());
     until("the App to have its Store by itself", LONG, || {
         let stores = app.object()["status"]["stores"].clone();
-        if stores[0]["className"] == name.as_str() {
+        let of_class = |one: &Value| one["label"] == "default" && one["className"] == name.as_str();
+        if stores
+            .as_array()
+            .is_some_and(|all| all.iter().any(of_class))
+        {
             Ok(())
         } else {
             Err(stores)
         }
     });
     app.ready();
+    assert_eq!(app.object()["spec"]["stores"], asked);
     assert_eq!(app.get(2, "/get/new").body.trim(), "since");
     assert_eq!(app.get(3, "/get/key-7").body.trim(), "7");
     assert!(
