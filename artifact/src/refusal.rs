@@ -101,10 +101,7 @@ impl Refusal {
 
 fn shorten(mut message: String) -> String {
     if message.len() > MESSAGE_BYTES {
-        let end = (0..=MESSAGE_BYTES)
-            .rev()
-            .find(|at| message.is_char_boundary(*at));
-        message.truncate(end.unwrap_or(0));
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
         message.push('…');
     }
     message

@@ -190,6 +190,9 @@ words! {
         StoreUnusable,
         /// The Store that `spec.stores` names does not exist in the App's namespace.
         StoreNotFound,
+        /// Every label has its Store; the built-in class `embedded` cannot be reached or written to, as the message says.
+        /// Over by itself once it can. Other classes say it themselves.
+        StoreClassNotReady,
         /// The StoreClass that a Store or an App names does not exist.
         StoreClassNotFound,
         /// The StoreClass is not for this namespace, see its `namespaceSelector`.

@@ -18,6 +18,8 @@ const WAITING: usize = 256;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest `note` that the API server takes.
 const NOTE_BYTES: usize = 1024;
+/// What a note ends with that was longer.
+const CUT: &str = "...";
 
 /// Something worth telling about an object.
 #[derive(Clone, Debug)]
@@ -176,12 +178,8 @@ fn event(notice: Notice, namespace: &str, reporter: &str) -> Event {
 
 fn shorten(mut note: String) -> String {
     if note.len() > NOTE_BYTES {
-        let end = (0..=NOTE_BYTES - 3)
-            .rev()
-            .find(|at| note.is_char_boundary(*at))
-            .unwrap_or(0);
-        note.truncate(end);
-        note.push_str("...");
+        note.truncate(note.floor_char_boundary(NOTE_BYTES - CUT.len()));
+        note.push_str(CUT);
     }
     note
 }

@@ -38,7 +38,7 @@ impl Notices {
         if self.leadership.epoch().is_none() {
             return;
         }
-        let known = Reason::parse(reason).filter(|reason| OF_RUNTIMES.contains(reason));
+        let known = of_runtimes(reason);
         let is_its_own = self.world.with(|index| index.has_been_told(pod, app));
         let (Some(reason), true) = (known, is_its_own) else {
             debug!(pod, app = %app.key(), "a notice of a runtime does not count");
@@ -59,5 +59,30 @@ impl Notices {
             note: message,
             every_time: false,
         });
+    }
+}
+
+/// The reason of this name, if it is a runtime's to give.
+fn of_runtimes(name: &str) -> Option<Reason> {
+    Reason::parse(name).filter(|reason| OF_RUNTIMES.contains(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runtime_tells_of_limits_and_not_of_what_others_do() {
+        let limit = Reason::StoreLimitReached;
+        assert_eq!(of_runtimes(limit.as_str()), Some(limit));
+        for others in [
+            "Purged",
+            "Exported",
+            "BadSignature",
+            "",
+            "storelimitreached",
+        ] {
+            assert_eq!(of_runtimes(others), None, "{others}");
+        }
     }
 }

@@ -6,6 +6,7 @@ pub mod backup;
 pub mod blob;
 mod counter;
 pub mod embedded;
+mod gate;
 mod health;
 pub mod housekeeping;
 pub mod key_value;

@@ -6,9 +6,8 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{path::Path, process::Command};
-
 use bytes::Bytes;
+use shoal_mounts::{Apart, enlarge};
 use shoal_stores::{
     Backend, Embedded, Health, KeyValue, KeyValueError, Reason, StoreId, StoreLimits,
     embedded::EmbeddedOptions,
@@ -66,7 +65,7 @@ async fn child_on_a_small_disk() {
     );
     assert!(values[written].is_none());
 
-    mount(&["-o", "remount,size=64m", &folder]);
+    enlarge(&folder, "64m");
     stores.set(store, pair(written), limits).await.unwrap();
     assert_eq!(reason(&stores).await, None);
     assert!(
@@ -81,47 +80,16 @@ async fn child_on_a_small_disk() {
     println!("recovered after {written} values");
 }
 
-fn mount(arguments: &[&str]) {
-    assert!(
-        Command::new("mount")
-            .args(arguments)
-            .status()
-            .unwrap()
-            .success()
-    );
-}
-
-fn in_own_mounts(script: &str, folder: &Path) -> Command {
-    let mut command = Command::new("unshare");
-    command
-        .args(["--map-root-user", "--mount", "sh", "-ec", script, "sh"])
-        .arg(folder)
-        .arg(std::env::current_exe().unwrap())
-        .env(FOLDER, folder);
-    command
-}
-
 #[test]
 fn a_full_disk_fails_writes_plainly_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
-    let can = in_own_mounts("mount -t tmpfs -o size=4m tmpfs \"$1\"", folder.path()).output();
-    if !can.is_ok_and(|output| output.status.success()) {
-        shoal_skip::skipped(
-            "a_full_disk_fails_writes_plainly_and_recovers: no mount namespaces here",
-        );
-        return;
-    }
-    let script = "mount -t tmpfs -o size=4m tmpfs \"$1\"
-                  exec \"$2\" --exact child_on_a_small_disk --nocapture";
-    let output = in_own_mounts(script, folder.path()).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{text}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(
-        text.contains("recovered"),
-        "the child tested nothing: {text}"
-    );
+    let apart = Apart {
+        test: "child_on_a_small_disk",
+        mount: "mount -t tmpfs -o size=4m tmpfs \"$1\"",
+        place: folder.path(),
+        environment: &[(FOLDER, folder.path())],
+        as_root: false,
+        word: "recovered",
+    };
+    apart.run("keys and values on a full disk");
 }

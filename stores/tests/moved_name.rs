@@ -12,7 +12,6 @@ mod proxy;
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
-    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,6 +20,7 @@ use backend::redis::redis_server::RedisServer;
 use backend::{postgres::options, served::Served, server::Server};
 use bytes::Bytes;
 use proxy::Proxy;
+use shoal_mounts::Apart;
 use shoal_protocol::Role;
 use shoal_stores::{
     KeyValue, KeyValueError, Postgres, Redis, RedisOptions, Remote, StoreId, StoreLimits,
@@ -113,29 +113,13 @@ fn a_name_that_leads_elsewhere_is_followed() {
     let folder = tempfile::tempdir().unwrap();
     let hosts = folder.path().join("hosts");
     fs::write(&hosts, "127.0.0.1 localhost\n").unwrap();
-    let in_own_mounts = |script: &str| {
-        Command::new("unshare")
-            .args(["--mount", "sh", "-ec", script, "sh"])
-            .arg(&hosts)
-            .arg(std::env::current_exe().unwrap())
-            .env(HOSTS, &hosts)
-            .output()
+    let apart = Apart {
+        test: "child_whose_names_lead_elsewhere",
+        mount: "mount --bind \"$1\" /etc/hosts",
+        place: &hosts,
+        environment: &[(HOSTS, &hosts)],
+        as_root: true,
+        word: "followed",
     };
-    let mounted = "mount --bind \"$1\" /etc/hosts";
-    if !in_own_mounts(mounted).is_ok_and(|output| output.status.success()) {
-        shoal_skip::skipped("a name that leads elsewhere: no mount namespaces here");
-        return;
-    }
-    let child = "child_whose_names_lead_elsewhere";
-    let output = in_own_mounts(&format!(
-        "{mounted}; exec \"$2\" --exact {child} --nocapture"
-    ));
-    let output = output.unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}\n{errors}");
-    assert!(
-        text.contains("followed"),
-        "the child tested nothing: {text}\n{errors}"
-    );
+    apart.run("a name that leads elsewhere");
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proxy::Proxy;
-use served::{Served, identity};
+use served::{Classes, Served, identity};
 use shoal_protocol::{CertificateAuthority, Role};
 use shoal_stores::{
     Backend, BlobError, Blobs, Health, KeyValue, KeyValueError, MAX_BYTES_PER_CALL, Reason, Remote,
@@ -62,6 +62,59 @@ async fn limits_hold_on_both_sides_and_a_full_call_fits_in_a_message() {
         .await
         .unwrap_err();
     assert!(matches!(error, KeyValueError::LimitExceeded(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_class_bounds_its_stores_whatever_a_runtime_says() {
+    let store = StoreId::random();
+    let classes = Classes(Some(shoal_protocol::v1::StoreLimits {
+        key_bytes: 10,
+        value_bytes: 10,
+        keys: 1,
+        bytes: 100,
+    }));
+    let served = Served::under(classes, &[("pod-a", &[store])]);
+    // What the runtime says allows all of it.
+    let (remote, blobs, sql) = (
+        served.runtime("pod-a"),
+        served.blobs("pod-a"),
+        served.sql("pod-a"),
+    );
+    let pair = |key: &str, bytes: usize| vec![(key.to_owned(), Bytes::from(vec![7; bytes]))];
+    remote.set(store, pair("a", 10), limits()).await.unwrap();
+    let refused = [
+        remote.set(store, pair("a", 11), limits()).await,
+        remote.set(store, pair("b", 1), limits()).await,
+        remote.set(store, pair("a longer key", 1), limits()).await,
+        remote
+            .increment(store, "n".into(), 1, limits())
+            .await
+            .map(drop),
+        remote
+            .compare_and_swap(store, "c".into(), None, Bytes::new(), limits())
+            .await
+            .map(drop),
+    ];
+    for refused in refused {
+        assert!(
+            matches!(refused, Err(KeyValueError::LimitExceeded(_))),
+            "{refused:?}"
+        );
+    }
+    let content = futures::stream::iter([Ok(Bytes::from_static(b"11 bytes ..."))]);
+    let object = blobs.write(store, "a".into(), Box::pin(content), limits());
+    let object = object.await;
+    assert!(
+        matches!(object, Err(BlobError::LimitExceeded(_))),
+        "{object:?}"
+    );
+    let statement = Statement {
+        text: "CREATE TABLE t(a)".to_owned(),
+        parameters: Vec::new(),
+    };
+    let session = &mut Session::new(store);
+    let made = sql.execute(session, statement, limits()).await.map(drop);
+    assert!(matches!(made, Err(SqlError::Full(_))), "{made:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -219,7 +272,7 @@ async fn a_call_waits_for_a_store_that_comes_back() {
     });
     let service = shoal_stores::server::Server::service(
         served.backends.clone(),
-        shoal_stores::server::Admission::new(grants, std::sync::Arc::new(())),
+        shoal_stores::server::Admission::new(grants, std::sync::Arc::new(Classes(None))),
         served.operations.clone(),
     );
     tokio::spawn(

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shoal_crds::{App, Store};
 
-use super::row::{Apps, Row, number, table};
+use super::row::{Apps, Row, class_trouble, number, table};
 use super::{Output, Place, write};
 use crate::cluster::Cluster;
 use crate::table::aligned;
@@ -71,14 +71,13 @@ pub(super) async fn rows(cluster: &Cluster, namespace: Option<&str>) -> Result<V
         .map_err(|error| cluster.explained(error, UNKNOWN))?;
     // Who may not list Apps sees Stores all the same.
     let apps: Option<Vec<App>> = all(cluster, namespace).await.ok();
-    let names = |app: App| {
+    let one = |app: App| {
+        let trouble = class_trouble(&app);
         let metadata = app.metadata;
-        (
-            metadata.namespace.unwrap_or_default(),
-            metadata.name.unwrap_or_default(),
-        )
+        let namespace = metadata.namespace.unwrap_or_default();
+        ((namespace, metadata.name.unwrap_or_default()), trouble)
     };
-    let apps: Option<Apps> = apps.map(|apps| apps.into_iter().map(names).collect());
+    let apps: Option<Apps> = apps.map(|apps| apps.into_iter().map(one).collect());
     let row = |store| Row::of(store, apps.as_ref());
     let mut rows: Vec<Row> = stores.iter().map(row).collect();
     rows.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));

@@ -1,12 +1,12 @@
 //! What is shown of one Store.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
-use shoal_crds::Store;
+use shoal_crds::{App, ConditionType, EMBEDDED_CLASS, Reason, Store};
 
-use crate::table::{age, aligned};
+use crate::table::{age, aligned, visible};
 
 /// One Store, as people and programs read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,10 +32,23 @@ pub(super) struct Row {
     pub(super) id: Option<String>,
     #[serde(serialize_with = "time")]
     pub(super) created: Option<Timestamp>,
+    /// What is the matter with its class, where an App that uses it says so. Of classes that are declared it is in the
+    /// StoreClass.
+    pub(super) class_trouble: Option<String>,
 }
 
-/// Namespaces and names.
-pub(super) type Apps = BTreeSet<(String, String)>;
+/// Apps by namespace and name, and what each says of the built-in class.
+pub(super) type Apps = BTreeMap<(String, String), Option<String>>;
+
+/// What an App says is the matter with the built-in class.
+pub(super) fn class_trouble(app: &App) -> Option<String> {
+    let conditions = &app.status.as_ref()?.conditions;
+    let said = conditions.iter().find(|one| {
+        one.type_ == ConditionType::StoresBound.as_str()
+            && one.reason == Reason::StoreClassNotReady.as_str()
+    });
+    said.map(|said| said.message.clone())
+}
 
 impl Row {
     /// What a Store's object says; `apps`: those that there are.
@@ -44,8 +57,13 @@ impl Row {
         let status = store.status.clone().unwrap_or_default();
         let namespace = metadata.namespace.clone().unwrap_or_default();
         let app = (namespace.clone(), spec.app.clone());
+        let says = |name: &String| {
+            let said = apps?.get(&(namespace.clone(), name.clone()))?;
+            said.clone().filter(|_| spec.class_name == EMBEDDED_CLASS)
+        };
         Self {
-            orphan: apps.map(|apps| !apps.contains(&app) && status.used_by.is_empty()),
+            class_trouble: status.used_by.iter().find_map(says),
+            orphan: apps.map(|apps| !apps.contains_key(&app) && status.used_by.is_empty()),
             namespace,
             name: metadata.name.clone().unwrap_or_default(),
             app: spec.app.clone(),
@@ -88,7 +106,14 @@ pub(super) fn table(rows: &[Row], with_namespace: bool, now: Timestamp) -> Strin
             line.insert(0, namespace);
         }
     }
-    aligned(&lines)
+    let mut text = aligned(&lines);
+    if let Some(trouble) = rows.iter().find_map(|row| row.class_trouble.as_ref()) {
+        text.push_str(&format!(
+            "\nclass `{EMBEDDED_CLASS}` is not ready: {}\n",
+            visible(trouble)
+        ));
+    }
+    text
 }
 
 fn cells(row: &Row, now: Timestamp) -> Vec<String> {
@@ -142,7 +167,7 @@ pub(super) mod tests {
     }
 
     fn apps(names: &[(&str, &str)]) -> Apps {
-        let pair = |(a, b): &(&str, &str)| ((*a).to_owned(), (*b).to_owned());
+        let pair = |(a, b): &(&str, &str)| (((*a).to_owned(), (*b).to_owned()), None);
         names.iter().map(pair).collect()
     }
 
@@ -164,6 +189,26 @@ pub(super) mod tests {
             status.used_by = vec!["other".to_owned()];
         }
         assert_eq!(orphan(&shared, Some(&Apps::new())), Some(false));
+    }
+
+    #[test]
+    fn trouble_of_the_built_in_class_stands_below_the_table() {
+        let text = "apiVersion: shoal.dev/v1alpha1\nkind: App\nmetadata: {name: hello, namespace: shop}\n\
+            spec: {image: a}\nstatus: {conditions: [{type: StoresBound, status: 'True', reason: StoreClassNotReady, \
+            lastTransitionTime: '2026-01-01T00:00:00Z', message: the disk is full}]}\n";
+        let app: App = shoal_crds::yaml::from_str(text).unwrap();
+        let trouble = class_trouble(&app);
+        assert_eq!(trouble.as_deref(), Some("the disk is full"));
+        let apps = Apps::from([(("shop".to_owned(), "hello".to_owned()), trouble)]);
+        let row = |class| {
+            let mut store = store("shop", "hello", class, 7);
+            store.status.as_mut().unwrap().used_by = vec!["hello".to_owned()];
+            Row::of(&store, Some(&apps))
+        };
+        let shown = |class| table(&[row(class)], false, Timestamp::UNIX_EPOCH);
+        let below = "\nclass `embedded` is not ready: the disk is full\n";
+        assert!(shown("embedded").ends_with(below), "{}", shown("embedded"));
+        assert!(!shown("pg").contains("not ready"), "{}", shown("pg"));
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use std::{
     path::Path,
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use async_trait::async_trait;
 use redis::{AsyncCommands as _, aio::MultiplexedConnection};
 use rusqlite::Connection;
+use shoal_stores::{Backend, StoreId, StoreLimits};
 use tokio_postgres::{Client, NoTls, Statement};
 
 /// A client.
@@ -133,5 +134,37 @@ impl Bare for BareSqlite {
                    ON CONFLICT(key) DO UPDATE SET value = excluded.value";
         let mut set = connection.prepare_cached(set).unwrap();
         set.execute((key.as_bytes(), value)).unwrap();
+    }
+}
+
+/// A backend of Shoal's, as the host of a guest calls it: what the guest itself adds is the rest.
+pub struct WithoutGuest {
+    backend: Arc<dyn Backend>,
+    store: StoreId,
+}
+
+impl WithoutGuest {
+    pub fn new(backend: Arc<dyn Backend>) -> Self {
+        let store = StoreId::random();
+        Self { backend, store }
+    }
+
+    pub fn store(&self) -> StoreId {
+        self.store
+    }
+}
+
+#[async_trait]
+impl Bare for WithoutGuest {
+    async fn get(&self, key: &str) -> bool {
+        let keys = vec![key.to_owned()];
+        let values = self.backend.get(self.store, keys).await.unwrap();
+        values.iter().all(Option::is_some)
+    }
+
+    async fn set(&self, key: &str, value: &[u8]) {
+        let pairs = vec![(key.to_owned(), value.to_vec().into())];
+        let limits = StoreLimits::default();
+        self.backend.set(self.store, pairs, limits).await.unwrap();
     }
 }

@@ -32,13 +32,13 @@ use std::{path::PathBuf, sync::Arc};
 use serde_json::{Value, json};
 use shoal_runtime::stores::{ClassBackend, ClassDescription};
 use shoal_stores::{
-    Embedded, RedisOptions,
+    Backend, Embedded, Postgres, Redis, RedisOptions,
     embedded::{Durability, EmbeddedOptions},
     postgres::{PostgresOptions, Secret},
 };
 
 use self::{
-    bare::{Bare, BarePostgres, BareRedis, BareSqlite},
+    bare::{Bare, BarePostgres, BareRedis, BareSqlite, WithoutGuest},
     guest::Guests,
     rounds::Rounds,
     served::Served,
@@ -81,6 +81,13 @@ async fn measure() -> Value {
         ..RedisOptions::default()
     };
     let postgres_options = PostgresOptions::new(Secret::new(postgres.url()));
+    let without_guest: [Arc<dyn Backend>; 4] = [
+        in_process.clone(),
+        served.runtime(),
+        Arc::new(Redis::new(&redis_options).unwrap()),
+        Arc::new(Postgres::new(&postgres_options).unwrap()),
+    ];
+    let without_guest = without_guest.map(WithoutGuest::new);
     let guests = Guests::start(vec![
         ClassDescription::new("in-process", ClassBackend::Own(in_process)),
         ClassDescription::new("served", ClassBackend::Own(served.runtime())),
@@ -88,7 +95,8 @@ async fn measure() -> Value {
         ClassDescription::new("postgres", ClassBackend::Postgres(postgres_options)),
     ])
     .await;
-    for store in guests.stores() {
+    let without = without_guest.iter().map(WithoutGuest::store);
+    for store in guests.stores().chain(without) {
         served.grant(store);
     }
     let relaxed = BareSqlite::open(&folder.path().join("relaxed.db"), "NORMAL");
@@ -102,9 +110,9 @@ async fn measure() -> Value {
         ("postgres", Box::new(bare_postgres), Rounds::of(2000, 500)),
     ];
     let mut figures = serde_json::Map::new();
-    for (class, bare, rounds) in sides {
+    for ((class, bare, rounds), without_guest) in sides.into_iter().zip(&without_guest) {
         eprintln!("measuring {class}");
-        let figure = rounds.measure(&guests, class, &*bare).await;
+        let figure = rounds.measure(&guests, class, without_guest, &*bare).await;
         figures.insert(class.to_owned(), figure);
     }
     eprintln!("measuring 64 writers");

@@ -29,27 +29,38 @@ impl Rounds {
         Self { gets, sets }
     }
 
-    /// The guest and the bare client in turn. Microseconds: the middle of the rounds' middles, and of
-    /// their 99th percentiles.
-    pub async fn measure(self, guests: &Guests, class: &str, bare: &dyn Bare) -> Value {
+    /// The guest, the same backend without a guest, and the bare client in turn. Microseconds: the middle
+    /// of the rounds' middles, and of their 99th percentiles.
+    pub async fn measure(
+        self,
+        guests: &Guests,
+        class: &str,
+        without_guest: &dyn Bare,
+        bare: &dyn Bare,
+    ) -> Value {
         // What is read has to be there, and what is slow the first time is over.
         guests.times(class, "set", "guest", 1000).await;
+        bare::times(without_guest, "set", 1000, VALUE).await;
         bare::times(bare, "set", 1000, VALUE).await;
         let mut figures = serde_json::Map::new();
         for (operation, count) in [("get", self.gets), ("set", self.sets)] {
-            let (mut seen, mut late, mut alone) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut seen, mut late) = (Vec::new(), Vec::new());
+            let (mut without, mut alone) = (Vec::new(), Vec::new());
             for _ in 0..ROUNDS {
                 let times = guests.times(class, operation, "guest", count).await;
                 seen.push(microseconds(&times["p50"]));
                 late.push(microseconds(&times["p99"]));
-                let times = bare::times(bare, operation, count, VALUE).await;
-                alone.push(middle(times) as f64 / 1000.0);
+                for (side, middles) in [(without_guest, &mut without), (bare, &mut alone)] {
+                    let times = bare::times(side, operation, count, VALUE).await;
+                    middles.push(middle(times) as f64 / 1000.0);
+                }
             }
             figures.insert(
                 operation.to_owned(),
                 json!({
                     "guest": median(&mut seen),
                     "guest_p99": median(&mut late),
+                    "without_guest": median(&mut without),
                     "bare": median(&mut alone),
                     "operations": count * ROUNDS,
                 }),

@@ -3,6 +3,7 @@
 
 mod blobstore;
 mod configuration;
+mod counted;
 mod http;
 mod key_value;
 pub mod output;
@@ -19,7 +20,7 @@ use wasmtime::{
 use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi_http::WasiHttpCtx;
 
-use self::resources::Room;
+use self::{counted::Counted, resources::Room};
 use crate::{app::Component, engine::MemoryLimiter, serve::RequestId, stores::StoreClasses};
 
 /// Bytes that one call of a guest may make the host copy.
@@ -33,8 +34,8 @@ pub struct InstanceState {
     component: Arc<Component>,
     request: Arc<RequestId>,
     stores: Arc<StoreClasses>,
-    open_stores: key_value::OpenStores,
-    open_databases: sqlite::OpenConnections,
+    open_stores: Counted,
+    open_databases: Counted,
     open_blobs: blobstore::OpenBlobs,
     /// Made by the first call that needs it: small guests make none.
     wasi: Option<WasiCtx>,
@@ -59,8 +60,8 @@ impl InstanceState {
             component,
             request,
             stores,
-            open_stores: key_value::OpenStores::default(),
-            open_databases: sqlite::OpenConnections::default(),
+            open_stores: Counted::default(),
+            open_databases: Counted::default(),
             open_blobs: blobstore::OpenBlobs::default(),
             wasi: None,
             http,

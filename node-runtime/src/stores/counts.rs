@@ -43,7 +43,7 @@ labels! {
         /// Adding to a number.
         Increment = "increment",
         /// Compare-and-swap; one that was lost is done as well.
-        Swap = "swap",
+        Swap = "compare_and_swap",
         /// A statement of SQL.
         Execute = "execute",
         /// Copying or moving an object.

@@ -254,8 +254,10 @@ async fn what_calls_beside_each_other_take_is_paid_for_together() {
     assert_eq!(four.await.unwrap(), "200 set");
     // Whoever comes last, a call or the guest itself; long enough for all of them to begin.
     node.store.delay(Duration::from_secs(2));
-    let many = text(kv, "/set-at-once/16/1000000").await;
-    assert!(many.starts_with("500 "), "{many}");
+    for what in ["set", "exists"] {
+        let many = text(kv, &format!("/{what}-at-once/16/1000000")).await;
+        assert!(many.starts_with("500 "), "{what}: {many}");
+    }
     node.until_idle().await;
 }
 

@@ -181,7 +181,7 @@ async fn operations_are_counted_by_class_and_outcome() {
     ] {
         assert!(metrics.contains(&line), "{line}{metrics}");
     }
-    assert!(!metrics.contains("op=\"swap\""), "{metrics}");
+    assert!(!metrics.contains("op=\"compare_and_swap\""), "{metrics}");
 }
 
 #[tokio::test]

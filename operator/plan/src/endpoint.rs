@@ -3,9 +3,13 @@
 //! A pod that the App leaves is left in steps, each of which waits until the slices show the one before: the
 //! endpoint is shown as terminating, then it goes, then the port closes.
 
+mod flaps;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
+
+pub(crate) use flaps::Flaps;
 
 use crate::{
     Role,
@@ -61,18 +65,20 @@ pub(crate) enum PodRole {
     AsItIs,
 }
 
-/// Decides for every pod of one App.
+/// Decides for every pod of one App. `drains`, `flaps`: what is remembered of its pods.
 pub(crate) fn decide(
     views: &[PodView],
     drains: &mut BTreeMap<Arc<str>, Drain>,
+    flaps: &mut BTreeMap<Arc<str>, Flaps>,
     now: Timestamp,
     plan: &mut Plan,
 ) -> BTreeMap<Arc<str>, Decision> {
-    drains.retain(|uid, _| {
-        views
-            .iter()
-            .any(|view| view.uid == *uid && view.standing != Standing::Gone)
-    });
+    let is_there = |uid: &Arc<str>| {
+        let mut views = views.iter();
+        views.any(|view| view.uid == *uid && view.standing != Standing::Gone)
+    };
+    drains.retain(|uid, _| is_there(uid));
+    flaps.retain(|uid, _| is_there(uid));
     let mut spare = spare(views);
     let mut decide_one = |view: &PodView| match view.standing {
         Standing::Gone => Decision::default(),
@@ -88,7 +94,12 @@ pub(crate) fn decide(
         Standing::Serving if view.chosen => {
             drains.remove(&view.uid);
             Decision {
-                endpoint: chosen(view),
+                endpoint: chosen(
+                    view,
+                    flaps.entry(Arc::clone(&view.uid)).or_default(),
+                    now,
+                    plan,
+                ),
                 role: Some(PodRole::Runs(Role::Serve)),
             }
         }
@@ -135,13 +146,19 @@ fn stays_for_now(view: &PodView) -> bool {
     !view.chosen && view.answers && view.shown.is_some_and(|shown| !shown.terminating)
 }
 
-fn chosen(view: &PodView) -> Option<WantedEndpoint> {
-    if view.answers {
-        Some(WantedEndpoint::Ready)
-    } else {
-        // It stays in the slice: its coming back is one write, not two.
-        view.shown.map(|_| WantedEndpoint::NotReady)
+fn chosen(
+    view: &PodView,
+    flaps: &mut Flaps,
+    now: Timestamp,
+    plan: &mut Plan,
+) -> Option<WantedEndpoint> {
+    match flaps.hear(view.answers, now) {
+        Ok(true) => return Some(WantedEndpoint::Ready),
+        Ok(false) => {}
+        Err(later) => plan.recheck(later),
     }
+    // It stays in the slice: its coming back is one write, not two.
+    view.shown.map(|_| WantedEndpoint::NotReady)
 }
 
 fn leave(view: &PodView, drain: &mut Drain, now: Timestamp, plan: &mut Plan) -> Decision {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use shoal_crds::App;
+use shoal_crds::{App, Condition, ConditionType};
 
 use crate::{
     AppKey, Index, Label, class,
@@ -87,7 +87,8 @@ impl Planner<'_> {
         let rejected = entry.rejections.get(Refusable::Store).cloned();
         let binding = images.wanted.as_deref().map(|c| {
             let binding = store::bind(self.index, self.key, &self.app.spec, c, plan);
-            binding.unless(rejected.as_ref(), self.now, plan)
+            let binding = binding.unless(rejected.as_ref(), self.now, plan);
+            binding.with_built_in(self.index, self.said(ConditionType::StoresBound))
         });
         let bound = binding
             .as_ref()
@@ -115,7 +116,13 @@ impl Planner<'_> {
         }
         let placed = self.place(memory, content.is_some(), service.is_taken(), plan);
         let views = self.views(&placed, memory, service.ours());
-        let decisions = decide(&views, &mut memory.drains, self.now, plan);
+        let decisions = decide(
+            &views,
+            &mut memory.drains,
+            &mut memory.flaps,
+            self.now,
+            plan,
+        );
         let waits = self.waits_for_others(&views, memory, plan);
         let mut slice_fault = None;
         if let (Some(ours), Some(port), false) = (service.ours(), known_port, waits) {
@@ -181,6 +188,12 @@ impl Planner<'_> {
         self.remember(memory, content, nodes);
         // The most urgent first; writes of one urgency stay in order.
         plan.writes.sort_by_key(|write| write.priority);
+    }
+
+    /// What was written.
+    fn said(&self, type_: ConditionType) -> Option<&Condition> {
+        let conditions = &self.app.status.as_ref()?.conditions;
+        conditions.iter().find(|one| one.type_ == type_.as_str())
     }
 
     /// Stores of what runs. What runs may be older than what the spec asks for: then nothing is made for it.

@@ -15,6 +15,7 @@ use tracing::{debug, info};
 
 use super::convert;
 use super::hub::Hub;
+use super::pace::Paces;
 use crate::notices::Notices;
 use crate::world::World;
 
@@ -24,14 +25,13 @@ const HELLO_DEADLINE: Duration = Duration::from_secs(5);
 const IDLE_DEADLINE: Duration = Duration::from_secs(20);
 /// Messages to a runtime that may wait for it to read.
 const WAITING: usize = 64;
-/// Messages in a second that a runtime may send: one heartbeat, and reports that it bundles.
-const MESSAGES_A_SECOND: u32 = 200;
 
 /// The service `shoal.v1.Control`. Every replica serves it.
 pub struct ControlService {
     hub: Arc<Hub>,
     world: Arc<World>,
     notices: Notices,
+    paces: Arc<Paces>,
 }
 
 impl ControlService {
@@ -41,6 +41,7 @@ impl ControlService {
             hub,
             world,
             notices,
+            paces: Arc::default(),
         }
     }
 }
@@ -59,6 +60,7 @@ impl Control for ControlService {
             hub: self.hub.clone(),
             world: self.world.clone(),
             notices: self.notices.clone(),
+            paces: self.paces.clone(),
             pod: identity.pod_uid().into(),
             node: identity.node().to_owned(),
             outgoing,
@@ -73,6 +75,7 @@ struct Reader {
     hub: Arc<Hub>,
     world: Arc<World>,
     notices: Notices,
+    paces: Arc<Paces>,
     pod: Arc<str>,
     node: String,
     outgoing: mpsc::Sender<Result<ToRuntime, Status>>,
@@ -111,6 +114,7 @@ impl Reader {
             hub: self.hub.clone(),
             world: self.world.clone(),
             notices: self.notices.clone(),
+            paces: self.paces.clone(),
             pod: self.pod.clone(),
             serial,
             // Only the hub holds the way out from here on: when it gives the stream up, the stream ends.
@@ -124,6 +128,7 @@ struct Conversation {
     hub: Arc<Hub>,
     world: Arc<World>,
     notices: Notices,
+    paces: Arc<Paces>,
     pod: Arc<str>,
     serial: u64,
     outgoing: mpsc::WeakSender<Result<ToRuntime, Status>>,
@@ -145,7 +150,6 @@ impl Conversation {
     }
 
     async fn listen(&self, incoming: &mut Streaming<FromRuntime>) -> Result<(), Status> {
-        let mut pace = Pace::new(Instant::now());
         loop {
             let message = tokio::select! {
                 message = next(incoming, IDLE_DEADLINE) => message?,
@@ -157,8 +161,10 @@ impl Conversation {
             if !self.hub.is_current(&self.pod, self.serial) {
                 return Err(Status::aborted("another stream of this pod took over"));
             }
-            if !pace.admit(Instant::now()) {
-                return Err(Status::resource_exhausted("too many messages"));
+            if !self.paces.admit(&self.pod, apps(&message), Instant::now()) {
+                return Err(Status::resource_exhausted(
+                    "too many messages, or too large",
+                ));
             }
             self.take(message)?;
         }
@@ -207,6 +213,14 @@ impl Conversation {
     }
 }
 
+/// Of how many apps a message speaks.
+fn apps(message: &Message) -> usize {
+    match message {
+        Message::Report(report) => report.apps.len() + report.removed.len(),
+        _ => 0,
+    }
+}
+
 /// Waits until nobody can send on the stream any more.
 async fn gone(outgoing: &mpsc::WeakSender<Result<ToRuntime, Status>>) {
     loop {
@@ -236,42 +250,5 @@ async fn next(
         Some(FromRuntime { message }) => Ok(Some(
             message.unwrap_or(Message::Heartbeat(Default::default())),
         )),
-    }
-}
-
-/// How many messages came in this second.
-struct Pace {
-    since: Instant,
-    count: u32,
-}
-
-impl Pace {
-    fn new(now: Instant) -> Self {
-        Self {
-            since: now,
-            count: 0,
-        }
-    }
-
-    fn admit(&mut self, now: Instant) -> bool {
-        if now.duration_since(self.since) >= Duration::from_secs(1) {
-            *self = Self::new(now);
-        }
-        self.count += 1;
-        self.count <= MESSAGES_A_SECOND
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_flood_of_messages_is_not_admitted_and_a_second_later_is_another_second() {
-        let start = Instant::now();
-        let mut pace = Pace::new(start);
-        let admitted = (0..1000).filter(|_| pace.admit(start)).count();
-        assert_eq!(admitted, MESSAGES_A_SECOND as usize);
-        assert!(pace.admit(start + Duration::from_secs(1)));
     }
 }

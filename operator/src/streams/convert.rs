@@ -112,12 +112,7 @@ pub fn notice(notice: v1::Notice) -> Result<(AppRef, String, String), Malformed>
 
 /// A message is for people: its end may go.
 fn shorten(mut message: String) -> String {
-    if message.len() > MESSAGE_BYTES {
-        let end = (0..=MESSAGE_BYTES)
-            .rev()
-            .find(|at| message.is_char_boundary(*at));
-        message.truncate(end.unwrap_or(0));
-    }
+    message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
     message
 }
 

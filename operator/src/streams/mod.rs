@@ -6,6 +6,7 @@ pub mod control;
 pub(crate) mod convert;
 pub mod grants;
 pub mod hub;
+mod pace;
 mod probe;
 mod session;
 pub mod silence;

@@ -1,6 +1,6 @@
 //! What SQLite's errors mean to a guest, and to whoever reads the log.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use rusqlite::ErrorCode;
 use tokio::{task::spawn_blocking, time::timeout};
@@ -12,6 +12,8 @@ const ASKED: Duration = Duration::from_secs(2);
 
 pub(crate) const FULL: &str = "the disk is full";
 pub(crate) const READ_ONLY: &str = "the disk is read-only";
+pub(crate) const SILENT: &str = "the disk does not answer";
+pub(crate) const FAILS: &str = "the disk fails";
 
 /// The error that a guest sees: a reason, never a path.
 pub(crate) fn unavailable(error: &rusqlite::Error) -> KeyValueError {
@@ -21,7 +23,7 @@ pub(crate) fn unavailable(error: &rusqlite::Error) -> KeyValueError {
         Some(ErrorCode::CannotOpen) => "its file cannot be opened",
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "its data is damaged",
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "its file is in use",
-        Some(ErrorCode::SystemIoFailure) => "the disk fails",
+        Some(ErrorCode::SystemIoFailure) => FAILS,
         Some(ErrorCode::OutOfMemory) => "there is not enough memory",
         Some(ErrorCode::TooBig) => "a value is too large",
         _ => "the operation failed",
@@ -50,11 +52,31 @@ pub(crate) fn health(error: &KeyValueError) -> Health {
 /// What a disk that took a small write says of stores on it.
 pub(crate) async fn health_of_disk(shortage: &Arc<DiskShortage>) -> Health {
     let shortage = Arc::clone(shortage);
-    let failing = |why: &str| health(&KeyValueError::Unavailable(why.to_owned()));
-    match timeout(ASKED, spawn_blocking(move || shortage.lasts())).await {
-        Ok(Ok(false)) => Health::Reachable,
-        Ok(Ok(true)) => failing(FULL),
-        Ok(Err(_)) | Err(_) => failing("the disk does not answer"),
+    match asked(move || shortage.lasts()).await {
+        Some(false) => Health::Reachable,
+        Some(true) => failing(FULL),
+        None => failing(SILENT),
+    }
+}
+
+/// What the disk answers; `None`: nothing.
+pub(crate) async fn asked<T: Send + 'static>(
+    ask: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    timeout(ASKED, spawn_blocking(ask)).await.ok()?.ok()
+}
+
+/// What these words about the disk say of all stores on it.
+pub(crate) fn failing(why: &str) -> Health {
+    health(&KeyValueError::Unavailable(why.to_owned()))
+}
+
+/// What the disk says of a file, in words for guests.
+pub(crate) fn of_disk(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FULL,
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => READ_ONLY,
+        _ => FAILS,
     }
 }
 

@@ -14,20 +14,15 @@ use super::{
     health::Health,
     operation::{Answer, Operation},
     options::Settings,
-    shares::Shares,
     source::Source,
 };
-use crate::{Connections, KeyValueError, StoreId};
+use crate::{Connections, KeyValueError, StoreId, gate::Gate};
 
 /// Every call ends by then.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// Time before a call is made again, doubled each time up to the longest.
 const AGAIN: Duration = Duration::from_millis(50);
 const AGAIN_LONGEST: Duration = Duration::from_millis(800);
-/// Calls under way hold at most this much, in KiB.
-const BUDGET_KIB: usize = 32 * 1024;
-/// Calls under way.
-const MAX_CALLS: usize = 512;
 
 /// When a call that begins now must have ended.
 pub(crate) fn deadline() -> Instant {
@@ -41,9 +36,7 @@ pub(crate) struct Calls {
     connections: Arc<Semaphore>,
     /// Permits that there are, held while options change.
     changing: Mutex<u32>,
-    shares: Shares,
-    budget: Arc<Semaphore>,
-    slots: Arc<Semaphore>,
+    gate: Gate,
     health: Health,
 }
 
@@ -53,9 +46,7 @@ impl Calls {
             source: RwLock::new(Arc::new(source)),
             connections: Arc::new(Semaphore::new(max_connections as usize)),
             changing: Mutex::new(max_connections),
-            shares: Shares::new(max_connections),
-            budget: Arc::new(Semaphore::new(BUDGET_KIB)),
-            slots: Arc::new(Semaphore::new(MAX_CALLS)),
+            gate: Gate::new(share(max_connections)),
             health: Health::default(),
         }
     }
@@ -77,17 +68,8 @@ impl Calls {
         operation: Operation,
         until: Instant,
     ) -> Result<Answer, KeyValueError> {
-        let kib = u32::try_from(operation.bytes() / 1024 + 1).unwrap_or(u32::MAX);
-        let (slots, budget) = (self.slots.clone(), self.budget.clone());
-        let wait = async {
-            let turn = self.shares.turn(store).await;
-            (
-                turn,
-                slots.acquire_owned().await,
-                budget.acquire_many_owned(kib).await,
-            )
-        };
-        let Ok(held) = timeout_at(until, wait).await else {
+        let wait = self.gate.pass(store, operation.bytes());
+        let Ok(Some(held)) = timeout_at(until, wait).await else {
             return Err(Fault::late(None).for_guests());
         };
         let calls = self.clone();
@@ -187,9 +169,25 @@ impl Calls {
         old.close();
         self.connections
             .add_permits(wanted.saturating_sub(*permits) as usize);
-        self.shares.change(wanted);
+        self.gate.change(share(wanted));
         *permits = wanted;
         drop(permit);
         Ok(())
+    }
+}
+
+/// How many of the connections the calls of one Store may take: three quarters, and at least one.
+fn share(connections: u32) -> u32 {
+    (connections - connections.div_ceil(4)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_leaves_connections_to_others_where_there_are_some() {
+        let shares = [1, 2, 3, 4, 10, 1000].map(share);
+        assert_eq!(shares, [1, 1, 2, 3, 7, 750]);
     }
 }

@@ -20,7 +20,6 @@ mod options;
 mod read;
 mod schema;
 mod session;
-mod shares;
 mod slots;
 mod source;
 mod statements;

@@ -42,6 +42,8 @@ pub(crate) struct Writer<'a> {
 enum Put {
     /// Nothing: it is not as it would have to be.
     Left,
+    /// Nothing: another one was faster, and it is to be done in its turn.
+    Overtaken,
     Done,
     /// Done, and this is the sum.
     Added(i64),
@@ -57,26 +59,20 @@ impl Writer<'_> {
     ) -> Result<Answer, Fault> {
         let slots = Slots::of(pairs.iter().map(|(key, _)| key.as_str()));
         let functions = &self.statements.functions;
-        let put = match pairs {
-            [(key, value)] => {
-                let (name, content) = (key.as_bytes(), &value[..]);
-                let what: [Parameter<'_>; 2] = [&name, &content];
-                self.put(&functions.put, slots, &what, limits).await?
+        if let [(key, value)] = pairs {
+            let (name, content) = (key.as_bytes(), &value[..]);
+            let what: [Parameter<'_>; 2] = [&name, &content];
+            let put = self.put(&functions.put, &slots, &what, limits).await?;
+            if !matches!(put, Put::Overtaken) {
+                return done(put);
             }
-            pairs => {
-                let (keys, values): (Vec<&[u8]>, Vec<&[u8]>) = pairs
-                    .iter()
-                    .map(|(key, value)| (key.as_bytes(), value.as_ref()))
-                    .unzip();
-                let what: [Parameter<'_>; 2] = [&keys, &values];
-                self.put(&functions.set, slots, &what, limits).await?
-            }
-        };
-        match put {
-            Put::Done => Ok(Answer::Done),
-            Put::Refused(refusal) => Ok(refusal),
-            Put::Left | Put::Added(_) => Err(Fault::damaged()),
         }
+        let (keys, values): (Vec<&[u8]>, Vec<&[u8]>) = pairs
+            .iter()
+            .map(|(key, value)| (key.as_bytes(), value.as_ref()))
+            .unzip();
+        let what: [Parameter<'_>; 2] = [&keys, &values];
+        done(self.put(&functions.set, &slots, &what, limits).await?)
     }
 
     pub(crate) async fn add(
@@ -88,11 +84,11 @@ impl Writer<'_> {
         let name = key.as_bytes();
         let what: [Parameter<'_>; 2] = [&name, &delta];
         let add = &self.statements.functions.add;
-        match self.put(add, Slots::of([key]), &what, limits).await? {
+        match self.put(add, &Slots::of([key]), &what, limits).await? {
             Put::Added(sum) => Ok(Answer::Added(Some(sum))),
             Put::Left => Ok(Answer::Added(None)),
             Put::Refused(refusal) => Ok(refusal),
-            Put::Done => Err(Fault::damaged()),
+            Put::Done | Put::Overtaken => Err(Fault::damaged()),
         }
     }
 
@@ -106,11 +102,11 @@ impl Writer<'_> {
         let name = key.as_bytes();
         let what: [Parameter<'_>; 3] = [&name, &expected, &value];
         let swap = &self.statements.functions.swap;
-        match self.put(swap, Slots::of([key]), &what, limits).await? {
+        match self.put(swap, &Slots::of([key]), &what, limits).await? {
             Put::Done => Ok(Answer::Swapped(true)),
             Put::Left => Ok(Answer::Swapped(false)),
             Put::Refused(refusal) => Ok(refusal),
-            Put::Added(_) => Err(Fault::damaged()),
+            Put::Added(_) | Put::Overtaken => Err(Fault::damaged()),
         }
     }
 
@@ -133,7 +129,7 @@ impl Writer<'_> {
     async fn put(
         &self,
         function: &Function,
-        slots: Slots,
+        slots: &Slots,
         what: &[Parameter<'_>],
         limits: StoreLimits,
     ) -> Result<Put, Fault> {
@@ -142,12 +138,13 @@ impl Writer<'_> {
         let mut parameters = what.to_vec();
         parameters.push(&keys);
         parameters.push(&bytes);
-        let slots = slots.under(limits);
+        let slots = slots.clone().under(limits);
         let row = self.call(function, &slots, &parameters).await?;
         let said: Vec<i64> = answer(&row)?;
         match said.as_slice() {
             [0] => Ok(Put::Left),
             [1] => Ok(Put::Done),
+            [2] => Ok(Put::Overtaken),
             [1, sum] => Ok(Put::Added(*sum)),
             [held_keys, held_bytes, keys, bytes] => {
                 let held = Usage {
@@ -190,6 +187,15 @@ impl Writer<'_> {
             .ask(&function.call, &parameters, Effect::Write)
             .await?;
         rows.into_iter().next().ok_or_else(Fault::damaged)
+    }
+}
+
+/// What a call is told that sets values.
+fn done(put: Put) -> Result<Answer, Fault> {
+    match put {
+        Put::Done => Ok(Answer::Done),
+        Put::Refused(refusal) => Ok(refusal),
+        Put::Left | Put::Overtaken | Put::Added(_) => Err(Fault::damaged()),
     }
 }
 

@@ -5,17 +5,17 @@ use std::{mem, sync::Arc, time::Duration};
 use ::redis::Value;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, sleep, timeout_at},
-};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     call::Call,
     cluster::{Node, Servers, Slot},
     fault::Fault,
 };
-use crate::{Connections, KeyValueError, StoreId};
+use crate::{
+    Connections, KeyValueError, StoreId,
+    gate::{CALLS_PER_STORE, Gate},
+};
 
 /// Every call ends by then.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -23,10 +23,6 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(100);
 /// A server that has been away for this long fails calls at once: those who wait would only pile up.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Calls under way send at most this much, in KiB.
-const BUDGET_KIB: usize = 32 * 1024;
-/// Calls under way.
-const MAX_CALLS: usize = 512;
 /// Times that a call follows a cluster's word at once; then it waits between.
 const REDIRECTIONS: usize = 4;
 /// A fault that goes on is logged this often.
@@ -44,8 +40,7 @@ pub(crate) enum Repeat {
 /// See the module.
 pub(crate) struct Calls {
     servers: ArcSwap<Servers>,
-    budget: Semaphore,
-    slots: Semaphore,
+    gate: Gate,
     away_since: Mutex<Option<Instant>>,
     logged: Mutex<Option<Instant>>,
 }
@@ -71,8 +66,7 @@ impl Calls {
     pub(crate) fn new(servers: Servers) -> Self {
         Self {
             servers: ArcSwap::from_pointee(servers),
-            budget: Semaphore::new(BUDGET_KIB),
-            slots: Semaphore::new(MAX_CALLS),
+            gate: Gate::new(CALLS_PER_STORE),
             away_since: Mutex::new(None),
             logged: Mutex::new(None),
         }
@@ -96,15 +90,8 @@ impl Calls {
         call: Call,
     ) -> Result<Value, KeyValueError> {
         let deadline = Instant::now() + DEADLINE;
-        let kib = u32::try_from(call.bytes() / 1024 + 1).unwrap_or(u32::MAX);
-        // Neither is ever closed.
-        let held = async {
-            (
-                self.slots.acquire().await,
-                self.budget.acquire_many(kib).await,
-            )
-        };
-        let Ok(_held) = timeout_at(deadline, held).await else {
+        let turn = timeout_at(deadline, self.gate.pass(store, call.bytes())).await;
+        let Ok(Some(_held)) = turn else {
             return Err(KeyValueError::Unavailable(
                 "too many calls are waiting".to_owned(),
             ));

@@ -117,12 +117,11 @@ impl Pool {
     }
 
     async fn open(&self, slot: &Slot, deadline: Instant) -> Result<Arc<Connection>, Fault> {
-        // Why there was none before says more than that there was no time for another try.
-        let late = |_| {
-            let failed = self.failed.lock();
-            failed
-                .as_ref()
-                .map_or(Fault::NotYet(LATE), |(_, fault)| fault.clone())
+        // Why there was none while it waited says more than that there was no time for another try.
+        let began = Instant::now();
+        let late = |_| match &*self.failed.lock() {
+            Some((at, fault)) if *at + AGAIN >= began => fault.clone(),
+            _ => Fault::NotYet(LATE),
         };
         let _turn = timeout_at(deadline, slot.opening.lock())
             .await

@@ -23,6 +23,7 @@ use crate::{
         ByteRange, Content, ObjectInfo, ObjectPage, Opened, PIECE_BYTES, Place, Slots, check_asked,
         check_name, check_names, exactly, wire as blob_wire,
     },
+    gate::CALLS_PER_STORE,
     limits::MAX_PAGE_KEYS,
     wire::{self, MAX_MESSAGE_BYTES, limits_to_wire},
 };
@@ -58,7 +59,7 @@ impl RemoteBlobs {
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         Ok(Self {
-            calls: Calls::new(client.clone(), DEADLINE),
+            calls: Calls::new(client.clone(), DEADLINE, CALLS_PER_STORE),
             client,
             writes: Slots::new("written", WRITES.0, WRITES.1),
             reads: Slots::new("read", READS.0, READS.1),
@@ -200,9 +201,12 @@ impl Blobs for RemoteBlobs {
         };
         let mut parts = self
             .calls
-            .run(Repeat::Always, request, |mut client, request| async move {
-                client.read(request).await
-            })
+            .run(
+                store,
+                Repeat::Always,
+                request,
+                |mut client, request| async move { client.read(request).await },
+            )
             .await?;
         let Some(read_object_response::Part::Opened(opened)) = next(&mut parts).await? else {
             return Err(nonsense());
@@ -260,9 +264,12 @@ impl Blobs for RemoteBlobs {
         let request = object(Place { store, name });
         let info = self
             .calls
-            .run(Repeat::Always, request, |mut client, request| async move {
-                client.info(request).await
-            })
+            .run(
+                store,
+                Repeat::Always,
+                request,
+                |mut client, request| async move { client.info(request).await },
+            )
             .await?;
         Ok(info.info.map(blob_wire::info))
     }
@@ -281,9 +288,12 @@ impl Blobs for RemoteBlobs {
         check_asked(&request.after)?;
         let page = self
             .calls
-            .run(Repeat::Always, request, |mut client, request| async move {
-                client.list(request).await
-            })
+            .run(
+                store,
+                Repeat::Always,
+                request,
+                |mut client, request| async move { client.list(request).await },
+            )
             .await?;
         Ok(ObjectPage {
             names: page.names,
@@ -298,9 +308,12 @@ impl Blobs for RemoteBlobs {
             names,
         };
         self.calls
-            .run(Repeat::Unsent, request, |mut client, request| async move {
-                client.delete(request).await
-            })
+            .run(
+                store,
+                Repeat::Unsent,
+                request,
+                |mut client, request| async move { client.delete(request).await },
+            )
             .await
             .map(drop)
     }
@@ -308,15 +321,19 @@ impl Blobs for RemoteBlobs {
     async fn copy(&self, from: Place, to: Place, limits: StoreLimits) -> Result<(), BlobError> {
         check_asked(&from.name)?;
         check_name(&to.name, limits)?;
+        let store = to.store;
         let request = v1::CopyObjectRequest {
             from: Some(object(from)),
             to: Some(object(to)),
             limits: Some(limits_to_wire(limits)),
         };
         self.calls
-            .run(Repeat::Unsent, request, |mut client, request| async move {
-                client.copy(request).await
-            })
+            .run(
+                store,
+                Repeat::Unsent,
+                request,
+                |mut client, request| async move { client.copy(request).await },
+            )
             .await
             .map(drop)
     }
@@ -329,9 +346,12 @@ impl Blobs for RemoteBlobs {
         };
         let usage = self
             .calls
-            .run(Repeat::Always, request, |mut client, request| async move {
-                client.usage(request).await
-            })
+            .run(
+                store,
+                Repeat::Always,
+                request,
+                |mut client, request| async move { client.usage(request).await },
+            )
             .await?;
         Ok(Usage {
             keys: usage.keys,
@@ -349,7 +369,7 @@ impl Blobs for RemoteBlobs {
             let step = |mut client: BlobsClient<Channel>, request| async move {
                 client.clear(request).await
             };
-            let cleared = self.calls.run(Repeat::Always, request.clone(), step);
+            let cleared = self.calls.run(store, Repeat::Always, request.clone(), step);
             more = cleared.await?.more;
         }
         Ok(())
@@ -359,9 +379,12 @@ impl Blobs for RemoteBlobs {
         let request = v1::HealthRequest { in_memory: false };
         let answer = self
             .calls
-            .run(Repeat::Always, request, |mut client, request| async move {
-                client.health(request).await
-            })
+            .run(
+                StoreId::NONE,
+                Repeat::Always,
+                request,
+                |mut client, request| async move { client.health(request).await },
+            )
             .await;
         match answer {
             Ok(answer) => wire::health_from_wire(answer),

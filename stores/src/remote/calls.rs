@@ -4,28 +4,20 @@ use std::{
     error::Error,
     future::Future,
     marker::PhantomData,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
 use prost::Message;
-use tokio::{
-    sync::Semaphore,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 use tonic::{Response, Status};
 
-use crate::wire;
+use crate::{StoreId, gate::Gate, wire};
 
 /// Time between two attempts of a call.
 pub(super) const AGAIN: Duration = Duration::from_millis(100);
 /// A store that has been away for this long fails calls at once: those who wait would only pile up.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Requests under way hold at most this much, in KiB: what this node may put on the store.
-const BUDGET_KIB: usize = 32 * 1024;
-/// Calls under way.
-const MAX_CALLS: usize = 512;
 
 /// When a call that found no store is made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +34,7 @@ pub(crate) struct Calls<C, E> {
     client: C,
     /// Every call ends by then.
     deadline: Duration,
-    budget: Arc<Semaphore>,
-    slots: Arc<Semaphore>,
+    gate: Gate,
     away_since: Mutex<Option<Instant>>,
     errors: PhantomData<fn() -> E>,
 }
@@ -57,20 +48,21 @@ pub(crate) trait CallError {
 }
 
 impl<C: Clone, E: CallError> Calls<C, E> {
-    pub(crate) fn new(client: C, deadline: Duration) -> Self {
+    /// At most so many calls of one Store are under way.
+    pub(crate) fn new(client: C, deadline: Duration, calls_per_store: u32) -> Self {
         Self {
             client,
             deadline,
-            budget: Arc::new(Semaphore::new(BUDGET_KIB)),
-            slots: Arc::new(Semaphore::new(MAX_CALLS)),
+            gate: Gate::new(calls_per_store),
             away_since: Mutex::new(None),
             errors: PhantomData,
         }
     }
 
-    /// Makes a call, again where `repeat` allows and the store is not there.
+    /// Makes a call on `store`, again where `repeat` allows and the store is not there.
     pub(crate) async fn run<Q, A, F>(
         &self,
+        store: StoreId,
         repeat: Repeat,
         request: Q,
         call: impl Fn(C, Q) -> F,
@@ -80,10 +72,7 @@ impl<C: Clone, E: CallError> Calls<C, E> {
         F: Future<Output = Result<Response<A>, Status>>,
     {
         let attempts = async {
-            let kib = u32::try_from(request.encoded_len() / 1024 + 1).unwrap_or(u32::MAX);
-            // Neither is ever closed.
-            let _slot = self.slots.acquire().await;
-            let _held = self.budget.acquire_many(kib).await;
+            let _passed = self.gate.pass(store, request.encoded_len()).await;
             loop {
                 match call(self.client.clone(), request.clone()).await {
                     Ok(answer) => {

@@ -19,6 +19,7 @@ use self::calls::{CallError, Calls, Repeat};
 pub use self::{blob::RemoteBlobs, sql::RemoteSql};
 use crate::{
     Backend, Health, KeyValue, KeyValueError, Reason, StoreId, StoreLimits, Usage,
+    gate::CALLS_PER_STORE,
     key_value::{KeyPage, Swap},
     limits::{self, MAX_PAGE_KEYS},
     wire::{self, MAX_MESSAGE_BYTES, limits_to_wire, value_from_wire, value_to_wire},
@@ -56,7 +57,7 @@ impl Remote {
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         Ok(Self {
-            calls: Arc::new(Calls::new(client, DEADLINE)),
+            calls: Arc::new(Calls::new(client, DEADLINE, CALLS_PER_STORE)),
             in_memory: false,
         })
     }
@@ -91,9 +92,12 @@ impl KeyValue for Remote {
         };
         let answer = self
             .calls
-            .run(Repeat::Always, request, |mut client, request| async move {
-                client.get(request).await
-            })
+            .run(
+                store,
+                Repeat::Always,
+                request,
+                |mut client, request| async move { client.get(request).await },
+            )
             .await?;
         if answer.values.len() != asked {
             return Err(nonsense());
@@ -118,9 +122,12 @@ impl KeyValue for Remote {
             in_memory: self.in_memory,
         };
         self.calls
-            .run(Repeat::Unsent, request, |mut client, request| async move {
-                client.set(request).await
-            })
+            .run(
+                store,
+                Repeat::Unsent,
+                request,
+                |mut client, request| async move { client.set(request).await },
+            )
             .await
             .map(|_| ())
     }
@@ -133,9 +140,12 @@ impl KeyValue for Remote {
             in_memory: self.in_memory,
         };
         self.calls
-            .run(Repeat::Unsent, request, |mut client, request| async move {
-                client.delete(request).await
-            })
+            .run(
+                store,
+                Repeat::Unsent,
+                request,
+                |mut client, request| async move { client.delete(request).await },
+            )
             .await
             .map(|_| ())
     }
@@ -149,9 +159,12 @@ impl KeyValue for Remote {
         };
         let answer = self
             .calls
-            .run(Repeat::Always, request, |mut client, request| async move {
-                client.exists(request).await
-            })
+            .run(
+                store,
+                Repeat::Always,
+                request,
+                |mut client, request| async move { client.exists(request).await },
+            )
             .await?;
         match answer.exists.as_slice() {
             [exists] => Ok(*exists),
@@ -174,9 +187,12 @@ impl KeyValue for Remote {
         };
         let answer = self
             .calls
-            .run(Repeat::Always, request, |mut client, request| async move {
-                client.list_keys(request).await
-            })
+            .run(
+                store,
+                Repeat::Always,
+                request,
+                |mut client, request| async move { client.list_keys(request).await },
+            )
             .await?;
         Ok(KeyPage {
             keys: answer.keys,
@@ -200,9 +216,12 @@ impl KeyValue for Remote {
             in_memory: self.in_memory,
         };
         self.calls
-            .run(Repeat::Unsent, request, |mut client, request| async move {
-                client.increment(request).await
-            })
+            .run(
+                store,
+                Repeat::Unsent,
+                request,
+                |mut client, request| async move { client.increment(request).await },
+            )
             .await
             .map(|answer| answer.value)
     }
@@ -228,9 +247,12 @@ impl KeyValue for Remote {
         };
         let answer = self
             .calls
-            .run(Repeat::Unsent, request, |mut client, request| async move {
-                client.compare_and_swap(request).await
-            })
+            .run(
+                store,
+                Repeat::Unsent,
+                request,
+                |mut client, request| async move { client.compare_and_swap(request).await },
+            )
             .await?;
         if answer.swapped {
             return Ok(Swap::Done);
@@ -248,9 +270,12 @@ impl KeyValue for Remote {
         };
         let answer = self
             .calls
-            .run(Repeat::Always, request, |mut client, request| async move {
-                client.usage(request).await
-            })
+            .run(
+                store,
+                Repeat::Always,
+                request,
+                |mut client, request| async move { client.usage(request).await },
+            )
             .await?;
         Ok(Usage {
             keys: answer.keys,
@@ -269,6 +294,7 @@ impl KeyValue for Remote {
             more = self
                 .calls
                 .run(
+                    store,
                     Repeat::Always,
                     request.clone(),
                     |mut client, request| async move { client.purge(request).await },
@@ -288,9 +314,12 @@ impl Backend for Remote {
         };
         let answer = self
             .calls
-            .run(Repeat::Always, request, |mut client, request| async move {
-                client.health(request).await
-            })
+            .run(
+                StoreId::NONE,
+                Repeat::Always,
+                request,
+                |mut client, request| async move { client.health(request).await },
+            )
             .await;
         match answer {
             Ok(answer) => wire::health_from_wire(answer),

@@ -13,7 +13,7 @@ use tonic::{Status, transport::Channel};
 
 use super::calls::{CallError, Calls, Repeat};
 use crate::{
-    StoreId, StoreLimits,
+    StoreId, StoreLimits, gate,
     sql::{
         Answer, Session, SessionState, Sql, SqlError, Statement, embedded::check, wire as sql_wire,
     },
@@ -25,6 +25,8 @@ const DEADLINE: Duration = Duration::from_secs(7);
 /// Calls on one Store that may be under way, those of open transactions apart: they wait for each
 /// other, and must not take the place of all.
 const CALLS_PER_STORE: usize = 64;
+/// With those of open transactions, which never wait behind the others: the others wait for their end.
+const ALL_PER_STORE: u32 = 2 * gate::CALLS_PER_STORE;
 
 /// The databases behind one `shoal-store`. Every call ends within 7 s, whatever happens to the
 /// connection, which is made again by itself.
@@ -45,7 +47,7 @@ impl RemoteSql {
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         Ok(Self {
-            calls: Arc::new(Calls::new(client, DEADLINE)),
+            calls: Arc::new(Calls::new(client, DEADLINE, ALL_PER_STORE)),
             under_way: Mutex::default(),
         })
     }
@@ -110,11 +112,15 @@ impl Sql for RemoteSql {
             limits: Some(limits_to_wire(limits)),
             last_insert_rowid: session.last_insert_rowid,
         };
+        let store = session.store;
         let result = self
             .calls
-            .run(Repeat::Unsent, request, |mut client, request| async move {
-                client.execute(request).await
-            })
+            .run(
+                store,
+                Repeat::Unsent,
+                request,
+                |mut client, request| async move { client.execute(request).await },
+            )
             .await;
         session.state = match (&result, session.state) {
             (Ok(response), _) if response.in_transaction => SessionState::InTransaction,
@@ -137,11 +143,14 @@ impl Sql for RemoteSql {
             store_id: session.store.to_string(),
             session: session.id.as_bytes().to_vec().into(),
         };
-        let calls = Arc::clone(&self.calls);
+        let (calls, store) = (Arc::clone(&self.calls), session.store);
         runtime.spawn(async move {
-            let closed = calls.run(Repeat::Always, request, |mut client, request| async move {
-                client.close(request).await
-            });
+            let closed = calls.run(
+                store,
+                Repeat::Always,
+                request,
+                |mut client, request| async move { client.close(request).await },
+            );
             // Else the store closes it when its time is over.
             let _ = closed.await;
         });

@@ -16,13 +16,6 @@ pub trait Ceilings: Send + Sync {
     fn of(&self, store: StoreId) -> Option<v1::StoreLimits>;
 }
 
-/// No class is known.
-impl Ceilings for () {
-    fn of(&self, _: StoreId) -> Option<v1::StoreLimits> {
-        None
-    }
-}
-
 /// See the module.
 #[derive(Clone)]
 pub struct Admission {
@@ -112,16 +105,16 @@ mod tests {
 
     use super::*;
 
-    struct Class(v1::StoreLimits);
+    struct Class(Option<v1::StoreLimits>);
 
     impl Ceilings for Class {
         fn of(&self, _: StoreId) -> Option<v1::StoreLimits> {
-            Some(self.0)
+            self.0
         }
     }
 
-    fn admission(ceilings: impl Ceilings + 'static) -> Admission {
-        Admission::new(Grants::fixed(GrantSet::default()), Arc::new(ceilings))
+    fn admission(class: Option<v1::StoreLimits>) -> Admission {
+        Admission::new(Grants::fixed(GrantSet::default()), Arc::new(Class(class)))
     }
 
     #[tokio::test]
@@ -134,7 +127,7 @@ mod tests {
         };
         let store = StoreId::random();
         let of = |class, said| {
-            let limits = admission(Class(all(class))).limits(store, Some(all(said)));
+            let limits = admission(Some(all(class))).limits(store, Some(all(said)));
             (
                 limits.key_bytes,
                 limits.value_bytes,
@@ -151,13 +144,13 @@ mod tests {
             (keys, values, Some(u64::MAX), Some(u64::MAX))
         );
         assert_eq!(of(7, 0), (7, 7, Some(7), Some(7)));
-        let objects = admission(Class(all(0))).object_limits(store, Some(all(u64::MAX)));
+        let objects = admission(Some(all(0))).object_limits(store, Some(all(u64::MAX)));
         assert_eq!(objects.value_bytes, OBJECT_BYTES);
     }
 
     #[tokio::test]
     async fn of_a_class_that_is_not_known_the_runtime_is_believed() {
-        let limits = admission(()).limits(StoreId::random(), None);
+        let limits = admission(None).limits(StoreId::random(), None);
         assert_eq!(limits, StoreLimits::default());
     }
 }

@@ -35,7 +35,7 @@ names! {
     Set = "set",
     Delete = "delete",
     Exists = "exists",
-    ListKeys = "list_keys",
+    ListKeys = "list",
     Increment = "increment",
     CompareAndSwap = "compare_and_swap",
     Usage = "usage",

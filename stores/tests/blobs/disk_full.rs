@@ -1,8 +1,9 @@
 //! A disk that is full fails writes with a plain reason, and nothing has to be restarted once it is not.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use bytes::Bytes;
+use shoal_mounts::{Apart, enlarge};
 use shoal_stores::{
     Backend, BlobError, Blobs, Embedded, EmbeddedBlobs, Health, KeyValue, Reason, StoreId,
     embedded::{Durability, EmbeddedOptions},
@@ -56,45 +57,22 @@ async fn child_on_a_small_disk() {
     let is_full = matches!(&health, Health::Failing { reason, .. } if *reason == Reason::ReadOnly);
     assert!(is_full, "{health:?}");
 
-    mount(&["-o", "remount,size=256m", &folder]);
+    enlarge(&folder, "256m");
     put(written, 3_000_000).await.unwrap();
     assert_eq!(blobs.health().await, Health::Reachable);
     println!("recovered after {written} objects");
 }
 
-fn mount(arguments: &[&str]) {
-    let status = Command::new("mount").args(arguments).status().unwrap();
-    assert!(status.success());
-}
-
-fn in_own_mounts(script: &str, folder: &Path) -> Command {
-    let mut command = Command::new("unshare");
-    command
-        .args(["--map-root-user", "--mount", "sh", "-ec", script, "sh"])
-        .arg(folder)
-        .arg(std::env::current_exe().unwrap())
-        .env(FOLDER, folder);
-    command
-}
-
 #[test]
 fn a_full_disk_fails_writes_plainly_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
-    let can = in_own_mounts("mount -t tmpfs -o size=64m tmpfs \"$1\"", folder.path()).output();
-    if !can.is_ok_and(|output| output.status.success()) {
-        shoal_skip::skipped(
-            "a_full_disk_fails_writes_plainly_and_recovers: no mount namespaces here",
-        );
-        return;
-    }
-    let script = "mount -t tmpfs -o size=64m tmpfs \"$1\"
-                  exec \"$2\" --exact disk_full::child_on_a_small_disk --nocapture";
-    let output = in_own_mounts(script, folder.path()).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}\n{errors}");
-    assert!(
-        text.contains("recovered"),
-        "the child tested nothing: {text}"
-    );
+    let apart = Apart {
+        test: "disk_full::child_on_a_small_disk",
+        mount: "mount -t tmpfs -o size=64m tmpfs \"$1\"",
+        place: folder.path(),
+        environment: &[(FOLDER, folder.path())],
+        as_root: false,
+        word: "recovered",
+    };
+    apart.run("objects on a full disk");
 }

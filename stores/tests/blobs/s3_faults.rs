@@ -1,10 +1,9 @@
 //! An S3 server that is slow, full, elsewhere, cut off or closed to us: plain errors, a reason, and all is well by
 //! itself once the server is.
 
-use std::{path::Path, process::Command};
-
 use bytes::Bytes;
 use futures::{FutureExt, SinkExt, StreamExt, channel::mpsc, future::join_all};
+use shoal_mounts::{Apart, enlarge};
 use shoal_stores::{BlobError, Blobs, Health, Reason, S3, StoreId, blob::ByteRange};
 
 use crate::{
@@ -248,45 +247,23 @@ async fn child_of_a_server_with_a_small_disk() {
         let content = read(&blobs, store, &number.to_string()).await.unwrap();
         assert_eq!(content.len(), 3_000_000, "an acknowledged object is gone");
     }
-    let enlarge = ["-o", "remount,size=256m", &folder];
-    let enlarged = Command::new("mount").args(enlarge).status().unwrap();
-    assert!(enlarged.success());
+    enlarge(&folder, "256m");
     put(written).await.unwrap();
     assert_eq!(blobs.health().await, Health::Reachable);
     println!("recovered after {written} objects");
 }
 
-fn in_own_mounts(script: &str, folder: &Path) -> Command {
-    let mut command = Command::new("unshare");
-    command
-        .args(["--map-root-user", "--mount", "sh", "-ec", script, "sh"])
-        .arg(folder)
-        .arg(std::env::current_exe().unwrap())
-        .env(FOLDER, folder)
-        .env("TMPDIR", folder);
-    command
-}
-
 #[test]
 fn a_server_whose_disk_is_full_refuses_writes_plainly_until_it_is_not() {
     let folder = tempfile::tempdir().unwrap();
-    let mounted = "mount -t tmpfs -o size=64m tmpfs \"$1\"";
-    let can = in_own_mounts(mounted, folder.path()).output();
-    if !can.is_ok_and(|output| output.status.success()) {
-        shoal_skip::skipped("an S3 server with a full disk: no mount namespaces here");
-        return;
-    }
-    let child = "s3_faults::child_of_a_server_with_a_small_disk";
-    let script = format!("{mounted}; exec \"$2\" --exact {child} --nocapture");
-    let output = in_own_mounts(&script, folder.path()).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}\n{errors}");
-    if let Some((_, why)) = errors.split_once(shoal_skip::MARK) {
-        return shoal_skip::skipped(why.trim());
-    }
-    assert!(
-        text.contains("recovered"),
-        "the child tested nothing: {text}"
-    );
+    let apart = Apart {
+        test: "s3_faults::child_of_a_server_with_a_small_disk",
+        mount: "mount -t tmpfs -o size=64m tmpfs \"$1\"",
+        place: folder.path(),
+        // Its files are in a temporary folder.
+        environment: &[(FOLDER, folder.path()), ("TMPDIR", folder.path())],
+        as_root: false,
+        word: "recovered",
+    };
+    apart.run("an S3 server with a full disk");
 }

@@ -1,6 +1,6 @@
 //! A server whose disk is full refuses writes with that reason, and takes them again once it is not.
 
-use std::process::Command;
+use shoal_mounts::{Apart, enlarge};
 
 use super::*;
 use backend::server::give;
@@ -50,7 +50,7 @@ async fn child_with_a_small_tablespace() {
             "{key} is gone"
         );
     }
-    mount(&["-o", "remount,size=64m", &folder]);
+    enlarge(&folder, "64m");
     set(&stores, store, &written.to_string(), &value)
         .await
         .unwrap();
@@ -58,45 +58,17 @@ async fn child_with_a_small_tablespace() {
     println!("recovered after {written} values");
 }
 
-fn mount(arguments: &[&str]) {
-    assert!(
-        Command::new("mount")
-            .args(arguments)
-            .status()
-            .unwrap()
-            .success()
-    );
-}
-
 #[test]
 fn a_full_disk_fails_writes_plainly_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
-    let in_own_mounts = |script: &str| {
-        Command::new("unshare")
-            .args(["--mount", "sh", "-ec", script, "sh"])
-            .arg(folder.path())
-            .arg(std::env::current_exe().unwrap())
-            .env(FOLDER, folder.path())
-            .output()
+    let apart = Apart {
+        test: "disk_full::child_with_a_small_tablespace",
+        mount: "mount -t tmpfs -o size=4m tmpfs \"$1\"",
+        place: folder.path(),
+        environment: &[(FOLDER, folder.path())],
+        // The server is another user's process.
+        as_root: true,
+        word: "recovered",
     };
-    let mounted = "mount -t tmpfs -o size=4m tmpfs \"$1\"";
-    if !in_own_mounts(mounted).is_ok_and(|output| output.status.success()) {
-        shoal_skip::skipped("a full disk: no mount namespaces here");
-        return;
-    }
-    let child = "disk_full::child_with_a_small_tablespace";
-    let output = in_own_mounts(&format!(
-        "{mounted}; exec \"$2\" --exact {child} --nocapture"
-    ));
-    let output = output.unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}\n{errors}");
-    if let Some((_, why)) = errors.split_once(shoal_skip::MARK) {
-        return shoal_skip::skipped(why.trim());
-    }
-    assert!(
-        text.contains("recovered"),
-        "the child tested nothing: {text}"
-    );
+    apart.run("Postgres on a full disk");
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use shoal_protocol::{
     CertificateAuthority, ClientAuth, Grants, Identity, LiveIdentity, Role, Trust,
     server::{self, Listener},
-    v1::{GrantSet, PodGrants},
+    v1::{GrantSet, PodGrants, StoreLimits},
 };
 use shoal_stores::{
     Embedded, EmbeddedBlobs, EmbeddedSql, Memory, Remote, RemoteBlobs, RemoteSql, StoreId,
     embedded::{Durability, EmbeddedOptions},
     memory::MemoryOptions,
-    server::{Admission, Backends, BlobsServer, Operations, Server, SqlServer},
+    server::{Admission, Backends, BlobsServer, Ceilings, Operations, Server, SqlServer},
 };
 
 /// No test of it ends with the machine: none waits for its disk.
@@ -31,9 +31,23 @@ pub struct Served {
     _folder: tempfile::TempDir,
 }
 
+/// What the class of every Store says, if that is known.
+pub struct Classes(pub Option<StoreLimits>);
+
+impl Ceilings for Classes {
+    fn of(&self, _: StoreId) -> Option<StoreLimits> {
+        self.0
+    }
+}
+
 impl Served {
     /// Serves empty stores; each pod may open the ids beside it.
     pub fn start(grants: &[(&str, &[StoreId])]) -> Self {
+        Self::under(Classes(None), grants)
+    }
+
+    /// The same, of such classes.
+    pub fn under(classes: Classes, grants: &[(&str, &[StoreId])]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ca = CertificateAuthority::generate().unwrap();
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -60,7 +74,7 @@ impl Served {
                 EmbeddedSql::open(&folder.path().join("sql"), Durability::Relaxed).unwrap(),
             ),
         };
-        let admission = Admission::new(grants, Arc::new(()));
+        let admission = Admission::new(grants, Arc::new(classes));
         let service = Server::service(backends.clone(), admission.clone(), operations.clone());
         let sql = SqlServer::service(backends.sql.clone(), admission.clone(), operations.clone());
         let blobs = BlobsServer::service(backends.blobs.clone(), admission, operations.clone());

@@ -1,7 +1,8 @@
 //! A disk that is full fails statements with a plain reason, and nothing has to be restarted once it is not.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
+use shoal_mounts::{Apart, enlarge};
 use shoal_stores::{
     EmbeddedSql, Health, Reason, Sql, SqlError, StoreLimits,
     embedded::Durability,
@@ -99,12 +100,7 @@ async fn child_on_a_small_disk() {
     assert!(is_told, "{error:?}");
     let kept = rows(&sql, &mut other).await;
 
-    let remount = format!("remount,size=64m {folder}");
-    let mount = Command::new("mount")
-        .arg("-o")
-        .args(remount.split(' '))
-        .status();
-    assert!(mount.unwrap().success());
+    enlarge(&folder, "64m");
     run(&sql, &mut one, INSERT).await.unwrap();
     assert_eq!(failing(&sql.health().await), None);
     assert_eq!(rows(&sql, &mut one).await, written + 1);
@@ -115,29 +111,13 @@ async fn child_on_a_small_disk() {
 #[test]
 fn a_full_disk_fails_statements_plainly_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
-    let in_own_mounts = |script: &str| {
-        Command::new("unshare")
-            .args(["--map-root-user", "--mount", "sh", "-ec", script, "sh"])
-            .arg(folder.path())
-            .arg(std::env::current_exe().unwrap())
-            .env(FOLDER, folder.path())
-            .output()
+    let apart = Apart {
+        test: "disk_full::child_on_a_small_disk",
+        mount: "mount -t tmpfs -o size=8m tmpfs \"$1\"",
+        place: folder.path(),
+        environment: &[(FOLDER, folder.path())],
+        as_root: false,
+        word: "recovered",
     };
-    let mounted = "mount -t tmpfs -o size=8m tmpfs \"$1\"";
-    if !in_own_mounts(mounted).is_ok_and(|output| output.status.success()) {
-        shoal_skip::skipped("SQL on a full disk: no mount namespaces here");
-        return;
-    }
-    let child = "disk_full::child_on_a_small_disk";
-    let output = in_own_mounts(&format!(
-        "{mounted}; exec \"$2\" --exact {child} --nocapture"
-    ));
-    let output = output.unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}\n{errors}");
-    assert!(
-        text.contains("recovered"),
-        "the child tested nothing: {text}"
-    );
+    apart.run("SQL on a full disk");
 }

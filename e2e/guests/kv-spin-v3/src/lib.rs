@@ -1,6 +1,7 @@
 //! The paths of `kv-routes` that `spin:key-value@3.0.0` has operations for, and those that only
 //! asynchronous calls make possible: `/at-once/COUNT` reads so many keys in calls that run beside each
-//! other, `/set-at-once/COUNT/BYTES` writes so, `/first/COUNT` takes so many keys of the listing and leaves it, `/give-up/KEY` leaves a call.
+//! other, `/set-at-once/COUNT/BYTES` writes so, `/exists-at-once/COUNT/BYTES` asks so for a key
+//! of that length, `/first/COUNT` takes so many keys of the listing and leaves it, `/give-up/KEY` leaves a call.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -73,6 +74,9 @@ async fn answer(label: &str, segments: &[&str]) -> Result<Answer, Error> {
         }
         ["at-once", count] => at_once(&store, number(count)).await,
         ["set-at-once", count, bytes] => set_at_once(&store, number(count), number(bytes)).await,
+        ["exists-at-once", count, bytes] => {
+            exists_at_once(&store, number(count), number(bytes)).await
+        }
         ["first", count] => first(&store, number(count)).await,
         ["give-up", key] => give_up(&store, key).await,
         _ => Ok((404, b"no such path".to_vec())),
@@ -118,6 +122,14 @@ async fn first(store: &Store, count: usize) -> Result<Answer, Error> {
     drop(keys);
     end.await?;
     Ok(text(&first.join("\n")))
+}
+
+/// Asks so often for a key of so many bytes, in calls that run beside each other.
+async fn exists_at_once(store: &Store, count: usize, bytes: usize) -> Result<Answer, Error> {
+    let key = &"k".repeat(bytes);
+    let calls = (0..count).map(|_| async move { store.exists(key).await.map(|_| ()) });
+    all(calls).await?;
+    Ok(text("asked"))
 }
 
 /// Sets so many keys to as many bytes each, in calls that run beside each other.

@@ -11,6 +11,7 @@ use super::{
         container::{self, HostContainer},
         types::{self, ContainerMetadata, ObjectId, ObjectMetadata},
     },
+    one_more,
     operations::Target,
     said,
 };
@@ -39,10 +40,7 @@ impl BlobsView<'_> {
     fn open_container(&mut self, name: &str) -> Result<Container, BlobError> {
         let target = self.operations.find_label(name);
         let target = target.ok_or_else(|| unknown(name))?;
-        let open = self
-            .open
-            .containers
-            .one_more(CONTAINERS, "containers are open")?;
+        let open = one_more(&mut self.open.containers, CONTAINERS, "containers are open")?;
         Ok(Container { target, open })
     }
 
@@ -56,7 +54,7 @@ impl BlobsView<'_> {
         name: String,
         range: ByteRange,
     ) -> Result<IncomingValue, BlobError> {
-        let open = self.open.reads.one_more(VALUES, "values are being read")?;
+        let open = one_more(&mut self.open.reads, VALUES, "values are being read")?;
         let found = self.operations.find(target, Operation::Get, 1).await?;
         let read = found.blobs.read(found.id, name, range);
         let opened = found.call(Operation::Get, read).await?;

@@ -115,14 +115,14 @@ mod tests {
     use futures::stream;
 
     use super::*;
-    use crate::host::blobstore::Counted;
+    use crate::host::counted::Counted;
 
     fn stream(pieces: Vec<Result<Bytes, BlobError>>) -> ContentStream {
         ContentStream {
             content: stream::iter(pieces).boxed(),
             piece: Bytes::new(),
             end: None,
-            _open: Counted::default().one_more(1, "").unwrap(),
+            _open: Counted::default().one_more(1).unwrap(),
         }
     }
 

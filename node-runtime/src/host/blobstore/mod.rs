@@ -11,8 +11,6 @@ mod operations;
 mod outgoing;
 mod pipe;
 
-use std::sync::Arc;
-
 use shoal_stores::BlobError;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
@@ -20,7 +18,10 @@ use self::operations::Operations;
 pub use self::{
     containers::Container, incoming::IncomingValue, names::ObjectNames, outgoing::OutgoingValue,
 };
-use super::InstanceState;
+use super::{
+    InstanceState,
+    counted::{Counted, Open},
+};
 
 /// Containers that one instance may hold open at once.
 const CONTAINERS: usize = 256;
@@ -35,24 +36,13 @@ pub(super) struct OpenBlobs {
     writes: Counted,
 }
 
-/// Things that are there, each for as long as it holds its [`Open`].
-#[derive(Default)]
-struct Counted(Option<Arc<()>>);
-
-/// One of them.
-struct Open(#[expect(dead_code, reason = "counted for as long as it is there")] Arc<()>);
-
-impl Counted {
-    /// One more, of at most `most`; `what` they are.
-    fn one_more(&mut self, most: usize, what: &str) -> Result<Open, BlobError> {
-        let open = self.0.get_or_insert_default();
-        if Arc::strong_count(open) > most {
-            return Err(BlobError::Refused(format!(
-                "{most} {what} already; drop one that is no longer needed"
-            )));
-        }
-        Ok(Open(Arc::clone(open)))
-    }
+/// One more of at most `most`; `what` they are.
+fn one_more(open: &mut Counted, most: usize, what: &str) -> Result<Open, BlobError> {
+    let too_many = || {
+        let why = format!("{most} {what} already; drop one that is no longer needed");
+        BlobError::Refused(why)
+    };
+    open.one_more(most).ok_or_else(too_many)
 }
 
 /// What the interface needs of an instance.
@@ -104,22 +94,4 @@ pub(super) fn link(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     bindings::types::add_to_linker::<_, BlobsHost>(linker, view)?;
     bindings::container::add_to_linker::<_, BlobsHost>(linker, view)?;
     bindings::blobstore::add_to_linker::<_, BlobsHost>(linker, view)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_instance_holds_a_bounded_number_of_things_open_at_once() {
-        let mut counted = Counted::default();
-        let open: Vec<_> = (0..VALUES)
-            .map(|_| counted.one_more(VALUES, "values are being read").unwrap())
-            .collect();
-        let error = counted.one_more(VALUES, "values are being read");
-        let error = error.err().unwrap().to_string();
-        assert!(error.starts_with("16 values are being read"), "{error}");
-        drop(open);
-        assert!(counted.one_more(VALUES, "values").is_ok());
-    }
 }

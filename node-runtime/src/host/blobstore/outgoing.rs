@@ -11,6 +11,7 @@ use wasmtime_wasi::p2::DynOutputStream;
 use super::{
     BlobsView, Open, Outcome, VALUES,
     bindings::types::HostOutgoingValue,
+    one_more,
     operations::{Target, Teller},
     pipe::{Body, Pipe, UNTAKEN},
     said,
@@ -87,10 +88,7 @@ impl BlobsView<'_> {
 impl HostOutgoingValue for BlobsView<'_> {
     async fn new_outgoing_value(&mut self) -> wasmtime::Result<Resource<OutgoingValue>> {
         // The interface has no error here: the next call has.
-        let open = self
-            .open
-            .writes
-            .one_more(VALUES, "values are being written");
+        let open = one_more(&mut self.open.writes, VALUES, "values are being written");
         Ok(self.table.push(OutgoingValue {
             pipe: Arc::default(),
             has_body: false,

@@ -16,39 +16,27 @@ use shoal_stores::KeyValueError;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use self::operations::{Operations, Target};
-use super::InstanceState;
+use super::{
+    InstanceState,
+    counted::{Counted, Open},
+};
 use crate::{app::Component, stores::StoreClasses};
 
 /// A store that a guest opened, in any of the interfaces.
 pub struct Bucket {
     target: Target,
-    #[expect(dead_code, reason = "counted for as long as the bucket is there")]
-    open: Arc<()>,
+    _open: Open,
 }
 
 /// Stores that one instance may hold open at once.
 const MOST_OPEN: usize = 256;
-
-/// The stores that an instance holds open, by whichever interface.
-#[derive(Default)]
-pub(super) struct OpenStores(Option<Arc<()>>);
-
-impl OpenStores {
-    fn one_more(&mut self) -> Result<Arc<()>, Failure> {
-        let open = self.0.get_or_insert_default();
-        if Arc::strong_count(open) > MOST_OPEN {
-            return Err(Failure::TooManyOpen);
-        }
-        Ok(Arc::clone(open))
-    }
-}
 
 /// What the key-value interfaces need of an instance.
 pub(super) struct KeyValueView<'a> {
     table: &'a mut ResourceTable,
     component: &'a Arc<Component>,
     classes: &'a Arc<StoreClasses>,
-    open_stores: &'a mut OpenStores,
+    open_stores: &'a mut Counted,
     operations: Operations<'a>,
 }
 
@@ -82,10 +70,14 @@ impl KeyValueView<'_> {
     /// The Store that a label is bound to, if the instance may hold one more open.
     fn open_label(&mut self, label: &str) -> Result<Bucket, Failure> {
         let target = self.operations.find_label(label)?;
-        let open = self.open_stores.one_more().inspect_err(|_| {
+        let Some(open) = self.open_stores.one_more(MOST_OPEN) else {
             self.operations.tell_too_many_open(target);
-        })?;
-        Ok(Bucket { target, open })
+            return Err(Failure::TooManyOpen);
+        };
+        Ok(Bucket {
+            target,
+            _open: open,
+        })
     }
 
     /// Gives the guest a store that it opened, if it may hold one more.
@@ -125,18 +117,4 @@ pub(super) fn link(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     spin::link(linker)?;
     spin_v1::link(linker)?;
     spin_v3::link(linker)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_instance_holds_a_bounded_number_of_stores_open_at_once() {
-        let mut stores = OpenStores::default();
-        let open: Vec<_> = (0..MOST_OPEN).map(|_| stores.one_more().unwrap()).collect();
-        assert!(matches!(stores.one_more(), Err(Failure::TooManyOpen)));
-        drop(open);
-        assert!(stores.one_more().is_ok());
-    }
 }

@@ -154,10 +154,10 @@ impl<'a> Operations<'a> {
         store: Target,
         keys: Vec<String>,
     ) -> Result<Vec<Option<Bytes>>, Failure> {
-        let store = self.find(store).await?;
         let (asked, names) = (keys.len(), bytes_of(&keys));
-        self.admit(&store, Operation::Get, asked, check_names(&keys))?;
         self.pass(names)?;
+        let store = self.find(store).await?;
+        self.admit(&store, Operation::Get, asked, check_names(&keys))?;
         let values = store.backend.get(store.id, keys);
         let values = self.call(&store, Operation::Get, values).await?;
         if values.len() != asked {
@@ -181,6 +181,7 @@ impl<'a> Operations<'a> {
         store: Target,
         pairs: Vec<(String, Vec<u8>)>,
     ) -> Result<(), Failure> {
+        self.pass(pairs.iter().map(|(k, v)| k.len() + v.len()).sum())?;
         let store = self.find(store).await?;
         self.admit(
             &store,
@@ -188,7 +189,6 @@ impl<'a> Operations<'a> {
             pairs.len(),
             store.check_pairs(&pairs),
         )?;
-        self.pass(pairs.iter().map(|(k, v)| k.len() + v.len()).sum())?;
         let pairs = pairs
             .into_iter()
             .map(|(key, value)| (key, Bytes::from(value)))
@@ -204,9 +204,9 @@ impl<'a> Operations<'a> {
         store: Target,
         keys: Vec<String>,
     ) -> Result<(), Failure> {
+        self.pass(bytes_of(&keys))?;
         let store = self.find(store).await?;
         self.admit(&store, Operation::Delete, keys.len(), check_names(&keys))?;
-        self.pass(bytes_of(&keys))?;
         let deleted = store.backend.delete(store.id, keys);
         let deleted = self.call(&store, Operation::Delete, deleted).await;
         self.limiter.passed();
@@ -214,10 +214,13 @@ impl<'a> Operations<'a> {
     }
 
     pub(super) async fn exists(&mut self, store: Target, key: String) -> Result<bool, Failure> {
+        self.pass(key.len())?;
         let store = self.find(store).await?;
         self.admit(&store, Operation::Exists, 1, check_name(&key))?;
         let exists = store.backend.exists(store.id, key);
-        self.call(&store, Operation::Exists, exists).await
+        let exists = self.call(&store, Operation::Exists, exists).await;
+        self.limiter.passed();
+        exists
     }
 
     /// Keys after `after`, and where the next page starts.
@@ -226,7 +229,7 @@ impl<'a> Operations<'a> {
         store: Target,
         after: Option<String>,
     ) -> Result<(Vec<String>, Option<String>), Failure> {
-        self.limiter.passed();
+        self.pass(after.as_ref().map_or(0, String::len))?;
         let store = self.find(store).await?;
         self.admit(&store, Operation::List, 1, Ok(()))?;
         let page = store.backend.list_keys(store.id, after, PAGE);
@@ -271,10 +274,13 @@ impl<'a> Operations<'a> {
         key: String,
         delta: i64,
     ) -> Result<i64, Failure> {
+        self.pass(key.len())?;
         let store = self.find(store).await?;
         self.admit(&store, Operation::Increment, 1, store.check_key(&key))?;
         let sum = store.backend.increment(store.id, key, delta, store.limits);
-        self.call(&store, Operation::Increment, sum).await
+        let sum = self.call(&store, Operation::Increment, sum).await;
+        self.limiter.passed();
+        sum
     }
 
     pub(super) async fn compare_and_swap(
@@ -284,9 +290,9 @@ impl<'a> Operations<'a> {
         expected: Option<Bytes>,
         value: Vec<u8>,
     ) -> Result<Swap, Failure> {
+        self.pass(key.len() + expected.as_ref().map_or(0, Bytes::len) + value.len())?;
         let store = self.find(store).await?;
         self.admit(&store, Operation::Swap, 1, store.check_value(&value))?;
-        self.pass(key.len() + value.len())?;
         let (value, limits) = (value.into(), store.limits);
         let swap = store
             .backend
@@ -296,7 +302,8 @@ impl<'a> Operations<'a> {
         swapped
     }
 
-    /// Charges what passes between the guest and the store, in place of what passed before.
+    /// Charges what passes between the guest and the store, in place of what passed before. Each operation does
+    /// so before it waits for anything: what waits is somebody's.
     pub(super) fn pass(&mut self, bytes: usize) -> Result<(), Failure> {
         Ok(self.limiter.pass(bytes as u64)?)
     }

@@ -20,7 +20,10 @@ use shoal_stores::{
 use wasmtime::component::{HasData, Linker, ResourceTable};
 
 use self::operations::Operations;
-use super::InstanceState;
+use super::{
+    InstanceState,
+    counted::{Counted, Open},
+};
 
 /// Connections that one instance may have open at once, as in Spin.
 const MOST_OPEN: usize = 256;
@@ -34,8 +37,7 @@ pub struct Connection {
     database: Option<Arc<dyn Sql>>,
     /// A statement is under way; if the guest gives it up, nobody knows what it opened.
     is_busy: bool,
-    #[expect(dead_code, reason = "counted for as long as the connection is there")]
-    open: Arc<()>,
+    _open: Open,
 }
 
 impl Drop for Connection {
@@ -48,26 +50,10 @@ impl Drop for Connection {
     }
 }
 
-/// The connections that an instance has open.
-#[derive(Default)]
-pub(super) struct OpenConnections(Option<Arc<()>>);
-
-impl OpenConnections {
-    fn one_more(&mut self) -> Result<Arc<()>, Failure> {
-        let open = self.0.get_or_insert_default();
-        if Arc::strong_count(open) > MOST_OPEN {
-            return Err(Failure::Other(format!(
-                "too many connections opened: the limit is {MOST_OPEN}"
-            )));
-        }
-        Ok(Arc::clone(open))
-    }
-}
-
 /// What the interfaces need of an instance.
 pub(super) struct SqliteView<'a> {
     table: &'a mut ResourceTable,
-    open: &'a mut OpenConnections,
+    open: &'a mut Counted,
     operations: Operations<'a>,
 }
 
@@ -114,20 +100,4 @@ pub(super) fn link(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     v1::link(linker)?;
     v2::link(linker)?;
     v3::link(linker)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_instance_has_a_bounded_number_of_connections_open_at_once() {
-        let mut connections = OpenConnections::default();
-        let open: Vec<_> = (0..MOST_OPEN)
-            .map(|_| connections.one_more().unwrap())
-            .collect();
-        assert!(matches!(connections.one_more(), Err(Failure::Other(_))));
-        drop(open);
-        assert!(connections.one_more().is_ok());
-    }
 }

@@ -8,10 +8,11 @@ use shoal_stores::{
     sql::{Answer, Session, Statement},
 };
 
-use super::{Connection, Failure, OpenConnections};
+use super::{Connection, Failure, MOST_OPEN};
 use crate::{
     app::Component,
     engine::{MemoryLimiter, Refused},
+    host::counted::Counted,
     stores::{Class, Operation, Outcome, StoreClasses},
 };
 
@@ -50,22 +51,22 @@ impl From<KeyValueError> for Failure {
 
 impl Operations<'_> {
     /// A connection to the database that a label is bound to.
-    pub(super) fn open(
-        &self,
-        label: &str,
-        open: &mut OpenConnections,
-    ) -> Result<Connection, Failure> {
+    pub(super) fn open(&self, label: &str, open: &mut Counted) -> Result<Connection, Failure> {
         let bindings = self.component.stores.iter();
         let found = bindings
             .enumerate()
             .find(|(_, binding)| binding.interface == Interface::Sql && binding.label == label);
         // In Spin a label that the component does not list is denied; here no other is ever bound.
         let (binding, store) = found.ok_or(Failure::AccessDenied)?;
+        let too_many = || {
+            let why = format!("too many connections opened: the limit is {MOST_OPEN}");
+            Failure::Other(why)
+        };
         Ok(Connection {
             session: Session::new(store.id),
             binding,
             database: None,
-            open: open.one_more()?,
+            _open: open.one_more(MOST_OPEN).ok_or_else(too_many)?,
             is_busy: false,
         })
     }

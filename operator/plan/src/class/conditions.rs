@@ -1,21 +1,15 @@
 //! The conditions of a StoreClass.
 
-use std::{collections::BTreeSet, sync::Arc};
-
-use jiff::SignedDuration;
 use shoal_crds::{Condition, ConditionStatus, ConditionType, Reason, StoreClass, StoreClassSpec};
 
-use super::View;
+use super::{
+    View,
+    health::{Fares, fares},
+};
 use crate::{
-    index::Health,
     output::Plan,
     status::{Verdict, time},
 };
-
-/// For how long a node must fail to reach a backend before it is told: most troubles are over by then.
-const MOMENT: SignedDuration = SignedDuration::from_secs(3);
-/// Most nodes that a message names.
-const MOST_NAMED: usize = 5;
 
 /// All that hold or do not hold now.
 pub(super) fn conditions(view: &View<'_>, plan: &mut Plan) -> Vec<Condition> {
@@ -56,67 +50,20 @@ fn ready(view: &View<'_>, plan: &mut Plan) -> Option<Verdict> {
     {
         return Some(Verdict::fails(fault.reason, fault.message.clone()));
     }
-    let (failing, reaching): (Vec<_>, Vec<_>) = index
-        .classes
-        .health(view.name)
-        .partition(|(_, health)| !health.reachable);
-    let told_at = |health: &Health| health.since + MOMENT;
-    let (long, fresh): (Vec<_>, Vec<_>) = failing
-        .into_iter()
-        .partition(|(_, health)| told_at(health) <= view.now);
-    let is_known = index.is_health_known(view.now) && index.is_store_pod_heard(view.now);
     let before = stored(view, ConditionType::Ready);
     let stood = before.is_some_and(|one| one.status == ConditionStatus::False);
-    if !is_known && stood && !long.is_empty() {
-        // It still does not do well; whom else that is true of is heard by then.
-        plan.recheck(index.heard_by());
-        return None;
-    }
-    if let Some((_, health)) = long.first() {
-        let reason = Reason::parse(&health.reason).unwrap_or(Reason::Unreachable);
-        return Some(Verdict::fails(reason, trouble(view, &long, health)));
-    }
-    if let Some(at) = fresh.iter().map(|(_, health)| told_at(health)).min() {
-        plan.recheck(at);
-        return None;
-    }
-    if !index.is_health_known(view.now) {
-        plan.recheck(index.heard_by());
-        return None;
-    }
-    if reaching.is_empty() {
-        if !is_known {
-            plan.recheck(index.heard_by());
-            return None;
+    Some(match fares(index, view.name, stood, view.now, plan)? {
+        Fares::Badly(reason, message) => Verdict::fails(reason, message),
+        Fares::Well => {
+            let text = "every node that uses it reaches it".to_owned();
+            Verdict::holds(Reason::Reachable, text)
         }
-        let text = "no node uses it now";
-        return Some(Verdict::pending(Reason::Unused, text));
-    }
-    let is_node = |pod: &Arc<str>| index.runtimes.pod(pod).is_some();
-    if !reaching.iter().any(|(pod, _)| is_node(pod)) {
-        let text = "the store pod reaches it; no node uses it now".to_owned();
-        return Some(Verdict::holds(Reason::Reachable, text));
-    }
-    let text = "every node that uses it reaches it".to_owned();
-    Some(Verdict::holds(Reason::Reachable, text))
-}
-
-fn trouble(view: &View<'_>, failing: &[(&Arc<str>, &Health)], first: &Health) -> String {
-    let node = |pod: &str| {
-        let pod = view.index.runtimes.pod(pod)?;
-        Some(format!("`{}`", pod.node))
-    };
-    let nodes: BTreeSet<String> = failing.iter().filter_map(|(pod, _)| node(pod)).collect();
-    if nodes.is_empty() {
-        return format!("the store pod: {}", first.message);
-    }
-    let named: Vec<&str> = nodes.iter().take(MOST_NAMED).map(String::as_str).collect();
-    let more = match nodes.len() - named.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let word = if nodes.len() == 1 { "node" } else { "nodes" };
-    format!("{word} {}{more}: {}", named.join(", "), first.message)
+        Fares::Idle => {
+            let text = "the store pod reaches it; no node uses it now".to_owned();
+            Verdict::holds(Reason::Reachable, text)
+        }
+        Fares::Unused => Verdict::pending(Reason::Unused, "no node uses it now"),
+    })
 }
 
 /// Another class that is the default for the same with equal right.

@@ -1,6 +1,9 @@
-//! StoreClasses: who keeps one from being deleted, and what its status says.
+//! StoreClasses: who keeps one from being deleted, and what its status says; of the one that is built in, what Apps
+//! say.
 
+mod built_in;
 mod conditions;
+mod health;
 
 use std::sync::Arc;
 
@@ -15,11 +18,18 @@ use conditions::conditions;
 /// How often what is not urgent is written: counts, and words of messages.
 const COUNTS_EVERY: SignedDuration = SignedDuration::from_secs(10);
 
-/// Plans one StoreClass.
+/// Plans one StoreClass; of the one that is built in, what there is to say while it has no object.
 pub(crate) fn plan(index: &mut Index, name: &str, now: Timestamp, plan: &mut Plan) {
+    let is_built_in = name == EMBEDDED_CLASS;
     let Some(class) = index.classes.get(name).cloned() else {
+        if is_built_in {
+            built_in::plan(index, now, plan);
+        }
         return;
     };
+    if is_built_in {
+        built_in::declared(index);
+    }
     let stores = index.stores.count_of_class(name);
     let is_leaving = class.metadata.deletion_timestamp.is_some();
     if !is_leaving && stores > 0 {
@@ -30,7 +40,7 @@ pub(crate) fn plan(index: &mut Index, name: &str, now: Timestamp, plan: &mut Pla
         return;
     }
     // Nothing waits for what is built in.
-    if is_leaving && name == EMBEDDED_CLASS {
+    if is_leaving && is_built_in {
         return;
     }
     let view = View {

@@ -49,6 +49,29 @@ pub(crate) struct Health {
     pub(crate) since: Timestamp,
 }
 
+/// How the built-in class does, as Apps are to say it while no StoreClass declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BuiltIn {
+    /// There is nothing to say.
+    Well,
+    /// Somebody who uses it does not reach it, or may not write.
+    Badly {
+        reason: Reason,
+        /// Who, and what is wrong.
+        message: String,
+    },
+}
+
+impl BuiltIn {
+    /// Why it does not do well.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Well => None,
+            Self::Badly { reason, .. } => Some(*reason),
+        }
+    }
+}
+
 /// StoreClasses by name.
 #[derive(Debug, Default)]
 pub(crate) struct Classes {
@@ -60,8 +83,10 @@ pub(crate) struct Classes {
     /// Pods that have spoken of their classes since they connected.
     heard: HashSet<Arc<str>>,
     /// A store pod has spoken of its classes.
-    store_pod_heard: bool,
+    store_pod_spoke: bool,
     written: HashMap<String, Timestamp>,
+    /// `None`: not known yet.
+    built_in: Option<BuiltIn>,
 }
 
 impl Classes {
@@ -73,6 +98,11 @@ impl Classes {
     /// Whether a class of this name is declared and cannot be read.
     pub(crate) fn is_unreadable(&self, name: &str) -> bool {
         self.unreadable.contains_key(name)
+    }
+
+    /// A class that is declared and cannot be read, if there is one.
+    pub(crate) fn any_unreadable(&self) -> Option<&str> {
+        self.unreadable.keys().next().map(String::as_str)
     }
 
     /// Whether there is a class of this name.
@@ -145,6 +175,16 @@ impl Classes {
     /// What pods say of a class.
     pub(crate) fn health(&self, name: &str) -> impl Iterator<Item = (&Arc<str>, &Health)> {
         self.health.get(name).into_iter().flatten()
+    }
+
+    /// How the built-in class does; `None`: not known yet, what was written of it holds.
+    pub(crate) fn built_in(&self) -> Option<&BuiltIn> {
+        self.built_in.as_ref()
+    }
+
+    /// Nothing is known any more of how the built-in class does.
+    pub(super) fn forget_built_in(&mut self) {
+        self.built_in = None;
     }
 
     /// When a plan last had a status of the class to write.
@@ -259,6 +299,13 @@ impl Index {
         names.map(|name| ObjectKey::cluster_wide(name)).collect()
     }
 
+    /// Marks a class of which there is news of how it does to be planned again, if it is declared or built in.
+    fn touch_health(&mut self, name: &str) {
+        if name == EMBEDDED_CLASS || self.classes.by_name.contains_key(name) {
+            self.dirty.insert(ObjectKey::cluster_wide(name));
+        }
+    }
+
     /// Marks a class, if it is declared, to be planned again.
     pub(super) fn touch_class(&mut self, name: &str) {
         if self.classes.by_name.contains_key(name) {
@@ -267,9 +314,27 @@ impl Index {
     }
 
     pub(super) fn touch_classes(&mut self) {
-        let names = self.classes.by_name.keys();
-        let keys: Vec<ObjectKey> = names.map(|name| ObjectKey::cluster_wide(name)).collect();
+        let names = self.classes.by_name.keys().map(String::as_str);
+        let names = names.chain([EMBEDDED_CLASS]);
+        let keys: Vec<ObjectKey> = names.map(ObjectKey::cluster_wide).collect();
         self.dirty.extend(keys);
+    }
+
+    /// The built-in class does so now: Apps that have data there, or say otherwise, are planned again.
+    pub(crate) fn set_built_in(&mut self, is_now: BuiltIn) {
+        let says = |entry: &super::AppEntry| {
+            let status = entry.app.as_deref().and_then(|app| app.status.as_ref());
+            let mut conditions = status.into_iter().flat_map(|status| &status.conditions);
+            conditions.any(|one| one.reason == Reason::StoreClassNotReady.as_str())
+        };
+        let saying = self.apps.iter().filter(|(_, entry)| says(entry));
+        let saying: Vec<_> = saying.map(|(key, _)| key.clone()).collect();
+        self.dirty.extend(saying);
+        if is_now != BuiltIn::Well {
+            let bound = self.apps_with_data_in(EMBEDDED_CLASS);
+            self.dirty.extend(bound);
+        }
+        self.classes.built_in = Some(is_now);
     }
 
     /// A class may answer any app, and be in conflict with any class.
@@ -304,7 +369,7 @@ impl Index {
         }
         let pod = Arc::clone(pod);
         let touched = self.classes.hear(&pod, said, now);
-        touched.iter().for_each(|class| self.touch_class(class));
+        touched.iter().for_each(|class| self.touch_health(class));
         if self.classes.heard.insert(pod) {
             self.touch_classes();
         }
@@ -313,8 +378,8 @@ impl Index {
     /// A store pod says how all classes fare; nothing, once it is gone.
     pub fn store_pod_health(&mut self, pod: &str, said: Vec<ClassHealth>, now: Timestamp) {
         let touched = self.classes.hear(&pod.into(), said, now);
-        touched.iter().for_each(|class| self.touch_class(class));
-        if !std::mem::replace(&mut self.classes.store_pod_heard, true) {
+        touched.iter().for_each(|class| self.touch_health(class));
+        if !std::mem::replace(&mut self.classes.store_pod_spoke, true) {
             self.touch_classes();
         }
     }
@@ -324,7 +389,7 @@ impl Index {
         let pod: Arc<str> = pod.into();
         self.classes.heard.remove(&pod);
         let touched = self.classes.hear(&pod, Vec::new(), Timestamp::MIN);
-        touched.iter().for_each(|class| self.touch_class(class));
+        touched.iter().for_each(|class| self.touch_health(class));
     }
 
     /// Whether every runtime that there may be has spoken of its classes, or had its time to.
@@ -336,9 +401,9 @@ impl Index {
                 && self.unheard_pods(now).is_empty())
     }
 
-    /// Whether a store pod has spoken of its classes, or had its time to.
-    pub(crate) fn is_store_pod_heard(&self, now: Timestamp) -> bool {
-        self.classes.store_pod_heard || now >= self.heard_by()
+    /// Whether a store pod has spoken of its classes since the start.
+    pub(crate) fn has_store_pod_spoken(&self) -> bool {
+        self.classes.store_pod_spoke
     }
 
     /// Names of the classes of the Stores that a pod's apps open, as far as they can be read: what it is to know of.

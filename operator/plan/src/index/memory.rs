@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
-use crate::{Instruction, configuration::Settings, revision::Content};
+use crate::{Instruction, configuration::Settings, endpoint::Flaps, revision::Content};
 
 /// Decisions for one App since this replica leads. Without it the same is decided again, but for timers, which
 /// begin anew.
@@ -20,6 +20,8 @@ pub(crate) struct Memory {
     pub(crate) instructions: BTreeMap<Arc<str>, Instruction>,
     /// Pods that the App is leaving.
     pub(crate) drains: BTreeMap<Arc<str>, Drain>,
+    /// Pods on which the App answers, or does not, by turns.
+    pub(crate) flaps: BTreeMap<Arc<str>, Flaps>,
     /// When the App first answered on a node while no slice had an endpoint.
     pub(crate) first_answer_at: Option<Timestamp>,
     /// When slices of an earlier Service of the name were first seen.

@@ -43,8 +43,8 @@ use crate::{
 pub(crate) use apps::{AppEntry, holder};
 pub use builds::Built;
 pub(crate) use builds::{Again, Answer, Build, BuildKey, Builds, Refused};
+pub(crate) use classes::{BuiltIn, Classes, Health};
 pub use classes::{ClassHealth, CredentialFault};
-pub(crate) use classes::{Classes, Health};
 pub(crate) use fleet::{Fleet, FleetNode};
 pub(crate) use housekeeping::{Housekeeping, Purge};
 pub use housekeeping::{StoreDuty, StoreUsage};
@@ -269,6 +269,7 @@ impl Index {
         }
         self.placements = Placements::default();
         self.sharing.forget_uses();
+        self.classes.forget_built_in();
         self.values.forget();
         for app in self.known_apps() {
             self.place_as_sliced(&app);

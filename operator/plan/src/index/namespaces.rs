@@ -22,6 +22,11 @@ impl Namespaces {
         self.terminating.contains(name)
     }
 
+    /// Whether a namespace was seen: until then nobody knows its labels.
+    pub(crate) fn is_known(&self, name: &str) -> bool {
+        self.labels.contains_key(name)
+    }
+
     /// Labels of a namespace.
     pub(crate) fn labels(&self, name: &str) -> &BTreeMap<String, String> {
         self.labels.get(name).unwrap_or(&NO_LABELS)

@@ -49,11 +49,7 @@ impl AppReport {
             (&mut self.message, 1024),
         ];
         for (text, length) in texts {
-            let end = text
-                .char_indices()
-                .nth(length)
-                .map_or(text.len(), |(end, _)| end);
-            text.truncate(end);
+            text.truncate(text.floor_char_boundary(length));
             text.shrink_to_fit();
         }
         self

@@ -111,6 +111,17 @@ impl Index {
         }
     }
 
+    /// Apps that are bound to a Store of a class, as far as known.
+    pub(super) fn apps_with_data_in(&self, class: &str) -> Vec<AppKey> {
+        let is_of = |store: &ObjectKey| {
+            let store = self.stores.get(store);
+            store.is_some_and(|store| store.spec.class_name == class)
+        };
+        let used = self.sharing.used.iter();
+        let apps = used.filter(|(_, stores)| stores.iter().any(is_of));
+        apps.map(|(app, _)| app.clone()).collect()
+    }
+
     fn touch_sharers(&mut self, app: &AppKey, store: &ObjectKey) {
         let owner = self.stores.get(store);
         let owner = owner.map(|found| store.sibling(&found.spec.app));

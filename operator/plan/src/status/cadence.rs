@@ -11,6 +11,12 @@ use crate::{AppEvent, EventType, Priority, WriteAction, index::Memory, output::P
 
 const PROGRESS_WAITS: SignedDuration = SignedDuration::from_secs(1);
 const NODES_EVERY: SignedDuration = SignedDuration::from_secs(10);
+/// Reasons of conditions that hold, though not all is well.
+const WORSE: [Reason; 3] = [
+    Reason::Degraded,
+    Reason::LastValuesKept,
+    Reason::StoreClassNotReady,
+];
 
 /// Adds the write of `wanted` to the plan, now or later, if it says anything new.
 pub(crate) fn write(facts: &Facts<'_>, wanted: AppStatus, memory: &mut Memory, plan: &mut Plan) {
@@ -120,9 +126,9 @@ fn events(stored: Option<&AppStatus>, wanted: &AppStatus) -> Vec<AppEvent> {
         let good = now.status == ConditionStatus::True && type_ == ConditionType::Ready;
         let bad =
             now.status == ConditionStatus::False && now.reason != Reason::Progressing.as_str();
-        let worse = [Reason::Degraded, Reason::LastValuesKept].map(Reason::as_str);
+        let worse = WORSE.map(Reason::as_str).contains(&now.reason.as_str());
         let type_ = match (good, bad) {
-            (true, _) if worse.contains(&now.reason.as_str()) => EventType::Warning,
+            _ if worse => EventType::Warning,
             (true, _) => EventType::Normal,
             (_, true) => EventType::Warning,
             _ => continue,

@@ -16,6 +16,8 @@ pub(super) enum Choice<'a> {
     Store(ObjectKey, &'a Arc<Store>),
     /// There is none yet: it is to be of this class.
     Make(String),
+    /// Nothing before the namespace was seen: what a label is bound to then is for ever.
+    Wait,
     /// Nothing, and why.
     Fault(Reason, String),
 }
@@ -46,6 +48,7 @@ pub(super) fn choose<'a>(
             other_class(key, store, class)
         }
         (Some((key, store)), _) => Choice::Store(key.clone(), store),
+        (None, _) if !index.namespaces.is_known(&app.namespace) => Choice::Wait,
         (None, Some(class)) => match may_bind(index, &app.namespace, class, interface) {
             Ok(()) => Choice::Make(class.to_owned()),
             Err((reason, why)) => Choice::Fault(reason, format!("label `{label}`: {why}")),
@@ -61,6 +64,13 @@ fn by_default<'a>(
     interface: Interface,
     component: &str,
 ) -> Choice<'a> {
+    if let Some(class) = index.classes.any_unreadable() {
+        let text = format!(
+            "component `{component}` opens the store `{label}`, and nobody can say of which class: StoreClass `{class}`, \
+             which may be its default, is of a later version of Shoal than this one; name a class in `spec.stores`"
+        );
+        return Choice::Fault(Reason::StoreUnusable, text);
+    }
     let labels = index.namespaces.labels(&app.namespace);
     match index.classes.default_for(labels, label, interface) {
         DefaultClass::Class(class) => Choice::Make(class.to_owned()),

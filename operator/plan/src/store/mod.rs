@@ -11,11 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use shoal_crds::{AppSpec, DefaultClass, Interface, Reason, Store, StoreSpec, StoreStatusEntry};
+use shoal_crds::{
+    AppSpec, Condition, DefaultClass, EMBEDDED_CLASS, Interface, Reason, Store, StoreSpec,
+    StoreStatusEntry,
+};
 
 use crate::{
     AppKey, Index, Label, ObjectKey, Priority, Write, WriteAction,
-    index::Rejection,
+    index::{BuiltIn, Rejection},
     output::Plan,
     revision::{Content, Fault},
     service::{MANAGED_BY_LABEL, MANAGER},
@@ -82,6 +85,36 @@ impl Binding {
         self
     }
 
+    /// The same, with what is to be known of the class that is built in, where the App has data there. `said`: what
+    /// `StoresBound` says, which holds while nothing is known.
+    pub(crate) fn with_built_in(mut self, index: &Index, said: Option<&Condition>) -> Self {
+        let verdict = self.verdict.as_mut();
+        let Some(verdict) = verdict.filter(|verdict| !verdict.failed()) else {
+            return self;
+        };
+        let mut stores = self.stores.iter();
+        let Some(((_, label), _)) = stores.find(|(_, store)| store.class_name == EMBEDDED_CLASS)
+        else {
+            return self;
+        };
+        let not_ready = Reason::StoreClassNotReady;
+        match (index.classes.built_in(), said) {
+            (Some(BuiltIn::Badly { reason, message }), _) => {
+                let text = format!(
+                    "{}; the built-in class `{EMBEDDED_CLASS}`, where label `{label}` has its data, does not do well: \
+                     {reason}: {message}",
+                    verdict.message
+                );
+                *verdict = Verdict::holds(not_ready, text);
+            }
+            (None, Some(said)) if said.reason == not_ready.as_str() => {
+                *verdict = Verdict::stored(said, false);
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// `status.stores`.
     pub(crate) fn entries(&self) -> Vec<StoreStatusEntry> {
         let entry = |((interface, label), store): (&Label, &BoundStore)| StoreStatusEntry {
@@ -126,6 +159,7 @@ pub(crate) fn bind(
                     let opens = format!("component `{component}` opens the store `{}`", label.1);
                     (reason, format!("{opens}: {why}"))
                 }),
+            Choice::Wait => Ok(None),
             Choice::Fault(reason, message) => Err((reason, message)),
         };
         match bound {
@@ -170,6 +204,9 @@ fn usable(
         return Err((Reason::StoreUnusable, text));
     }
     let Some(id) = &store.spec.id else {
+        if !index.namespaces.is_known(&key.namespace) {
+            return Ok(None);
+        }
         classes::may_bind(index, &key.namespace, class, store.spec.interface)
             .and_then(|()| volume::provided(index, class))
             .map_err(|(reason, why)| (reason, format!("Store `{}`: {why}", key.name)))?;

@@ -2,9 +2,10 @@
 
 mod table;
 
-use shoal_crds::{AppStore, Store, StoreClassSpec};
+use shoal_crds::{AppStore, Store, StoreClass, StoreClassSpec};
 
-use super::world::{World, component, key, memory, postgres};
+use super::world::{NAMESPACE, World, component, key, memory, postgres};
+use crate::ObjectKey;
 use table::{Case, table};
 
 pub(super) use table::{OTHERS, OWN};
@@ -168,6 +169,51 @@ fn classes_for_namespaces_are_in_conflict_where_one_namespace_is_of_both() {
         let message = world.class_condition(class, "Conflict").unwrap().message;
         assert!(message.contains("namespace `shop`"), "{message}");
     }
+}
+
+#[test]
+fn nothing_is_bound_before_the_labels_of_its_namespace_are_known() {
+    let mut world = World::new(1);
+    let namespace = world.api.namespaces[NAMESPACE].clone();
+    world.index.delete(&namespace);
+    world.class("x", memory("default: true"));
+    let of_a = "default: true, namespaceSelector: {matchLabels: {team: a}}";
+    world.class("y", memory(of_a));
+    world
+        .builder
+        .image("hello:1", vec![component("api", &["default"])]);
+    world.app("hello", "hello:1");
+    put_store(
+        &mut world,
+        "made",
+        "{app: other, label: default, className: y}",
+    );
+    world.advance(30);
+    assert!(world.status("hello").stores.is_empty());
+    assert_eq!(world.says("hello", "StoresBound"), "Unknown/Progressing");
+    world.label_namespace(&[("team", "a")]);
+    world.advance(30);
+    assert!(world.is_ready("hello"));
+    assert_eq!(world.status("hello").stores[0].class_name, "y");
+}
+
+#[test]
+fn nobody_is_bound_by_default_while_a_class_cannot_be_read() {
+    let mut world = World::new(1);
+    let later = StoreClass::new("later", memory("default: true"));
+    let name = ObjectKey::cluster_wide("later");
+    world.index.leave::<StoreClass>(&name, "uid");
+    world
+        .builder
+        .image("hello:1", vec![component("api", &["default"])]);
+    world.app("hello", "hello:1");
+    world.advance(30);
+    assert_eq!(world.says("hello", "StoresBound"), "False/StoreUnusable");
+    let message = world.condition("hello", "StoresBound").unwrap().message;
+    assert!(message.contains("`later`"), "{message}");
+    world.class("later", later.spec);
+    world.advance(30);
+    assert_eq!(world.status("hello").stores[0].class_name, "later");
 }
 
 #[test]

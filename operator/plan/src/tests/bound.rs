@@ -141,7 +141,7 @@ proptest! {
                 prop_assert_eq!(now.get(label), Some(before), "{:?}", change);
             }
             let one = world.says("one", "StoresBound");
-            prop_assert_eq!(one, "True/Bound", "{:?}", change);
+            prop_assert!(one.starts_with("True/"), "{:?}: {}", change, one);
             prop_assert!(world.is_ready("one"), "{:?}", change);
             for store in world.api.stores.values() {
                 let class = &store.spec.class_name;
@@ -153,12 +153,6 @@ proptest! {
             known = now;
         }
         world.advance(100);
-        world.written();
-        world.touch_everything();
-        world.settle();
-        prop_assert_eq!(world.written(), Vec::new(), "another look");
-        world.restart();
-        world.advance(90);
-        prop_assert_eq!(world.written(), Vec::new(), "a restart");
+        prop_assert_eq!(world.written_without_news(), [const { Vec::new() }; 2]);
     }
 }

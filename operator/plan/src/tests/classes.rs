@@ -78,6 +78,17 @@ fn trouble_that_lasts_is_told_with_its_nodes_and_ends_by_itself() {
 }
 
 #[test]
+fn a_node_that_fails_after_another_is_named_too() {
+    let mut world = used(2);
+    world.health("node2", &[("pg", false)]);
+    world.advance(30);
+    world.health("node1", &[("pg", false)]);
+    world.advance(30);
+    let message = world.class_condition("pg", "Ready").unwrap().message;
+    assert!(message.starts_with("nodes `node1`, `node2`: "), "{message}");
+}
+
+#[test]
 fn trouble_that_is_over_in_a_moment_is_not_told() {
     let mut world = used(1);
     for _ in 0..5 {
@@ -128,6 +139,8 @@ fn a_restart_changes_nothing_of_a_class_that_only_the_store_pod_misses() {
         world.hear(node);
         world.advance(5);
     }
+    // However late it is.
+    world.advance(300);
     world.index.store_pod_health("store-0", said(), world.now);
     world.advance(90);
     assert_eq!(world.written(), []);

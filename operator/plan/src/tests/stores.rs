@@ -226,7 +226,7 @@ fn nothing_is_made_in_a_namespace_that_is_going_away() {
     world
         .index
         .reset(Vec::<k8s_openapi::api::core::v1::Namespace>::new(), &[]);
-    world.index.touch(&ObjectKey::new(NAMESPACE, "hello"));
+    world.label_namespace(&[]);
     world.advance(30);
     assert!(world.is_ready("hello"));
 }

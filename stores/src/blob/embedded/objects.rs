@@ -153,13 +153,9 @@ fn now() -> u64 {
 
 /// What the disk says, in words for guests.
 pub(super) fn of_disk(error: io::Error) -> BlobError {
-    let reason = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => fault::FULL,
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => fault::READ_ONLY,
-        _ => {
-            tracing::error!(%error, "a file of an object cannot be used");
-            "the disk fails"
-        }
-    };
+    let reason = fault::of_disk(&error);
+    if reason == fault::FAILS {
+        tracing::error!(%error, "a file of an object cannot be used");
+    }
     BlobError::unavailable(reason)
 }

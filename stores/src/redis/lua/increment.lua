@@ -19,10 +19,13 @@ end
 local respelled = false
 if old then
   -- HINCRBY takes a number only as it would write it itself: no `+`, no zeros in front, no `-0`.
-  local sign, digits = string.match(old, '^([+-]?)0*(%d+)$')
-  if not digits then
+  -- Nothing here goes back in the text: a guest may have put a megabyte of zeros there, and all wait.
+  local sign, rest = string.match(old, '^([+-]?)(.*)$')
+  if rest == '' or string.find(rest, '%D') then
     return {1}
   end
+  local first = string.find(rest, '[1-9]')
+  local digits = first and string.sub(rest, first) or '0'
   local plain = digits
   if sign == '-' and digits ~= '0' then
     plain = '-' .. digits

@@ -9,6 +9,7 @@ use std::{
 use rusqlite::{Connection as Sqlite, OpenFlags, config::DbConfig, limits::Limit};
 
 use super::{
+    disk::Disk,
     functions, memory,
     policy::Policy,
     room::Rooms,
@@ -17,7 +18,6 @@ use super::{
 use crate::{
     StoreLimits,
     embedded::Durability,
-    shortage::DiskShortage,
     sql::{MAX_STATEMENT_BYTES, SessionId},
 };
 
@@ -54,7 +54,7 @@ pub(super) struct Connection {
     pub(super) policy: Policy,
     pub(super) watch: Watch,
     pub(super) rooms: Rooms,
-    pub(super) shortage: Arc<DiskShortage>,
+    pub(super) disk: Arc<Disk>,
     /// Whose settings, last row and count of changes it holds.
     pub(super) session: Option<SessionId>,
     file: PathBuf,
@@ -70,7 +70,7 @@ impl Connection {
         file: &Path,
         durability: Durability,
         rooms: &Rooms,
-        shortage: &Arc<DiskShortage>,
+        disk: &Arc<Disk>,
     ) -> rusqlite::Result<Self> {
         let none = Watch::default();
         let (opened, kept) = memory::within(STATEMENT_MEMORY, &none, || open(file, durability));
@@ -80,7 +80,7 @@ impl Connection {
             policy,
             watch,
             rooms: rooms.clone(),
-            shortage: Arc::clone(shortage),
+            disk: Arc::clone(disk),
             session: None,
             file: file.to_owned(),
             limits: None,
@@ -129,7 +129,7 @@ impl Connection {
 
     /// The bound that keeps the database from growing, where it is not the disk: SQLite has one error
     /// for both.
-    pub(super) fn full(&self) -> Option<u64> {
+    pub(super) fn limit_reached(&self) -> Option<u64> {
         let bytes = self.limits?.bytes?;
         let probe = self.file.with_extension("probe");
         let takes = fs::write(&probe, vec![0; PROBE_BYTES]).is_ok();

@@ -13,7 +13,7 @@ pub(super) struct Bounds {
     /// Its time was over.
     pub(super) is_late: bool,
     /// Bytes of the database, where it is they that are used up.
-    pub(super) full: Option<u64>,
+    pub(super) limit_reached: Option<u64>,
 }
 
 /// The error that a guest sees; `refused` is what the policy said.
@@ -38,10 +38,12 @@ pub(super) fn error(error: &Error, refused: Option<String>, bounds: Bounds) -> S
             "a value or row has more bytes than the limit of {}, or the statement is too long",
             bounds.value_bytes
         )),
-        (_, Some(ErrorCode::DiskFull)) if bounds.full.is_some() => SqlError::Full(format!(
-            "the database is at its limit of {} bytes",
-            bounds.full.unwrap_or_default()
-        )),
+        (_, Some(ErrorCode::DiskFull)) if bounds.limit_reached.is_some() => {
+            SqlError::Full(format!(
+                "the database is at its limit of {} bytes",
+                bounds.limit_reached.unwrap_or_default()
+            ))
+        }
         (_, Some(code)) if is_the_backends(code) => unavailable(error),
         (Error::SqlInputError { msg, .. }, _) => SqlError::Statement(msg.clone()),
         (Error::SqliteFailure(_, Some(message)), _) => SqlError::Statement(message.clone()),

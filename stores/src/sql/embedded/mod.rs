@@ -6,6 +6,7 @@
 //! its answer.
 
 mod connection;
+mod disk;
 mod fault;
 mod file;
 mod functions;
@@ -35,7 +36,7 @@ use self::{
 use super::{Answer, MAX_STATEMENT_BYTES, Session, SessionState, Sql, SqlError, Statement};
 use crate::{
     Health, MAX_BYTES_PER_CALL, Reason, StoreId, StoreLimits,
-    embedded::{Durability, OpenError, fault as fault_of_disk},
+    embedded::{Durability, OpenError},
 };
 
 /// See the module. Dropping it ends what runs and rolls back what is open.
@@ -77,10 +78,10 @@ impl EmbeddedSql {
         self.threads.are_alive()
     }
 
-    /// How they do, as far as calls and the disk have shown: nothing is written to find out.
+    /// How they do, as far as calls and the disk have shown: while all goes well, nothing is written to find out.
     pub async fn health(&self) -> Health {
         match self.is_alive() {
-            true => fault_of_disk::health_of_disk(self.threads.shortage()).await,
+            true => self.threads.disk().health().await,
             false => Health::failing(
                 Reason::Unreachable,
                 "a thread of the SQL databases has ended: the store pod has to be started again",

@@ -259,10 +259,10 @@ fn failed(
         memory: STATEMENT_MEMORY,
         value_bytes: value_bytes(call.limits),
         is_late: call.caller.is_gone() || Instant::now() >= call.deadline,
-        full: is_full.then(|| connection.full()).flatten(),
+        limit_reached: is_full.then(|| connection.limit_reached()).flatten(),
     };
-    if is_full && bounds.full.is_none() {
-        connection.shortage.met();
+    if bounds.limit_reached.is_none() {
+        connection.disk.met(error);
     }
     let said = fault::error(error, refused, bounds);
     if matches!(said, SqlError::Unavailable(_)) {

@@ -9,11 +9,11 @@ use std::{
 };
 
 use parking_lot::{Condvar, Mutex};
-use rusqlite::ErrorCode;
 use tokio::sync::oneshot;
 
 use super::{
     connection::Connection,
+    disk::Disk,
     fault,
     file::Files,
     room::Rooms,
@@ -23,7 +23,6 @@ use super::{
 use crate::{
     StoreId,
     embedded::{Durability, OpenError},
-    shortage::DiskShortage,
     sql::{Answer, SessionId, SqlError},
 };
 
@@ -72,7 +71,7 @@ struct Shared {
     files: Arc<Files>,
     durability: Durability,
     rooms: Rooms,
-    shortage: Arc<DiskShortage>,
+    disk: Arc<Disk>,
 }
 
 /// A way to have a Store alone.
@@ -89,7 +88,7 @@ impl Threads {
         let shared = Arc::new(Shared {
             turns: Mutex::new(Turns::new(BOUNDS)),
             changed: Condvar::new(),
-            shortage: Arc::new(DiskShortage::of(&folder)),
+            disk: Arc::new(Disk::of(&folder)),
             files: Arc::new(Files::of(folder)),
             durability,
             rooms: Rooms::new(),
@@ -126,8 +125,8 @@ impl Threads {
         pushed
     }
 
-    pub(super) fn shortage(&self) -> &Arc<DiskShortage> {
-        &self.shared.shortage
+    pub(super) fn disk(&self) -> &Arc<Disk> {
+        &self.shared.disk
     }
 
     pub(super) fn files(&self) -> Arc<Files> {
@@ -245,9 +244,7 @@ impl Shared {
             Ok(connection) => connection,
             Err(error) => {
                 tracing::error!(%store, %error, "the file of a database cannot be opened");
-                if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
-                    self.shortage.met();
-                }
+                self.disk.met(&error);
                 self.turns
                     .lock()
                     .finish(store, place, None, None, Instant::now());
@@ -296,7 +293,7 @@ impl Shared {
 
     fn open(&self, store: StoreId, place: Place) -> rusqlite::Result<Connection> {
         let file = self.files.path(store);
-        let opened = Connection::open(&file, self.durability, &self.rooms, &self.shortage)?;
+        let opened = Connection::open(&file, self.durability, &self.rooms, &self.disk)?;
         self.turns.lock().opened(store, place);
         self.changed.notify_all();
         Ok(opened)

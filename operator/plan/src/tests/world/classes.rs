@@ -82,14 +82,18 @@ impl World {
 
     /// The runtime of a node says of each class whether it is reachable.
     pub(in crate::tests) fn health(&mut self, node: &str, classes: &[(&str, bool)]) {
-        let uid = self.runtime(node).pod.uid.clone();
         let one = |(class, reachable): &(&str, bool)| ClassHealth {
             class: (*class).to_owned(),
             reachable: *reachable,
             reason: if *reachable { "" } else { "CredentialsRefused" }.to_owned(),
             message: if *reachable { "" } else { "the role is locked" }.to_owned(),
         };
-        let said: Vec<ClassHealth> = classes.iter().map(one).collect();
+        self.classes_said(node, classes.iter().map(one).collect());
+    }
+
+    /// The runtime of a node says this of its classes.
+    pub(in crate::tests) fn classes_said(&mut self, node: &str, said: Vec<ClassHealth>) {
+        let uid = self.runtime(node).pod.uid.clone();
         self.runtime(node).health.clone_from(&said);
         self.index.store_health(&uid, said, self.now);
     }

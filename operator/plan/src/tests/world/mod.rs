@@ -63,6 +63,7 @@ impl World {
             plans: 0,
         };
         world.index.lead(&world.record, now);
+        world.label_namespace(&[]);
         for n in 1..=nodes {
             world.add_node(&format!("node{n}"));
         }
@@ -260,6 +261,17 @@ impl World {
     pub(super) fn hear(&mut self, node: &str) {
         let runtime = self.runtimes.values().find(|r| r.pod.node == node).unwrap();
         runtime.connect(&mut self.index, self.now);
+    }
+
+    /// What is written though there is no news: by another look, and after a restart.
+    pub(super) fn written_without_news(&mut self) -> [Vec<WriteAction>; 2] {
+        self.written();
+        self.touch_everything();
+        self.settle();
+        let by_another_look = self.written();
+        self.restart();
+        self.advance(90);
+        [by_another_look, self.written()]
     }
 
     /// What was written since, and forgets it.

@@ -7,24 +7,16 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{
-    collections::VecDeque,
-    net::SocketAddr,
-    path::Path,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+mod operator;
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use operator::{Operator, part};
 use shoal_engine::EngineKey;
 use shoal_protocol::{
-    CertificateAuthority, ClientAuth, Identity, LiveIdentity, Role, Trust,
-    server::{self, Listener},
-    v1::{
-        self,
-        control_server::{Control as ControlService, ControlServer},
-        from_runtime, to_runtime,
-    },
+    CertificateAuthority, Identity, Role,
+    v1::{self, from_runtime},
 };
 use shoal_runtime::{
     Code, CodeSource, Digest, FetchError, Node, NodeConfig, StoreClasses,
@@ -35,9 +27,6 @@ use shoal_stores::{
     embedded::{Durability, EmbeddedOptions},
     memory::MemoryOptions,
 };
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
 
 const NODE: &str = "node1";
 const POD: &str = "11111111-2222-3333-4444-555555555555";
@@ -50,135 +39,6 @@ impl CodeSource for NoCode {
     async fn fetch(&self, digest: &Digest, _: &EngineKey) -> Result<Code, FetchError> {
         Err(FetchError::Denied(digest.clone()))
     }
-}
-
-/// One replica: says what the test lets it say, and keeps what it hears.
-#[derive(Clone)]
-struct Operator {
-    epoch: u64,
-    say: Arc<Mutex<VecDeque<to_runtime::Message>>>,
-    heard: Arc<Mutex<Vec<from_runtime::Message>>>,
-}
-
-#[tonic::async_trait]
-impl ControlService for Operator {
-    type ConnectStream = ReceiverStream<Result<v1::ToRuntime, Status>>;
-
-    async fn connect(
-        &self,
-        request: Request<Streaming<v1::FromRuntime>>,
-    ) -> Result<Response<Self::ConnectStream>, Status> {
-        let mut inbound = request.into_inner();
-        let (sender, receiver) = mpsc::channel(16);
-        let this = self.clone();
-        tokio::spawn(async move {
-            let message = |message| v1::ToRuntime {
-                epoch: this.epoch,
-                message: Some(message),
-            };
-            let welcome = v1::Welcome {
-                protocol_version: 1,
-                leader: true,
-            };
-            let _ = sender
-                .send(Ok(message(to_runtime::Message::Welcome(welcome))))
-                .await;
-            let mut look = tokio::time::interval(Duration::from_millis(5));
-            loop {
-                tokio::select! {
-                    heard = inbound.message() => match heard {
-                        Ok(Some(v1::FromRuntime { message: Some(heard) })) => {
-                            this.heard.lock().unwrap().push(heard);
-                        }
-                        _ => return,
-                    },
-                    _ = look.tick() => {
-                        let next = this.say.lock().unwrap().pop_front();
-                        if let Some(next) = next {
-                            let _ = sender.send(Ok(message(next))).await;
-                        }
-                    }
-                }
-            }
-        });
-        Ok(Response::new(ReceiverStream::new(receiver)))
-    }
-}
-
-impl Operator {
-    async fn serve(ca: &CertificateAuthority, epoch: u64) -> (Self, SocketAddr) {
-        let operator = Self {
-            epoch,
-            say: Arc::default(),
-            heard: Arc::default(),
-        };
-        let identity = part(ca, &Identity::new(Role::Operator, "", "", "").unwrap());
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = listener.local_addr().unwrap();
-        let incoming = listener.incoming(&identity, ClientAuth::Required).unwrap();
-        let service = ControlServer::new(operator.clone());
-        tokio::spawn(
-            server::builder()
-                .add_service(service)
-                .serve_with_incoming(incoming),
-        );
-        (operator, address)
-    }
-
-    fn assign(&self, full: bool, set: Vec<v1::Assignment>) {
-        let assignments = v1::Assignments {
-            full,
-            set,
-            ..v1::Assignments::default()
-        };
-        self.say
-            .lock()
-            .unwrap()
-            .push_back(to_runtime::Message::Assignments(assignments));
-    }
-
-    fn describe(&self, classes: Vec<v1::StoreClass>) {
-        let classes = to_runtime::Message::StoreClasses(v1::StoreClasses {
-            classes,
-            keep: Vec::new(),
-        });
-        self.say.lock().unwrap().push_back(classes);
-    }
-
-    /// All that was said of the classes since the last hello.
-    fn health(&self) -> Vec<v1::StoreHealth> {
-        let heard = self.heard.lock().unwrap();
-        let of_stream = heard
-            .rsplit(|message| matches!(message, from_runtime::Message::Hello(_)))
-            .next();
-        let health = of_stream.into_iter().flatten();
-        let health = health.filter_map(|message| match message {
-            from_runtime::Message::StoreHealth(health) => Some(health.clone()),
-            _ => None,
-        });
-        health.collect()
-    }
-
-    fn reports(&self) -> Vec<v1::AppReport> {
-        let heard = self.heard.lock().unwrap();
-        let reports = heard.iter().filter_map(|message| match message {
-            from_runtime::Message::Report(report) => Some(report.apps.clone()),
-            _ => None,
-        });
-        reports.flatten().collect()
-    }
-
-    fn heard(&self, wanted: impl Fn(&from_runtime::Message) -> bool) -> bool {
-        self.heard.lock().unwrap().iter().any(wanted)
-    }
-}
-
-fn part(ca: &CertificateAuthority, identity: &Identity) -> LiveIdentity {
-    let live = LiveIdentity::new(Trust::from_pem(ca.certificate_pem()).unwrap());
-    let issued = ca.issue(identity).unwrap();
-    live.set_certificate(&issued.certificate_chain, &issued.key)
-        .unwrap();
-    live
 }
 
 fn assignment(name: &str, port: u32) -> v1::Assignment {
@@ -297,11 +157,7 @@ async fn a_node_says_who_it_is_obeys_and_reports() {
         !drained.is_finished(),
         "it serves on until the operator says that it may go"
     );
-    operator
-        .say
-        .lock()
-        .unwrap()
-        .push_back(to_runtime::Message::Drained(v1::Drained {}));
+    operator.drained();
     tokio::time::timeout(Duration::from_secs(180), drained)
         .await
         .unwrap()

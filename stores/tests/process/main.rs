@@ -6,11 +6,16 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../../protocol/tests/parts/mod.rs"]
+mod disk_full;
+mod moved;
+#[path = "../../../protocol/tests/parts/mod.rs"]
 mod parts;
+mod place;
+#[path = "../store_process/mod.rs"]
 mod store_process;
 
 use std::{
+    fmt::Display,
     fs,
     net::SocketAddr,
     path::Path,
@@ -19,6 +24,7 @@ use std::{
 
 use bytes::Bytes;
 use parts::{NODE, Operator, POD, part, until};
+use place::Place;
 use shoal_protocol::{
     Identity, Role,
     v1::{GrantSet, PodGrants},
@@ -27,7 +33,7 @@ use shoal_stores::{Backend, Health, KeyValue, KeyValueError, Remote, StoreId, St
 use store_process::{Process, free_address};
 
 /// Makes a call until it succeeds.
-async fn again<T>(mut call: impl AsyncFnMut() -> Result<T, KeyValueError>) -> T {
+pub(crate) async fn again<T, E: Display>(mut call: impl AsyncFnMut() -> Result<T, E>) -> T {
     let given_up = Instant::now() + Duration::from_secs(180);
     loop {
         match call().await {
@@ -135,15 +141,9 @@ async fn a_damaged_file_takes_away_its_own_stores_and_no_others() {
     let stores = folder.path().join("data/stores");
     drop(shoal_stores::Embedded::open(&stores, Default::default()).unwrap());
     fs::write(stores.join("kv-2.db"), vec![7; 64 * 1024]).unwrap();
-    let operator = Operator::new();
-    *operator.identity.lock().unwrap() = Identity::new(Role::Store, "", NODE, "store-0").unwrap();
-    let ca = operator.authority();
-    fs::write(folder.path().join("ca.crt"), ca.certificate_pem()).unwrap();
-    fs::write(folder.path().join("token"), "good").unwrap();
-    let serving = operator.serve();
-    let (grpc, metrics) = (free_address(), free_address());
-    let process = start(folder.path(), serving.address, grpc, metrics);
-    until("it is ready", || process.is_ready()).await;
+    let place = Place::new(folder.path());
+    let grpc = free_address();
+    let process = place.start(grpc).await;
 
     let store = loop {
         let store = StoreId::random();
@@ -151,16 +151,8 @@ async fn a_damaged_file_takes_away_its_own_stores_and_no_others() {
             break store;
         }
     };
-    operator.grants.send_replace(GrantSet {
-        epoch: 7,
-        pods: vec![PodGrants {
-            pod_uid: POD.to_owned(),
-            store_ids: vec![store.to_string()],
-            ..Default::default()
-        }],
-    });
-    let runtime = part(&ca, &parts::runtime_identity());
-    let remote = Remote::new(&grpc.to_string(), &runtime).unwrap();
+    place.grant(&[store]);
+    let remote = Remote::new(&grpc.to_string(), &place.runtime()).unwrap();
     let get = async || remote.get(store, vec!["key".to_owned()]).await;
     assert_eq!(again(get).await, [None]);
     let sum = remote.increment(store, "sum".into(), 1, StoreLimits::default());
