@@ -98,7 +98,7 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
         Durability::Full,
     )?);
     let objects = Arc::new(EmbeddedBlobs::open(
-        &flags.data_dir.join("blobs"),
+        &flags.data_dir.join(blob::embedded::FOLDER),
         Durability::Full,
     )?);
     let memory = Memory::new(MemoryOptions {
