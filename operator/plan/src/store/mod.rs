@@ -27,6 +27,7 @@ use crate::{
 use choice::{Choice, choose};
 
 pub(crate) use classes::hold;
+pub use classes::may_make_store;
 pub use name::store_name;
 pub(crate) use report::report;
 pub(crate) use volume::unprovided;
