@@ -45,9 +45,7 @@ fn set(case: &Case) -> World {
         put_store(&mut world, name, yaml);
     }
     let mut opening = component("api", &[]);
-    opening
-        .labels
-        .insert((case.interface, case.label.to_owned()));
+    opening.labels.push((case.interface, case.label.to_owned()));
     world.builder.image("hello:1", vec![opening]);
     world.edit("hello", |app| {
         app.spec.image = Some("hello:1".to_owned());
