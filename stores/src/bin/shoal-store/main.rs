@@ -15,7 +15,7 @@ use shoal_protocol::{
     shutdown,
 };
 use shoal_stores::{
-    Embedded, EmbeddedBlobs, EmbeddedSql, Memory, backup,
+    Embedded, EmbeddedBlobs, EmbeddedSql, Memory, backup, blob,
     embedded::{Durability, EmbeddedOptions},
     housekeeping::{Housekeeping, TransferService},
     memory::MemoryOptions,

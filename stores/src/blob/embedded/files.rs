@@ -226,7 +226,7 @@ impl Files {
 }
 
 /// Where a file is in the folder `content`.
-pub(super) fn path_of(content: &Path, id: FileId) -> PathBuf {
+pub(crate) fn path_of(content: &Path, id: FileId) -> PathBuf {
     shelf_of(content, id).join(id.number.simple().to_string())
 }
 
