@@ -16,7 +16,7 @@ use shoal_stores::{
     embedded::Durability,
 };
 
-use crate::{filled, names, read, write};
+use crate::{embedded::until, filled, names, read, write};
 
 /// Bytes of an object.
 const SIZE: usize = 10_000;
@@ -138,7 +138,7 @@ async fn each_of_many_has_what_it_names_while_everything_changes() {
     let blobs = Arc::new(open(folder.path()));
     let store = StoreId::random();
     let name = |n: u8| format!("object-{n}");
-    write(&blobs, store, "still", &[b's'; SIZE]).await.unwrap();
+    write(&*blobs, store, "still", &[b's'; SIZE]).await.unwrap();
     let is_over = Arc::new(AtomicBool::new(false));
     let changing: Vec<_> = (0..4)
         .map(|n: u8| {
@@ -178,7 +178,7 @@ async fn each_of_many_has_what_it_names_while_everything_changes() {
     for one in changing {
         one.await.unwrap();
     }
-    let objects = names(&blobs, store, 10).await.len();
+    let objects = names(&*blobs, store, 10).await.len();
     assert_eq!(files(folder.path()).len(), objects);
 }
 
@@ -216,16 +216,21 @@ async fn it_fails_and_says_which_object_has_lost_its_content() {
 #[tokio::test]
 async fn what_a_dead_one_kept_goes_and_nothing_more_is_kept_for_it() {
     let folder = tempfile::tempdir().unwrap();
-    let blobs = open(folder.path());
-    let store = StoreId::random();
     let dead = folder.path().join("blobs/content/kept/of-before");
-    fs::create_dir_all(&dead).unwrap();
-    fs::write(dead.join("lock"), "").unwrap();
-    fs::write(dead.join("1-00000000000000000000000000000000"), "content").unwrap();
+    let die = || {
+        fs::create_dir_all(&dead).unwrap();
+        fs::write(dead.join("lock"), "").unwrap();
+        fs::write(dead.join("1-00000000000000000000000000000000"), "content").unwrap();
+    };
+    die();
+    let blobs = open(folder.path());
+    until(|| !dead.exists()).await;
+
+    die();
+    let store = StoreId::random();
     write(&blobs, store, "a", b"content").await.unwrap();
     blobs.delete(store, vec!["a".into()]).await.unwrap();
     assert_eq!(files(folder.path()).len(), 1);
-
     backup::write(folder.path(), io::sink()).unwrap();
     assert!(!dead.exists());
 }

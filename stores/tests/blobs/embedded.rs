@@ -29,7 +29,7 @@ fn content(folder: &Path) -> Vec<std::path::PathBuf> {
     files
 }
 
-async fn until(condition: impl Fn() -> bool) {
+pub(crate) async fn until(condition: impl Fn() -> bool) {
     for _ in 0..9000 {
         if condition() {
             return;

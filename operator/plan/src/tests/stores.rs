@@ -1,7 +1,6 @@
 use shoal_crds::{Interface, ReclaimPolicy, Store, StoreSpec};
 
 use super::world::{NAMESPACE, World, component, key};
-use crate::ObjectKey;
 
 fn store(name: &str, app: &str, label: &str, id: Option<&str>) -> Store {
     let spec = StoreSpec {

@@ -19,6 +19,8 @@ pub(crate) const KEPT: &str = "kept";
 pub(crate) struct Kept {
     content: PathBuf,
     own: PathBuf,
+    /// Where it was made, and goes.
+    made: PathBuf,
     _lock: File,
 }
 
@@ -39,6 +41,7 @@ impl Kept {
         Ok(Self {
             content: content.to_owned(),
             own,
+            made,
             _lock: lock,
         })
     }
@@ -57,8 +60,12 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        // What cannot be removed now is of a dead backup from now on.
-        let _ = fs::remove_dir_all(&self.own);
+        // First out of sight, or somebody leaves a link there while it is emptied.
+        let gone = fs::rename(&self.own, &self.made).and_then(|()| fs::remove_dir_all(&self.made));
+        if let Err(error) = gone {
+            // It is one of a dead backup from now on.
+            tracing::warn!(path = %self.own.display(), %error, "what a backup kept stays");
+        }
     }
 }
 
