@@ -65,6 +65,8 @@ fn names(victim: StoreId) -> Vec<String> {
     }
     names.push(String::new());
     names.push("k".repeat(100_000));
+    names.sort();
+    names.dedup();
     names
 }
 
