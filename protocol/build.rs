@@ -13,32 +13,57 @@ const FILES: [&str; 10] = [
     "shoal/v1/transfer.proto",
 ];
 
-/// Messages that carry a token, credentials or a tenant's values: `src/redacted.rs` writes their `Debug`.
-const WITHOUT_DEBUG: [&str; 14] = [
-    ".shoal.v1.SignRequest",
-    ".shoal.v1.ImageSource",
-    ".shoal.v1.Component",
-    ".shoal.v1.Pair",
-    ".shoal.v1.Value",
-    ".shoal.v1.PostgresBackend",
-    ".shoal.v1.RedisBackend",
-    ".shoal.v1.S3Backend",
-    ".shoal.v1.ExecuteRequest",
-    ".shoal.v1.ExecuteResponse",
-    ".shoal.v1.SqlRow",
-    ".shoal.v1.SqlValue",
-    ".shoal.v1.ReadObjectResponse",
-    ".shoal.v1.WriteObjectRequest",
+/// Text under a name with one of these words in it is a secret, or a tenant's.
+const PRIVATE: [&str; 8] = [
+    "token",
+    "secret",
+    "password",
+    "credential",
+    "url",
+    "value",
+    "statement",
+    "columns",
 ];
+/// Bytes that are for everybody: keys that signatures are proved with, and signatures.
+const PUBLIC: [&str; 3] = ["keys", "code_keys", "signature"];
+/// `FieldDescriptorProto.Type`
+const STRING: i32 = 9;
+const BYTES: i32 = 12;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(FILES, ["proto"])?;
+    let redacted = redacted(&descriptors);
+    println!("cargo:rustc-env=SHOAL_REDACTED={}", redacted.join(","));
     tonic_prost_build::configure()
         .bytes(".")
         // Parts dial with `client::channel` alone; and `Control.Connect` would collide with `connect`.
         .build_transport(false)
-        .skip_debug(WITHOUT_DEBUG)
+        .skip_debug(redacted.iter().map(|name| format!(".shoal.v1.{name}")))
         .compile_fds(descriptors)?;
     Ok(())
+}
+
+/// Messages that may carry a token, credentials or a tenant's values: how a backend is reached, bytes of any kind,
+/// texts under names that somebody chose, and texts under names that say so. `src/redacted.rs` writes their `Debug`:
+/// without one there, nothing compiles that prints them.
+fn redacted(descriptors: &tonic_prost_build::FileDescriptorSet) -> Vec<String> {
+    let messages = descriptors.file.iter().flat_map(|file| &file.message_type);
+    let is_private = messages.filter(|message| {
+        let is_backend = message.name().ends_with("Backend") && !message.field.is_empty();
+        let has_map = message.nested_type.iter().any(|entry| {
+            let mut fields = entry.field.iter();
+            fields.any(|field| field.name() == "value" && field.r#type() as i32 == STRING)
+        });
+        let mut fields = message.field.iter();
+        let has_field = fields.any(|field| match field.r#type() as i32 {
+            BYTES => !PUBLIC.contains(&field.name()),
+            STRING => PRIVATE.iter().any(|word| field.name().contains(word)),
+            _ => false,
+        });
+        is_backend || has_map || has_field
+    });
+    is_private
+        .map(|message| message.name().to_owned())
+        .collect()
 }

@@ -25,6 +25,7 @@ fn names(victim: StoreId) -> Vec<String> {
         .map(|byte| char::from(*byte))
         .collect();
     let mut names: Vec<String> = KEYS.iter().map(|key| (*key).to_owned()).collect();
+    names.push(COUNTER.to_owned());
     for prefix in [&id, &bare, &binary, &id.to_uppercase(), "..", "", "%", "*"] {
         for separator in [
             "", "/", ":", "\0", "\u{1f}", ".", "-", "_", "|", "\\", "/../", "\n",
@@ -64,9 +65,12 @@ fn names(victim: StoreId) -> Vec<String> {
     }
     names.push(String::new());
     names.push("k".repeat(100_000));
+    names.sort();
+    names.dedup();
     names
 }
 
+const COUNTER: &str = "counter";
 const KEYS: [&str; 5] = ["key", "k\u{e9}y", "a\0b", "0", "dir/key"];
 
 /// Fills `victim` as its owner, then tries to read and to harm it through `attacker`.
@@ -79,6 +83,9 @@ async fn assert_isolated(
     let limits = StoreLimits::default();
     let pairs = KEYS.map(|key| (key.to_owned(), Bytes::from_static(SECRET.as_bytes())));
     owner.set(victim, pairs.to_vec(), limits).await.unwrap();
+    let counter = || COUNTER.to_owned();
+    let count = async |by| owner.increment(victim, counter(), by, limits).await;
+    assert_eq!(count(41).await, Ok(41));
 
     let names = names(victim);
     for some in names.chunks(500) {
@@ -108,6 +115,11 @@ async fn assert_isolated(
             .unwrap();
         assert_eq!(swap, Swap::Lost { current: None }, "swapped {name:?}");
     }
+    // Whatever a neighbour has under a name, a counter begins at nothing.
+    for name in names.iter().filter(|name| (1..=1024).contains(&name.len())) {
+        let counted = stores.increment(attacker, name.clone(), 1, limits).await;
+        assert_eq!(counted, Ok(1), "counted {name:?}");
+    }
     // Overwriting and deleting under every name touches only the attacker's own.
     for some in names.chunks(500) {
         let pairs = some
@@ -125,7 +137,9 @@ async fn assert_isolated(
         kept.iter()
             .all(|value| value.as_deref() == Some(SECRET.as_bytes()))
     );
+    assert_eq!(count(0).await, Ok(41));
     let mut expected = KEYS.map(str::to_owned).to_vec();
+    expected.push(counter());
     expected.sort();
     assert_eq!(
         owner.list_keys(victim, None, 100).await.unwrap().keys,

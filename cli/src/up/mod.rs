@@ -51,8 +51,9 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
     /// Another place for the key-value store that apps open as LABEL, with the data of all apps under that
-    /// label: redis://..., rediss://..., postgres://..., sqlite:FOLDER or memory:. SQL databases and objects of
-    /// that label stay where they are.
+    /// label: redis://..., rediss://..., postgres://..., sqlite:FOLDER or memory:. The folder is made if it is not
+    /// there (sqlite:data.db makes a folder of that name). SQL databases and objects of that label stay where they
+    /// are.
     #[arg(long, value_name = "LABEL=URL")]
     store: Vec<store_flag::StoreFlag>,
     /// Value of a variable of the apps, whatever the manifest says of it.

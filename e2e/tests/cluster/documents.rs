@@ -22,13 +22,16 @@ fn an_app_moves_from_the_embedded_store_to_postgres_and_keeps_everything() {
         .with("stores", json!([{"label": "cache", "class": "embedded"}]));
     app.apply().ready();
     let asked = app.object()["spec"]["stores"].clone();
+    let name = format!("moved-{}", std::process::id());
+    let value = |n: u8| format!("{name}-{n}");
     for n in 0..50 {
-        assert_eq!(app.get(1 + n % 3, &format!("/set/key-{n}/{n}")).status, 200);
+        let set = format!("/set/key-{n}/{}", value(n));
+        assert_eq!(app.get(1 + n % 3, &set).status, 200);
     }
+    assert!(embedded_store_has(&value(7)));
     let (server, class) = classes::postgres("unused");
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("ca.pem"), server.ca()).unwrap();
-    let name = format!("moved-{}", std::process::id());
     let mut page = commands("how-to/move-to-postgres.md");
     // The first block is what a reader sets.
     page[0] = format!(
@@ -45,11 +48,12 @@ fn an_app_moves_from_the_embedded_store_to_postgres_and_keeps_everything() {
     app.ready();
     for n in 0..50 {
         let answer = app.get(1 + n % 3, &format!("/get/key-{n}"));
-        assert_eq!(answer.body.trim(), n.to_string(), "{answer:?}");
+        assert_eq!(answer.body.trim(), value(n), "{answer:?}");
     }
     let held = server.sql("SELECT count(*) FROM shoal_kv");
     assert_eq!(held.trim(), "50");
     assert_eq!(app.get(1, "/set/new/since").status, 200);
+    assert!(embedded_store_has(&value(7)), "nothing is lost on the way");
 
     let rest = [
         page[0].clone(),
@@ -57,6 +61,7 @@ fn an_app_moves_from_the_embedded_store_to_postgres_and_keeps_everything() {
         later,
     ];
     run(&rest, folder.path());
+    assert!(!embedded_store_has(&value(7)), "its rows go with the Store");
     until("the App to have its Store by itself", LONG, || {
         let stores = app.object()["status"]["stores"].clone();
         let of_class = |one: &Value| one["label"] == "default" && one["className"] == name.as_str();
@@ -72,7 +77,7 @@ fn an_app_moves_from_the_embedded_store_to_postgres_and_keeps_everything() {
     app.ready();
     assert_eq!(app.object()["spec"]["stores"], asked);
     assert_eq!(app.get(2, "/get/new").body.trim(), "since");
-    assert_eq!(app.get(3, "/get/key-7").body.trim(), "7");
+    assert_eq!(app.get(3, "/get/key-7").body.trim(), value(7));
     assert!(
         object(&[
             "-n",
@@ -85,6 +90,17 @@ fn an_app_moves_from_the_embedded_store_to_postgres_and_keeps_everything() {
     drop((namespace, class));
     delete(&["-n", SYSTEM, "secret", &name]);
     delete(&["storeclasses.shoal.dev", &name, "--wait=false"]);
+}
+
+/// Whether any row on the volume of the store pod has this text in it. A backup holds what rows hold, without what is
+/// left over of others.
+fn embedded_store_has(text: &str) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let page = commands("how-to/back-up-the-embedded-store.md");
+    run(&page[..1], folder.path());
+    let archive = fs::read(folder.path().join("embedded.tar")).unwrap();
+    let text = text.as_bytes();
+    archive.windows(text.len()).any(|window| window == text)
 }
 
 /// One App for each kind of data that is on the volume of the store pod.

@@ -65,5 +65,5 @@ pub use key::{AppKey, AppRef, ObjectKey};
 pub use output::{Instruction, NodeAssignments, Plan, PodGrants, PodInstruction};
 pub use plan::plan;
 pub use port::{PORT_RECORD_NAME, PORTS, PortRecord};
-pub use store::store_name;
+pub use store::{may_make_store, store_name};
 pub use write::{Priority, Write, WriteAction};

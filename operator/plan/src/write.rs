@@ -31,12 +31,14 @@ pub struct Write {
 pub enum WriteAction {
     /// POST; the writer sets `spec.id` to a new random UUID first.
     CreateStore(Box<Store>),
-    /// Merge patch `{metadata: {resourceVersion}, spec: {id: <new random UUID>}}`.
+    /// Merge patch `{metadata: {resourceVersion, finalizers}, spec: {id: <new random UUID>}}`.
     SetStoreId {
         /// The Store.
         key: ObjectKey,
         /// Version that was looked at: nobody may have set the id since.
         resource_version: String,
+        /// All that it is to have: whoever has data has [`shoal_crds::DATA_FINALIZER`] before, if that is to go too.
+        finalizers: Vec<String>,
     },
     /// Server-side apply of the whole status to the status subresource, forced.
     PatchStoreStatus {
@@ -47,14 +49,15 @@ pub enum WriteAction {
         /// The whole status.
         status: StoreStatus,
     },
-    /// Server-side apply of the finalizer [`shoal_crds::DATA_FINALIZER`]; with `holds: false` of none.
+    /// Merge patch `{metadata: {resourceVersion, finalizers}}`. It is no server-side apply, which would not take away
+    /// what a creation or somebody else set.
     HoldStore {
         /// The Store.
         key: ObjectKey,
-        /// Its uid.
-        uid: String,
-        /// Whether it is to have the finalizer.
-        holds: bool,
+        /// Version that was looked at: nobody may have changed its finalizers since.
+        resource_version: String,
+        /// All that it is to have: those that it has, with [`shoal_crds::DATA_FINALIZER`] or without.
+        finalizers: Vec<String>,
     },
     /// DELETE. Its finalizer holds it until its data is gone.
     DeleteStore {

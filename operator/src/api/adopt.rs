@@ -43,6 +43,7 @@ pub(super) async fn adopt(
     let orphan = api.pod.orphan(&id).await?;
     no_store_has(&api, &id).await?;
     let store = store(&id, orphan, &adoption)?;
+    may_be_bound(&api, namespace, &store.spec)?;
     let stores: Objects<Store> = Objects::namespaced(api.client.clone(), namespace);
     nobody_answers(&stores, &store).await?;
     let made = timely(stores.create(&PostParams::default(), &store)).await?;
@@ -50,6 +51,15 @@ pub(super) async fn adopt(
     api.audit
         .tell(about_store(&made), &user, Reason::Adopted, &what);
     Ok((StatusCode::CREATED, Json(made)))
+}
+
+/// Whoever may make Stores in a namespace has no data in a class that is not for it.
+fn may_be_bound(api: &Api, namespace: &str, spec: &StoreSpec) -> Result<(), Failure> {
+    let (class, interface) = (spec.class_name.as_str(), spec.interface);
+    let may = api
+        .world
+        .with(|index| shoal_plan::may_make_store(index, namespace, class, interface));
+    may.map_err(Failure::conflict)
 }
 
 /// The Store that is to be made.

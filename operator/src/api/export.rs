@@ -12,12 +12,12 @@ use futures::stream;
 use serde::Deserialize;
 use shoal_crds::{JSON_LINES, Line, RUNTIME_GROUP, Reason};
 use shoal_protocol::v1::{Pair, ReadEntriesResponse};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::access::Deed;
 use super::audit::Record;
 use super::bound::{Bound, bound};
 use super::failure::Failure;
+use super::transfers::Transfer;
 use super::user::User;
 use super::{Api, StorePod};
 
@@ -46,7 +46,7 @@ pub(super) async fn export(
         name: &name,
     };
     api.access.check(&user, deed).await?;
-    let turn = api.transfer()?;
+    let turn = api.transfers.begin(&user)?;
     let store = bound(&api, &namespace, &name).await?;
     let begun = Instant::now();
     // The first page decides on the status of the answer.
@@ -71,7 +71,7 @@ struct Export {
     record: Record,
     /// What is to be said next; `None`: everything was said.
     page: Option<ReadEntriesResponse>,
-    _turn: OwnedSemaphorePermit,
+    _turn: Transfer,
 }
 
 impl Export {

@@ -57,8 +57,7 @@ impl Failure {
         Self::new(code, "ServiceUnavailable", message)
     }
 
-    pub(super) fn too_many() -> Self {
-        let message = "too many exports and imports at once; try again in some seconds";
+    pub(super) fn too_many(message: impl Into<String>) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message)
     }
 

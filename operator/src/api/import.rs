@@ -47,7 +47,7 @@ pub(super) async fn import(
         name: &name,
     };
     api.access.check(&user, deed).await?;
-    let _turn = api.transfer()?;
+    let _turn = api.transfers.begin(&user)?;
     let store = bound(&api, &namespace, &name).await?;
     let mut import = Import {
         pod: &api.pod,

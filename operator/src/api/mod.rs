@@ -24,6 +24,7 @@ mod registration;
 mod store_pod;
 #[cfg(test)]
 mod tests;
+mod transfers;
 mod user;
 
 use std::sync::Arc;
@@ -35,9 +36,10 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use shoal_protocol::{LiveIdentity, TlsError, server};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::events::Events;
+use crate::world::World;
 use access::Access;
 use audit::Audit;
 use connections::{Connections, Peer};
@@ -45,32 +47,38 @@ use failure::Failure;
 pub use front::Front;
 pub use registration::Registration;
 pub use store_pod::StorePod;
+use transfers::Transfers;
 
-/// Exports, imports and purges at once: each may hold 40 MiB, where values are of 8 MiB.
-const TRANSFERS: usize = 4;
 /// Requests to the API server.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What answers requests.
 pub struct Api {
     client: kube::Client,
+    world: Arc<World>,
     front: Arc<Front>,
     access: Access,
     audit: Audit,
     pod: StorePod,
-    transfers: Arc<Semaphore>,
+    transfers: Transfers,
 }
 
 impl Api {
-    /// Asks `client` for objects and for rights, `pod` for data, and tells `events` what was done.
-    pub fn new(client: kube::Client, front: Arc<Front>, pod: StorePod, events: Events) -> Self {
+    /// Asks `client` for objects and for rights, `world` for classes, `pod` for data, and tells `events` what was done.
+    pub fn new(
+        (client, world): (kube::Client, Arc<World>),
+        front: Arc<Front>,
+        pod: StorePod,
+        events: Events,
+    ) -> Self {
         Self {
             access: Access::new(client.clone()),
             client,
+            world,
             front,
             audit: Audit(events),
             pod,
-            transfers: Arc::new(Semaphore::new(TRANSFERS)),
+            transfers: Transfers::default(),
         }
     }
 
@@ -94,11 +102,6 @@ impl Api {
             tracing::error!(%error, "the aggregated API is no longer served");
         }
         Ok(())
-    }
-
-    fn transfer(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        let turn = self.transfers.clone().try_acquire_owned();
-        turn.map_err(|_| Failure::too_many())
     }
 }
 

@@ -74,30 +74,43 @@ pub(super) async fn purge(
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
     api.access.check(&user, deed("delete", "", &id)).await?;
-    let _turn = api.transfer()?;
-    no_store_has(&api, &id).await?;
+    let _turn = api.transfers.begin(&user)?;
     let begun = Instant::now();
-    let mut done = api.pod.purge(&id).await?;
-    while !done && begun.elapsed() < PURGE {
-        done = api.pod.purge(&id).await?;
-    }
-    let (code, what) = if done {
-        (StatusCode::OK, "removed all data")
-    } else {
-        (StatusCode::ACCEPTED, "removed a part of the data")
+    let mut is_begun = false;
+    let purged = loop {
+        match step(&api, &id).await {
+            Ok(false) if begun.elapsed() < PURGE => is_begun = true,
+            purged => break purged,
+        }
     };
-    api.audit
-        .tell(about_orphan(&id), &user, Reason::Purged, what);
-    let message = if done {
-        "no data is left"
-    } else {
-        "a part of the data is removed; ask again"
+    if is_begun || purged.is_ok() {
+        let what = match purged {
+            Ok(true) => "removed all data",
+            Ok(false) | Err(_) => "removed a part of the data",
+        };
+        api.audit
+            .tell(about_orphan(&id), &user, Reason::Purged, what);
+    }
+    let (code, message) = match purged {
+        Ok(true) => (StatusCode::OK, "no data is left"),
+        Ok(false) => (
+            StatusCode::ACCEPTED,
+            "a part of the data is removed; ask again",
+        ),
+        Err(failure) if is_begun => return Err(failure.after("a part of the data is removed")),
+        Err(failure) => return Err(failure),
     };
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
         "message": message, "code": code.as_u16(),
     });
     Ok((code, Json(status)).into_response())
+}
+
+/// Removes a part; whether all is gone. Data that was given to a Store since the last part is not touched.
+async fn step(api: &Api, id: &str) -> Result<bool, Failure> {
+    no_store_has(api, id).await?;
+    api.pod.purge(id).await
 }
 
 pub(super) fn deed<'a>(verb: &'a str, subresource: &'a str, name: &'a str) -> Deed<'a> {

@@ -237,9 +237,9 @@ async fn data_that_is_to_go_is_removed_and_then_the_store_may_go() {
     parts.lead(1);
     until("the finalizer may go", async || {
         let planned = parts.planned();
-        planned
-            .iter()
-            .any(|action| matches!(action, WriteAction::HoldStore { holds: false, .. }))
+        planned.iter().any(|action| {
+            matches!(action, WriteAction::HoldStore { finalizers, .. } if finalizers.is_empty())
+        })
     })
     .await;
     assert_eq!(parts.holds(id).await, Usage::default());

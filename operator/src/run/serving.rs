@@ -68,8 +68,8 @@ pub(super) fn people(base: &Base, args: &Args) -> anyhow::Result<Arc<Front>> {
     let front = Arc::new(Front::default());
     let identity = base.authority.identity.clone();
     let store = StorePod::new(&args.store, &identity)?;
-    let client = base.ground.client.clone();
-    let api = Api::new(client, front.clone(), store, base.events.clone());
+    let known = (base.ground.client.clone(), base.ground.world.clone());
+    let api = Api::new(known, front.clone(), store, base.events.clone());
     let listener = server::Listener::bind(args.api_address)?;
     let stopping = base.ground.stopping.clone();
     tokio::spawn(async move {

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Endpoints, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::json;
-use shoal_crds::{App, CLASS_FINALIZER, DATA_FINALIZER, FIELD_MANAGER, Store, StoreClass};
+use shoal_crds::{App, CLASS_FINALIZER, FIELD_MANAGER, Store, StoreClass};
 use shoal_plan::{ObjectKey, WriteAction};
 
 /// A request that has no answer by then is given up. Shorter than the lease by what a renewal takes.
@@ -120,9 +120,10 @@ impl ApiServer {
             WriteAction::SetStoreId {
                 key,
                 resource_version,
+                finalizers,
             } => {
                 let patch = json!({
-                    "metadata": {"resourceVersion": resource_version},
+                    "metadata": {"resourceVersion": resource_version, "finalizers": finalizers},
                     "spec": {"id": uuid::Uuid::new_v4().to_string()},
                 });
                 let api = self.api::<Store>(key);
@@ -135,19 +136,16 @@ impl ApiServer {
                     .await?;
                 Ok(Answer::Store(Box::new(store)))
             }
-            WriteAction::HoldStore { key, uid, holds } => {
-                let held: &[&str] = if *holds { &[DATA_FINALIZER] } else { &[] };
-                let object = json!({
-                    "apiVersion": format!("{}/{}", shoal_crds::GROUP, shoal_crds::VERSION),
-                    "kind": "Store",
-                    "metadata": {
-                        "name": &*key.name, "namespace": &*key.namespace, "uid": uid, "finalizers": held,
-                    },
+            WriteAction::HoldStore {
+                key,
+                resource_version,
+                finalizers,
+            } => {
+                let patch = json!({
+                    "metadata": {"resourceVersion": resource_version, "finalizers": finalizers},
                 });
                 let api = self.api::<Store>(key);
-                let store = api
-                    .patch(&key.name, &applied(), &Patch::Apply(&object))
-                    .await?;
+                let store = api.patch(&key.name, &merge, &Patch::Merge(&patch)).await?;
                 Ok(Answer::Store(Box::new(store)))
             }
             WriteAction::DeleteStore {

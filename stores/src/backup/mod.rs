@@ -3,7 +3,9 @@
 //! A backup is a tar archive of the folder's files by their relative names, each SQLite file as of one moment of
 //! its own (so each key-value Store is: it lives in one file). The last entry, `CONTENTS`, names all others
 //! with their sizes: an archive without it was cut. What is written anew by itself (grants) is left out.
+//! Of objects there is the content that the copy of their index names: all of it, or there is no backup.
 
+mod objects;
 mod restore;
 mod write;
 
@@ -41,6 +43,19 @@ pub enum BackupError {
         path: PathBuf,
         /// What SQLite says.
         error: rusqlite::Error,
+    },
+    /// Objects without their content.
+    #[error(
+        "this is no backup, as objects have lost their content: {}{}; write them again or delete them, then back up \
+         again",
+        objects.join(", "),
+        if *more == 0 { String::new() } else { format!(", and {more} more") }
+    )]
+    Lost {
+        /// The first of them: the object, its Store's id and the file that it should have.
+        objects: Vec<String>,
+        /// How many others there are.
+        more: usize,
     },
     /// The archive cannot be read or written.
     #[error("the archive: {0}")]

@@ -8,21 +8,28 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{BackupError, CONTENTS, HEADING, SQLITE, WORK, is_data, may_be_sqlite};
+use super::{
+    BackupError, CONTENTS, HEADING, SQLITE, WORK, is_data, may_be_sqlite,
+    objects::{Objects, index_name, is_content},
+};
 
 /// Files that SQLite keeps beside its own: what is in them is in the copy.
 const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Writes a backup of a store pod's folder to `out`; others may use the folder meanwhile. It needs room in the
-/// folder for a copy of the largest SQLite file in it.
+/// folder for a copy of the largest SQLite file in it, and for the content of objects that are replaced or deleted
+/// meanwhile.
 ///
 /// # Errors
-/// A file cannot be copied: what was written is no backup then.
+/// A file cannot be copied, or an object has lost its content: what was written is no backup then.
 pub fn write(folder: &Path, out: impl Write) -> Result<(), BackupError> {
     let mut files = Vec::new();
     walk(folder, Path::new(""), &mut files)?;
     let work = tempfile::Builder::new().prefix(WORK).tempdir_in(folder);
     let work = work.map_err(BackupError::file(folder))?;
+    let has_objects = files.iter().any(|file| file.name == index_name());
+    let objects = has_objects.then(|| Objects::hold(folder, work.path()));
+    let objects = objects.transpose()?;
     let mut archive = Archive {
         tar: tar::Builder::new(out),
         contents: format!("{HEADING}\n"),
@@ -32,6 +39,9 @@ pub fn write(folder: &Path, out: impl Write) -> Result<(), BackupError> {
         let copy = work.path().join("copy");
         copy_sqlite(&path, &copy)?;
         archive.add(&file.name, &copy)?;
+        if let Some(objects) = objects.as_ref().filter(|_| file.name == index_name()) {
+            objects.add(&copy, &mut archive)?;
+        }
         fs::remove_file(&copy).map_err(BackupError::file(&copy))?;
     }
     // What SQLite says of other files is never newer than they are.
@@ -51,25 +61,30 @@ struct Found {
 
 fn walk(folder: &Path, within: &Path, found: &mut Vec<Found>) -> Result<(), BackupError> {
     let path = folder.join(within);
-    let mut entries: Vec<_> = path
-        .read_dir()
-        .and_then(Iterator::collect)
-        .map_err(BackupError::file(&path))?;
+    let is_root = within.as_os_str().is_empty();
+    let entries: io::Result<Vec<_>> = path.read_dir().and_then(Iterator::collect);
+    let mut entries = match entries {
+        // It went since it was listed, as folders of content do.
+        Err(error) if !is_root && error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(BackupError::file(&path))?,
+    };
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let name = entry.file_name();
         let text = name.to_string_lossy();
         let is_sidecar = SIDECARS.iter().any(|sidecar| text.ends_with(sidecar));
-        if is_sidecar || (within.as_os_str().is_empty() && !is_data(&text)) {
+        let name = within.join(&name);
+        if is_sidecar || (is_root && !is_data(&text)) || is_content(&name) {
             continue;
         }
-        let name = within.join(&name);
         let kind = entry.file_type().map_err(BackupError::file(&name))?;
         if kind.is_dir() {
             walk(folder, &name, found)?;
         } else if kind.is_file() {
             let path = folder.join(&name);
-            let is_sqlite = is_sqlite(&path).map_err(BackupError::file(&path))?;
+            // Content goes with its index alone: one that is none must not pass for another file.
+            let is_sqlite =
+                name == index_name() || is_sqlite(&path).map_err(BackupError::file(&path))?;
             found.push(Found { name, is_sqlite });
         }
     }
@@ -83,7 +98,7 @@ fn is_sqlite(path: &Path) -> io::Result<bool> {
     let mut head = Vec::new();
     match File::open(path) {
         Ok(file) => file.take(SQLITE.len() as u64).read_to_end(&mut head)?,
-        // It went since it was listed, as blobs do.
+        // It went since it was listed.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
@@ -100,7 +115,7 @@ fn copy_sqlite(from: &Path, to: &Path) -> Result<(), BackupError> {
     copied.map(drop).map_err(BackupError::sqlite(from))
 }
 
-struct Archive<W: Write> {
+pub(super) struct Archive<W: Write> {
     tar: tar::Builder<W>,
     contents: String,
 }
@@ -112,7 +127,11 @@ impl<W: Write> Archive<W> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(BackupError::file(from)(error)),
         };
-        let size = file.metadata().map_err(BackupError::file(from))?.len();
+        self.add_file(name, &file)
+    }
+
+    pub(super) fn add_file(&mut self, name: &Path, file: &File) -> Result<(), BackupError> {
+        let size = file.metadata().map_err(BackupError::file(name))?.len();
         self.append(name, size, file.take(size))?;
         let line = format!("{size} {}\n", name.display());
         self.contents.push_str(&line);

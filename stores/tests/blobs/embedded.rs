@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use shoal_stores::{Blobs, EmbeddedBlobs, StoreId, backup, embedded::Durability};
+use shoal_stores::{Blobs, EmbeddedBlobs, StoreId, embedded::Durability};
 
 use crate::{names, read, write};
 
@@ -29,7 +29,7 @@ fn content(folder: &Path) -> Vec<std::path::PathBuf> {
     files
 }
 
-async fn until(condition: impl Fn() -> bool) {
+pub(crate) async fn until(condition: impl Fn() -> bool) {
     for _ in 0..9000 {
         if condition() {
             return;
@@ -100,22 +100,4 @@ async fn files_are_named_by_nobody_and_go_with_their_objects() {
     drop(blobs);
     let blobs = open(folder.path());
     assert_eq!(names(&blobs, store, 10).await, [""; 0]);
-}
-
-#[tokio::test]
-async fn a_backup_has_every_object_whatever_is_in_it() {
-    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let blobs = open(&from.path().join("blobs"));
-    let store = StoreId::random();
-    let hostile = b"SQLite format 3\0 and nothing else";
-    write(&blobs, store, "hostile", hostile).await.unwrap();
-    write(&blobs, store, "plain", b"content").await.unwrap();
-    let mut archive = Vec::new();
-    backup::write(from.path(), &mut archive).unwrap();
-    write(&blobs, store, "later", b"content").await.unwrap();
-
-    backup::restore(to.path(), &archive[..], false).unwrap();
-    let restored = open(&to.path().join("blobs"));
-    assert_eq!(read(&restored, store, "hostile").await.unwrap(), hostile);
-    assert_eq!(names(&restored, store, 10).await, ["hostile", "plain"]);
 }

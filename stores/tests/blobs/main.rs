@@ -8,6 +8,7 @@
 
 #[macro_use]
 mod backends;
+mod backup;
 mod contract;
 mod disk_full;
 mod embedded;

@@ -5,6 +5,8 @@ use shoal_e2e::{App, Namespace, image, request};
 use super::{TREASURE, each, id, labels, refused};
 
 const STORE: &str = "victim-default-sql";
+/// Every version of the interface has a guest that speaks it.
+const GUESTS: [&str; 4] = ["sqlite", "sqlite-v1", "sqlite-v3-0", "sqlite-v3"];
 /// Where the store pod keeps its files.
 const FOLDER: &str = "/var/lib/shoal";
 
@@ -142,7 +144,7 @@ fn attack(thief: &App, victim: &App) {
 fn no_statement_and_no_label_reaches_a_neighbours_database() {
     let namespace = Namespace::new("thief-sql");
     let victim = namespace.app("victim", &image("sqlite"));
-    let thieves = ["sqlite", "sqlite-v1"].map(|guest| {
+    let thieves = GUESTS.map(|guest| {
         let thief = namespace.app(&format!("thief-{guest}"), &image(guest));
         thief.apply();
         thief

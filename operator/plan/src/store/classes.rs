@@ -2,6 +2,7 @@
 
 use shoal_crds::{CLASS_FINALIZER, EMBEDDED_CLASS, Interface, Reason};
 
+use super::volume::provided;
 use crate::{Index, Priority, WriteAction, output::Plan, revision::Fault};
 
 /// Whether something new may be bound to a class, for an app of this namespace.
@@ -30,6 +31,25 @@ pub(super) fn may_bind(
         return Err((Reason::StoreClassDeleting, text));
     }
     Ok(())
+}
+
+/// Whether a Store of this class and interface may be made in a namespace by hand, as far as an App there could bind
+/// it. All objects of the cluster are to be known.
+///
+/// # Errors
+/// It may not, and why.
+pub fn may_make_store(
+    index: &Index,
+    namespace: &str,
+    class: &str,
+    interface: Interface,
+) -> Result<(), String> {
+    if !index.namespaces.is_known(namespace) {
+        return Err(format!("namespace `{namespace}` does not exist (yet)"));
+    }
+    may_bind(index, namespace, class, interface)
+        .and_then(|()| provided(index, class))
+        .map_err(|(_, why)| why)
 }
 
 /// Keeps a class from being deleted, before a Store of it is made.

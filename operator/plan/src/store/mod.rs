@@ -27,6 +27,7 @@ use crate::{
 use choice::{Choice, choose};
 
 pub(crate) use classes::hold;
+pub use classes::may_make_store;
 pub use name::store_name;
 pub(crate) use report::report;
 pub(crate) use volume::unprovided;
@@ -234,6 +235,7 @@ fn set_id(key: &ObjectKey, store: &Store) -> WriteAction {
     WriteAction::SetStoreId {
         key: key.clone(),
         resource_version: store.metadata.resource_version.clone().unwrap_or_default(),
+        finalizers: reclaim::finalizers_with_id(store),
     }
 }
 
@@ -285,7 +287,7 @@ fn make(index: &Index, app: &AppKey, label: &Label, class: &str, plan: &mut Plan
         return;
     }
     hold(index, class, plan);
-    let store = Store {
+    let mut store = Store {
         metadata: ObjectMeta {
             name: Some(name::of_new(index, app, label)),
             namespace: Some(app.namespace.to_string()),
@@ -302,6 +304,8 @@ fn make(index: &Index, app: &AppKey, label: &Label, class: &str, plan: &mut Plan
         },
         status: None,
     };
+    let finalizers = reclaim::finalizers_with_id(&store);
+    store.metadata.finalizers = (!finalizers.is_empty()).then_some(finalizers);
     plan.writes
         .push(WriteAction::CreateStore(Box::new(store)).at(Priority::Add));
 }

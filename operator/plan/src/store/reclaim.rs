@@ -1,6 +1,7 @@
 //! What becomes of the data of a Store whose App, or which itself, is deleted.
 //!
-//! Under `Retain` nothing. Under `Delete` a finalizer holds the Store, so that it never goes before its data. Once
+//! Under `Retain` nothing. Under `Delete` a finalizer holds the Store from the moment that it has an id and may have
+//! data, so that it never goes before that. Once
 //! its App was seen to be deleted, the Store says when its time has come; then it is deleted like one that someone
 //! deletes by hand: the store pod removes the data, and the finalizer is taken away. That an App is missing in a list
 //! is no reason for anything.
@@ -35,8 +36,7 @@ pub(super) fn decide(
     plan: &mut Plan,
     now: Timestamp,
 ) -> Fate {
-    let mut finalizers = store.metadata.finalizers.iter().flatten();
-    let is_held = finalizers.any(|one| one == DATA_FINALIZER);
+    let is_held = is_held(store);
     let is_leaving = store.metadata.deletion_timestamp.is_some();
     let has_data = index.stores.older_with_same_id(key, store).is_none();
     let id = store.spec.id.as_deref().filter(|_| has_data);
@@ -162,11 +162,31 @@ impl Fate {
     }
 }
 
+fn is_held(store: &Store) -> bool {
+    let mut finalizers = store.metadata.finalizers.iter().flatten();
+    finalizers.any(|one| one == DATA_FINALIZER)
+}
+
+/// Finalizers of a Store that gets its id: one whose data is to go with it never has data without being held.
+pub(super) fn finalizers_with_id(store: &Store) -> Vec<String> {
+    let is_leaving = store.metadata.deletion_timestamp.is_some();
+    let holds = store.spec.reclaim_policy == ReclaimPolicy::Delete && !is_leaving;
+    finalizers(store, holds || is_held(store))
+}
+
+fn finalizers(store: &Store, holds: bool) -> Vec<String> {
+    let others = store.metadata.finalizers.iter().flatten();
+    let others = others.filter(|one| *one != DATA_FINALIZER).cloned();
+    others
+        .chain(holds.then(|| DATA_FINALIZER.to_owned()))
+        .collect()
+}
+
 fn hold(key: &ObjectKey, store: &Store, holds: bool) -> crate::Write {
     let action = WriteAction::HoldStore {
         key: key.clone(),
-        uid: store.metadata.uid.clone().unwrap_or_default(),
-        holds,
+        resource_version: store.metadata.resource_version.clone().unwrap_or_default(),
+        finalizers: finalizers(store, holds),
     };
     action.at(Priority::Add)
 }

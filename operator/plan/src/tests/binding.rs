@@ -11,6 +11,9 @@ use table::{Case, table};
 pub(super) use table::{OTHERS, OWN};
 
 pub(super) fn spec(name: &str, yaml: &str) -> StoreClassSpec {
+    if yaml.contains("backend:") {
+        return shoal_crds::yaml::from_str(&format!("{{{yaml}}}")).unwrap();
+    }
     if name == "embedded" {
         return shoal_crds::yaml::from_str(&format!("{{backend: {{embedded: {{}}}}, {yaml}}}"))
             .unwrap();
@@ -41,13 +44,17 @@ fn set(case: &Case) -> World {
     for (name, yaml) in case.stores {
         put_store(&mut world, name, yaml);
     }
-    world
-        .builder
-        .image("hello:1", vec![component("api", &[case.label])]);
+    let mut opening = component("api", &[]);
+    opening.labels.push((case.interface, case.label.to_owned()));
+    world.builder.image("hello:1", vec![opening]);
     world.edit("hello", |app| {
         app.spec.image = Some("hello:1".to_owned());
         app.spec.stores = asks(case.asks);
     });
+    world.advance(30);
+    for (name, yaml) in case.later {
+        world.class(name, spec(name, yaml));
+    }
     world.advance(30);
     world
 }

@@ -283,12 +283,51 @@ fn a_new_store_has_the_policy_of_its_class() {
     world.advance(30);
     let made = store(&world).unwrap();
     assert_eq!(made.spec.reclaim_policy, ReclaimPolicy::Delete);
-    assert!(
-        world
-            .writes
-            .iter()
-            .any(|write| matches!(write, WriteAction::HoldStore { holds: true, .. }))
+    let held = Some(vec![DATA_FINALIZER.to_owned()]);
+    assert_eq!(made.metadata.finalizers, held);
+    assert!(world.writes.iter().any(|write| {
+        matches!(write, WriteAction::CreateStore(store) if store.metadata.finalizers == held)
+    }));
+    let later = |write: &WriteAction| matches!(write, WriteAction::HoldStore { .. });
+    assert!(!world.writes.iter().any(later), "it is held from the start");
+}
+
+#[test]
+fn one_that_is_made_by_hand_is_held_from_when_it_has_an_id() {
+    let mut world = World::new(1);
+    let made = serde_json::json!({
+        "apiVersion": "shoal.dev/v1alpha1", "kind": "Store",
+        "metadata": {"name": "hello-default", "finalizers": ["example.com/theirs"]},
+        "spec": {"app": "hello", "label": "default", "className": "embedded", "reclaimPolicy": "Delete"},
+    });
+    let now = world.now;
+    let made = world
+        .api
+        .put_store(serde_json::from_value(made).unwrap(), now);
+    world.index.apply(made);
+    world
+        .builder
+        .image("hello", vec![component("", &["default"])]);
+    world.app("hello", "hello");
+    world.advance(30);
+    assert!(world.is_ready("hello"));
+    let all = ["example.com/theirs", DATA_FINALIZER].map(str::to_owned);
+    assert_eq!(
+        store(&world).unwrap().metadata.finalizers,
+        Some(all.to_vec())
     );
+    let later = |write: &WriteAction| matches!(write, WriteAction::HoldStore { .. });
+    assert!(!world.writes.iter().any(later), "nothing goes between");
+
+    let id = id(&world);
+    world
+        .api
+        .delete_store(&key("hello-default"), now, &mut world.index);
+    world.advance(30);
+    world.index.store_purged(&id, None);
+    world.settle();
+    let left = store(&world).unwrap().metadata.finalizers.clone();
+    assert_eq!(left, Some(vec!["example.com/theirs".to_owned()]));
 }
 
 #[test]

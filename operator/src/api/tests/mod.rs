@@ -1,7 +1,9 @@
 //! The aggregated API over real connections, with a store pod's own code behind it.
 
 mod api_server;
+mod connections;
 mod databases;
+mod orphans;
 mod world;
 
 use axum::http::Method;

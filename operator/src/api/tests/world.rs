@@ -1,8 +1,10 @@
 //! An operator that serves the aggregated API, and who asks it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::{Method, Request};
+use k8s_openapi::api::core::v1::Namespace;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 use shoal_protocol::server::Listener;
@@ -49,8 +51,13 @@ pub(super) struct World {
     pub(super) parts: Parts,
     pub(super) server: Arc<ApiServer>,
     pub(super) authority: FrontAuthority,
+    pub(super) front: Arc<Front>,
     pub(super) url: String,
-    _stop: watch::Sender<bool>,
+    client: kube::Client,
+    events: Events,
+    version: AtomicU64,
+    /// Dropped, it ends what is served.
+    stop: watch::Sender<bool>,
 }
 
 impl World {
@@ -62,38 +69,79 @@ impl World {
         let client = server.start().await;
         let (events, told) = Events::new();
         tokio::spawn(events::publish(client.clone(), "operator".to_owned(), told));
-        let authority = FrontAuthority::new();
-        let front = Arc::new(Front::default());
-        let text = |value: &str| value.to_owned();
-        front
-            .set(
-                &[
-                    (text("requestheader-client-ca-file"), authority.pem.clone()),
-                    (text("requestheader-allowed-names"), format!("[{FRONT:?}]")),
-                    (
-                        text("requestheader-username-headers"),
-                        text(r#"["X-Remote-User"]"#),
-                    ),
-                ]
-                .into(),
-            )
-            .unwrap();
-        let operator: LiveIdentity = identity(&parts.ca, Role::Operator);
-        let pod = StorePod::new(&parts.store, &operator).unwrap();
-        let api = Api::new(client, front, pod, events);
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap());
-        let (stop, stopping) = watch::channel(false);
-        tokio::spawn(async move { api.serve(listener, &operator, stopping).await });
-        let world = Self {
+        let mut world = Self {
             parts,
             server,
-            authority,
-            url,
-            _stop: stop,
+            authority: FrontAuthority::new(),
+            front: Arc::default(),
+            url: String::new(),
+            client,
+            events,
+            version: AtomicU64::default(),
+            stop: watch::channel(false).0,
         };
+        world.trust(&world.authority);
+        for name in ["shop", "bank"] {
+            world.namespace(name, &json!({}));
+        }
+        world.url = world.serve(&world.parts.store);
         world.until_the_pod_knows_its_classes().await;
         world
+    }
+
+    /// This is the authority of the API server from now on.
+    pub(super) fn trust(&self, authority: &FrontAuthority) {
+        let text = |value: &str| value.to_owned();
+        let settings = [
+            (text("requestheader-client-ca-file"), authority.pem.clone()),
+            (text("requestheader-allowed-names"), format!("[{FRONT:?}]")),
+            (
+                text("requestheader-username-headers"),
+                text(r#"["X-Remote-User"]"#),
+            ),
+        ];
+        self.front.set(&settings.into()).unwrap();
+    }
+
+    /// Serves what a store pod at `target` has; gives where.
+    pub(super) fn serve(&self, target: &str) -> String {
+        let operator: LiveIdentity = identity(&self.parts.ca, Role::Operator);
+        let pod = StorePod::new(target, &operator).unwrap();
+        let known = (self.client.clone(), self.parts.world.clone());
+        let api = Api::new(known, self.front.clone(), pod, self.events.clone());
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let stopping = self.stop.subscribe();
+        tokio::spawn(async move { api.serve(listener, &operator, stopping).await });
+        url
+    }
+
+    /// There is such a namespace, and these are its labels.
+    pub(super) fn namespace(&self, name: &str, labels: &Value) {
+        let version = self.version.fetch_add(1, Ordering::Relaxed).to_string();
+        let namespace = json!({"metadata": {
+            "name": name, "uid": name, "resourceVersion": version, "labels": labels,
+        }});
+        let namespace: Namespace = serde_json::from_value(namespace).unwrap();
+        self.parts.world.change(|index| index.apply(namespace));
+    }
+
+    /// Data of an App `hello` in namespace `shop` that no Store has any more.
+    pub(super) async fn orphan(&self) -> StoreId {
+        let id = StoreId::random();
+        self.fill(id, 2).await;
+        let object = store(id, json!({"metadata": {"name": "lost", "uid": "lost"}}));
+        let known = object.clone();
+        self.parts.world.change(|index| index.apply(known));
+        let is_orphan = async |wanted: bool| {
+            self.parts.planned();
+            let since = self.parts.orphan_since(id).await;
+            since.is_some_and(|since| since.is_some() == wanted)
+        };
+        until("the Store is known", async || is_orphan(false).await).await;
+        self.parts.world.change(|index| index.delete(&object));
+        until("its data is orphaned", async || is_orphan(true).await).await;
+        id
     }
 
     pub(super) async fn until_the_pod_knows_its_classes(&self) {

@@ -15,7 +15,7 @@ use shoal_protocol::{
     shutdown,
 };
 use shoal_stores::{
-    Embedded, EmbeddedBlobs, EmbeddedSql, Memory, backup,
+    Embedded, EmbeddedBlobs, EmbeddedSql, Memory, backup, blob,
     embedded::{Durability, EmbeddedOptions},
     housekeeping::{Housekeeping, TransferService},
     memory::MemoryOptions,
@@ -98,7 +98,7 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
         Durability::Full,
     )?);
     let objects = Arc::new(EmbeddedBlobs::open(
-        &flags.data_dir.join("blobs"),
+        &flags.data_dir.join(blob::embedded::FOLDER),
         Durability::Full,
     )?);
     let memory = Memory::new(MemoryOptions {

@@ -14,10 +14,11 @@ use std::{
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 
+use super::kept;
 use crate::{embedded::Durability, shortage::Disk};
 
 /// Held by the process that makes files in a generation.
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 
 /// The part of a disk that content never takes, and the most bytes of it.
 const SPARED: u64 = 16;
@@ -69,14 +70,11 @@ impl Files {
     }
 
     fn path(&self, id: FileId) -> PathBuf {
-        self.shelf(id).join(id.number.simple().to_string())
+        path_of(&self.folder, id)
     }
 
-    /// The folder of a file: there are 256 in a generation.
     fn shelf(&self, id: FileId) -> PathBuf {
-        let [first, ..] = *id.number.as_bytes();
-        let generation = self.folder.join(id.generation.to_string());
-        generation.join(format!("{first:02x}"))
+        shelf_of(&self.folder, id)
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
@@ -143,16 +141,8 @@ impl Files {
         };
         self.make_shelf(copy.id)?;
         let (from, to) = (self.path(id), self.path(copy.id));
-        // Content never changes, so that both may share it; not every file system can.
-        match fs::hard_link(&from, &to) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
-            Err(_) => {
-                fs::copy(&from, &to)?;
-                if self.durability == Durability::Full {
-                    File::open(&to)?.sync_all()?;
-                }
-            }
+        if !link(&from, &to)? && self.durability == Durability::Full {
+            File::open(&to)?.sync_all()?;
         }
         self.sync_folder(&self.shelf(copy.id))?;
         Ok(copy)
@@ -160,6 +150,12 @@ impl Files {
 
     /// Removes a file that no row of the index names any more. Blocks on the disk.
     pub(crate) fn remove(&self, id: FileId) {
+        kept::keep(&self.folder, id);
+        self.discard(id);
+    }
+
+    /// Removes a file that no row of the index ever named. Blocks on the disk.
+    fn discard(&self, id: FileId) {
         match fs::remove_file(self.path(id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 // It is swept when the store is next opened.
@@ -169,12 +165,13 @@ impl Files {
         }
     }
 
-    /// Removes the files of earlier generations that `is_known` does not know, until it fails or says
-    /// that it is over (`None`); gives how many there were. Blocks on the disk.
+    /// Removes what dead backups kept, and the files of earlier generations that `is_known` does not know, until
+    /// it fails or says that it is over (`None`); gives how many there were. Blocks on the disk.
     pub(crate) fn sweep(
         &self,
         mut is_known: impl FnMut(FileId) -> Option<bool>,
     ) -> io::Result<u64> {
+        kept::clean(&self.folder);
         let mut swept = 0;
         for generation in fs::read_dir(&self.folder)? {
             let path = generation?.path();
@@ -205,9 +202,11 @@ impl Files {
                     else {
                         continue;
                     };
-                    match is_known(FileId { generation, number }) {
+                    let id = FileId { generation, number };
+                    match is_known(id) {
                         Some(true) => {}
                         Some(false) => {
+                            kept::keep(&self.folder, id);
                             fs::remove_file(&file)?;
                             swept += 1;
                         }
@@ -223,6 +222,35 @@ impl Files {
             }
         }
         Ok(swept)
+    }
+}
+
+/// Where a file is in the folder `content`.
+pub(crate) fn path_of(content: &Path, id: FileId) -> PathBuf {
+    shelf_of(content, id).join(id.number.simple().to_string())
+}
+
+/// The folder of a file: there are 256 in a generation.
+fn shelf_of(content: &Path, id: FileId) -> PathBuf {
+    let [first, ..] = *id.number.as_bytes();
+    let generation = content.join(id.generation.to_string());
+    generation.join(format!("{first:02x}"))
+}
+
+/// Gives a file another name, under which it has a copy where the file system has no links; says which it is.
+pub(super) fn link(from: &Path, to: &Path) -> io::Result<bool> {
+    // Content never changes, so that both may share it.
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(true),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+            ) =>
+        {
+            Err(error)
+        }
+        Err(_) => fs::copy(from, to).map(|_| false),
     }
 }
 
@@ -276,8 +304,8 @@ impl Drop for NewFile {
         }
         let (files, id) = (Arc::clone(&self.files), self.id);
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(move || files.remove(id))),
-            Err(_) => files.remove(id),
+            Ok(runtime) => drop(runtime.spawn_blocking(move || files.discard(id))),
+            Err(_) => files.discard(id),
         }
     }
 }

@@ -243,6 +243,26 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     })
 }
 
+/// Tells every object of all Stores, by Store and name, until that fails.
+pub(crate) fn each<E>(
+    index: &Connection,
+    mut tell: impl FnMut(StoreId, &str, Row) -> Result<(), E>,
+) -> rusqlite::Result<Result<(), E>> {
+    let mut statement = index.prepare(
+        "SELECT generation, number, size, created_at, store, name FROM objects
+         ORDER BY store, name",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(found) = rows.next()? {
+        let (store, name): ([u8; 16], Vec<u8>) = (found.get(4)?, found.get(5)?);
+        let name = String::from_utf8_lossy(&name);
+        if let Err(error) = tell(StoreId::from_bytes(store), &name, row(found)?) {
+            return Ok(Err(error));
+        }
+    }
+    Ok(Ok(()))
+}
+
 /// Names after `after`, in byte order.
 pub(crate) fn list(
     index: &Connection,

@@ -4,10 +4,12 @@
 //! and what each Store holds. A write makes its file durable first and then the row that names it, in one
 //! transaction with the count: so an object is there as a whole or not at all, and counts are exact. A
 //! file that no row names (the rest of a write that was not acknowledged, an object that was deleted) is
-//! removed at once, or swept when the folder is next opened.
+//! removed at once, or swept when the folder is next opened. While a backup is written, what is removed is kept
+//! for it.
 
-mod files;
-mod index;
+pub(crate) mod files;
+pub(crate) mod index;
+pub(crate) mod kept;
 mod objects;
 
 use std::{
@@ -43,6 +45,12 @@ use crate::{
     limits::MAX_PAGE_KEYS,
 };
 
+/// The folder of objects within that of the store pod, where a backup looks for them.
+pub const FOLDER: &str = "blobs";
+/// Within it, the file that says which objects there are, and the folder of their content.
+pub(crate) const INDEX: &str = "index.db";
+pub(crate) const CONTENT: &str = "content";
+
 /// Every step but the passing of content ends by then.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// Steps that are at the index at once; others wait.
@@ -70,9 +78,9 @@ impl EmbeddedBlobs {
             error,
         };
         make_durably(folder, durability).map_err(failed)?;
-        let file = folder.join("index.db");
+        let file = folder.join(INDEX);
         let generation = generation(&file, durability)?;
-        let content = folder.join("content");
+        let content = folder.join(CONTENT);
         let files = Files::open(&content, generation, durability).map_err(failed)?;
         let name = file.display().to_string();
         let writer: Opening = {

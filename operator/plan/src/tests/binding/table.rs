@@ -1,5 +1,7 @@
 //! Every case of a label.
 
+use shoal_crds::Interface;
+
 /// What there is when the App `hello`, which opens `label`, is applied.
 #[derive(Default)]
 pub(super) struct Case {
@@ -11,6 +13,9 @@ pub(super) struct Case {
     /// `spec.stores`
     pub(super) asks: &'static str,
     pub(super) label: &'static str,
+    pub(super) interface: Interface,
+    /// Classes that come, or change, once the App is bound.
+    pub(super) later: &'static [(&'static str, &'static str)],
     /// Of `StoresBound`.
     pub(super) says: &'static str,
     /// Store and class, if it is bound.
@@ -22,6 +27,9 @@ pub(super) struct Case {
 pub(in super::super) const OWN: &str = "default: true, namespaceSelector: {matchLabels: {team: a}}";
 pub(in super::super) const OTHERS: &str =
     "default: true, namespaceSelector: {matchLabels: {team: b}}";
+
+const SQL: &str = "default: true, interface: Sql, backend: {embedded: {}}";
+const FILES: &str = "default: true, interface: Blob, backend: {embedded: {}}";
 
 pub(super) fn table() -> Vec<Case> {
     let bound = |name, classes, label, bound| Case {
@@ -226,6 +234,144 @@ pub(super) fn table() -> Vec<Case> {
                 "default",
                 "False/StoreMismatch",
                 &["`mine`", "`embedded`", "`pg`"],
+            )
+        },
+        fails(
+            "a tie of classes that are both for the namespace",
+            &[("all", "default: true"), ("x", OWN), ("y", OWN)],
+            "default",
+            "False/AmbiguousDefault",
+            &["`x`, `y`", "`default`", "component `api`"],
+        ),
+        bound(
+            "classes for two namespaces are no tie",
+            &[("x", OWN), ("y", OTHERS)],
+            "default",
+            ("hello-default", "x"),
+        ),
+        Case {
+            interface: Interface::Sql,
+            ..bound(
+                "a database, and nothing is declared",
+                &[],
+                "default",
+                ("hello-default-sql", "embedded"),
+            )
+        },
+        Case {
+            interface: Interface::Sql,
+            ..bound(
+                "a default for keys does not answer a database",
+                &[("pg", "default: true")],
+                "default",
+                ("hello-default-sql", "embedded"),
+            )
+        },
+        Case {
+            interface: Interface::Sql,
+            ..bound(
+                "a default for databases",
+                &[("pg", "default: true"), ("sql", SQL)],
+                "default",
+                ("hello-default-sql", "sql"),
+            )
+        },
+        Case {
+            interface: Interface::Sql,
+            ..fails(
+                "a tie of classes for databases",
+                &[("x", SQL), ("y", SQL)],
+                "default",
+                "False/AmbiguousDefault",
+                &["`x`, `y`", "`default`"],
+            )
+        },
+        Case {
+            interface: Interface::Sql,
+            asks: "[{label: default, interface: Sql, class: pg}]",
+            ..fails(
+                "the App names a class for keys and opens a database",
+                &[("pg", "default: true")],
+                "default",
+                "False/StoreMismatch",
+                &["`pg`", "`Sql`"],
+            )
+        },
+        Case {
+            interface: Interface::Blob,
+            ..fails(
+                "objects, and nothing is declared",
+                &[("pg", "default: true"), ("sql", SQL)],
+                "default",
+                "False/NoStoreForLabel",
+                &["`default`", "component `api`"],
+            )
+        },
+        Case {
+            interface: Interface::Blob,
+            ..bound(
+                "a default for objects",
+                &[("files", FILES)],
+                "default",
+                ("hello-default-blob", "files"),
+            )
+        },
+        Case {
+            interface: Interface::Blob,
+            asks: "[{label: default, interface: Blob, class: embedded}]",
+            ..bound(
+                "the App has its objects in what is built in",
+                &[],
+                "default",
+                ("hello-default-blob", "embedded"),
+            )
+        },
+        Case {
+            later: &[("pg", "default: true")],
+            names: &["`default` stays", "`embedded`", "`pg`"],
+            ..bound(
+                "a default that comes later moves nothing",
+                &[],
+                "default",
+                ("hello-default", "embedded"),
+            )
+        },
+        Case {
+            later: &[("x", "default: true"), ("y", "default: true")],
+            ..bound(
+                "a tie that comes later is none of who is bound",
+                &[],
+                "default",
+                ("hello-default", "embedded"),
+            )
+        },
+        Case {
+            later: &[("pg", "")],
+            ..bound(
+                "a class that is no default any more keeps whom it has",
+                &[("pg", "default: true")],
+                "default",
+                ("hello-default", "pg"),
+            )
+        },
+        Case {
+            later: &[("own", OTHERS)],
+            ..bound(
+                "a class that is not for the namespace any more keeps whom it has",
+                &[("own", OWN)],
+                "default",
+                ("hello-default", "own"),
+            )
+        },
+        Case {
+            interface: Interface::Blob,
+            later: &[("files", FILES), ("more", FILES)],
+            asks: "[{label: default, interface: Blob, class: embedded}]",
+            ..bound(
+                "objects stay where they are as well",
+                &[],
+                "default",
+                ("hello-default-blob", "embedded"),
             )
         },
     ]

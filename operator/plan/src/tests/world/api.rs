@@ -13,7 +13,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
 use serde_json::json;
-use shoal_crds::{App, CLASS_FINALIZER, DATA_FINALIZER, Store, StoreClass};
+use shoal_crds::{App, CLASS_FINALIZER, Store, StoreClass};
 
 use super::NAMESPACE;
 use crate::{
@@ -215,16 +215,6 @@ impl Api {
     ) {
         let mut store = self.stores[key].clone();
         store.metadata.deletion_timestamp.get_or_insert(Time(now));
-        self.keep_while_held(store, now, index);
-    }
-
-    fn hold_store(&mut self, key: &ObjectKey, holds: bool, now: Timestamp, index: &mut Index) {
-        let mut store = self.stores[key].clone();
-        let finalizers = store.metadata.finalizers.get_or_insert_default();
-        finalizers.retain(|one| one != DATA_FINALIZER);
-        if holds {
-            finalizers.push(DATA_FINALIZER.to_owned());
-        }
         self.keep_while_held(store, now, index);
     }
 

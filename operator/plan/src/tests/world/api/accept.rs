@@ -39,9 +39,11 @@ impl Api {
             WriteAction::SetStoreId {
                 key,
                 resource_version,
+                finalizers,
             } => {
                 let mut store = self.stores[&key].clone();
                 assert_eq!(store.metadata.resource_version, Some(resource_version));
+                store.metadata.finalizers = Some(finalizers);
                 store.spec.id = Some(format!("00000000-0000-4000-8000-{:012}", self.version));
                 index.apply(self.put_store(store, now));
             }
@@ -51,9 +53,15 @@ impl Api {
                 store.status = Some(status);
                 index.apply(self.put_store(store, now));
             }
-            WriteAction::HoldStore { key, uid, holds } => {
-                assert_eq!(self.stores[&key].metadata.uid, Some(uid));
-                self.hold_store(&key, holds, now, index);
+            WriteAction::HoldStore {
+                key,
+                resource_version,
+                finalizers,
+            } => {
+                let mut store = self.stores[&key].clone();
+                assert_eq!(store.metadata.resource_version, Some(resource_version));
+                store.metadata.finalizers = Some(finalizers);
+                self.keep_while_held(store, now, index);
             }
             WriteAction::DeleteStore {
                 key,
