@@ -215,7 +215,7 @@ words! {
         TlsFailed,
         /// The backend of a StoreClass takes no writes.
         ReadOnly,
-        /// The settings of a StoreClass are of no use, for instance an URL that is none.
+        /// The settings of a StoreClass are of no use: an URL that is none, or one that leads to where its data is not.
         InvalidConfiguration,
         /// A Secret that a StoreClass names does not exist in Shoal's namespace.
         SecretNotFound,

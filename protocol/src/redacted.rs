@@ -63,6 +63,7 @@ impl fmt::Debug for v1::PostgresBackend {
             .field("ca_pem_bytes", &self.ca_pem.len())
             .field("max_connections", &self.max_connections)
             .field("prefix", &self.prefix)
+            .field("place", &self.place)
             .finish()
     }
 }
@@ -74,6 +75,7 @@ impl fmt::Debug for v1::RedisBackend {
             .field("ca_pem_bytes", &self.ca_pem.len())
             .field("max_connections", &self.max_connections)
             .field("prefix", &self.prefix)
+            .field("place", &self.place)
             .finish()
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, ops::Add};
 
 use async_trait::async_trait;
 
-use crate::{KeyValue, KeyValueError};
+use crate::{KeyValue, KeyValueError, PlaceId};
 
 /// A class of stores that can be asked how it is.
 #[async_trait]
@@ -14,6 +14,16 @@ pub trait Backend: KeyValue {
     ///
     /// [unavailable]: crate::KeyValueError::Unavailable
     async fn health(&self) -> Health;
+
+    /// The place that its data was found to be in, where it was told none: it is to be recorded, and told from then on.
+    /// Known once [`Self::health`] was asked.
+    fn place(&self) -> Option<PlaceId> {
+        None
+    }
+
+    /// Its data is in this place: another is refused from the next call on, whatever is in use. `None`: that is not
+    /// known, and any will do.
+    fn keep_to(&self, _: Option<PlaceId>) {}
 
     /// How the backend's connections are used now; `None`: it has none of its own.
     fn connections(&self) -> Option<Connections> {
@@ -69,7 +79,8 @@ pub enum Reason {
     TlsFailed,
     /// It takes no writes: a replica, or one without room.
     ReadOnly,
-    /// It is not what the class says: no such database, or tables of another version.
+    /// It is not what the class says: no such database, tables of another version, or another place than that of the
+    /// data.
     InvalidConfiguration,
 }
 

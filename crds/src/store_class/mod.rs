@@ -122,10 +122,32 @@ pub struct StoreClassStatus {
     #[serde(default)]
     pub used_by: i32,
 
+    /// Id of the place that the data is in: of the database of a Secret's URL, under the class's prefix. The first that
+    /// was heard of. A server that is another place, or none, is not used: see `Ready`. Cleared, what the URL leads to
+    /// then is recorded; to be done only if the data was moved there, or given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), pattern(r"^[0-9a-f]{16}$"))]
+    pub place: Option<String>,
+
     /// `Ready`, and while they hold `Conflict` and `InUse`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend(
         "x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]
     ))]
     pub conditions: Vec<Condition>,
+}
+
+impl StoreClass {
+    /// Where its data is, as far as that is recorded.
+    pub fn place(&self) -> Option<&str> {
+        self.status.as_ref()?.place.as_deref()
+    }
+}
+
+/// Whether `status.place` may be this.
+pub fn is_place_id(text: &str) -> bool {
+    text.len() == 16
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

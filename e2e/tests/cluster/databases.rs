@@ -1,7 +1,7 @@
 //! Databases fail, and their passwords change: apps go on.
 
 use serde_json::json;
-use shoal_e2e::{LONG, Load, Namespace, Target, image, until};
+use shoal_e2e::{LONG, Load, Namespace, Postgres, Target, image, kubectl, until};
 
 use crate::classes::{self, PASSWORD};
 
@@ -86,4 +86,54 @@ fn credentials_change_under_load_without_a_failed_call() {
         reports[0].requests
     );
     classes::nobody_tells("another-password");
+}
+
+#[test]
+fn a_secret_that_leads_to_another_database_hides_no_data() {
+    let namespace = Namespace::new("elsewhere");
+    let (_server, class) = classes::postgres("steady");
+    let class = class.default_of(&[&namespace]);
+    class.apply();
+    let app = namespace.app("keeper", &image("kv"));
+    app.apply().ready();
+    assert_eq!(app.get(1, "/set/kept/precious").status, 200);
+    let recorded = || {
+        let status = class.object()["status"].clone();
+        let place = status["place"].as_str().map(str::to_owned);
+        place.ok_or(status)
+    };
+    let place = until("its place to be recorded", LONG, recorded);
+    class.wait_for("Ready", "True", &[]);
+
+    let other = Postgres::start();
+    other.role("shoal", PASSWORD);
+    class.set_secret(&other.url("shoal", PASSWORD), Some(other.ca()));
+    class.wait_for("Ready", "False", &[&place, "holds none"]);
+    let kept = app.get(1, "/get/kept");
+    assert_eq!((kept.status, kept.body.trim()), (200, "precious"));
+    let tables = "SELECT count(*) FROM pg_tables WHERE tablename LIKE 'shoal%'";
+    assert_eq!(other.sql(tables).trim(), "0");
+    app.wait_for("Ready", "True", LONG);
+
+    // On purpose: the data is given up.
+    let forget = r#"{"status":{"place":null}}"#;
+    let name = class.name();
+    let patch = [
+        "patch",
+        "storeclasses.shoal.dev",
+        name,
+        "--subresource=status",
+        "--type=merge",
+    ];
+    kubectl(&[&patch[..], &["-p", forget]].concat());
+    until("the other one to be used", LONG, || {
+        let answer = app.get(1, "/get/kept");
+        if answer.status == 404 {
+            Ok(())
+        } else {
+            Err(answer)
+        }
+    });
+    class.wait_for("Ready", "True", &[]);
+    assert_ne!(until("its place to be recorded", LONG, recorded), place);
 }

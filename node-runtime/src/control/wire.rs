@@ -5,7 +5,7 @@ use shoal_protocol::v1::{self, app_report};
 use crate::{
     assignment::AppRef,
     report::{AppReport, Changes, State},
-    stores::{ClassFault, ClassHealth, Notice},
+    stores::{ClassHealth, Notice, Standing},
 };
 
 /// Longest message of a report, in bytes.
@@ -48,13 +48,15 @@ fn report(report: AppReport) -> v1::AppReport {
 }
 
 pub(super) fn health(health: &ClassHealth) -> v1::StoreHealth {
-    let class = |(class, health): (&String, &Result<(), ClassFault>)| {
+    let class = |(class, health): (&String, &Standing)| {
         let (class, fault) = (class.clone(), health.as_ref().err());
+        let place = health.as_ref().ok().copied().flatten();
         v1::ClassHealth {
             class,
             reachable: fault.is_none(),
             reason: fault.map(|f| f.reason.to_string()).unwrap_or_default(),
             message: fault.map(|f| cut(f.message.clone())).unwrap_or_default(),
+            place: place.map(|place| place.to_string()).unwrap_or_default(),
         }
     };
     v1::StoreHealth {

@@ -13,7 +13,10 @@ use shoal_stores::{
     Backend, Blobs, Health, Postgres, Reason as Failing, Redis, S3, postgres::ReconfigureError,
 };
 
-use super::{description::ClassBackend, health::ClassFault};
+use super::{
+    description::ClassBackend,
+    health::{ClassFault, Standing},
+};
 
 /// The way to the data of a class.
 pub(super) enum Way {
@@ -104,6 +107,18 @@ impl Way {
         !matches!(self, Self::Unusable(_))
     }
 
+    /// Serves no other place than `described` says, from the next call on.
+    pub(super) fn keep_to(&self, described: &ClassBackend) {
+        match (self, described) {
+            (Self::Postgres(postgres), ClassBackend::Postgres(options)) => {
+                postgres.keep_to(options.place);
+            }
+            (Self::Redis(redis), ClassBackend::Redis(options)) => redis.keep_to(options.place),
+            // They have no other.
+            _ => {}
+        }
+    }
+
     /// Reaches the same data as `described` says from the next call on. Where that does not work (yet) all
     /// stays as it was.
     pub(super) async fn change(&self, described: &ClassBackend) -> Result<(), ClassFault> {
@@ -135,23 +150,24 @@ impl Way {
     }
 
     /// Asks the backend how it does.
-    pub(super) async fn look(&self) -> Result<(), ClassFault> {
+    pub(super) async fn look(&self) -> Standing {
         match self {
-            Self::S3(s3) => told(s3.health().await),
+            Self::S3(s3) => told(s3.health().await).map(|()| None),
             Self::Embedded(embedded) => {
                 look(&*embedded.keys).await?;
-                match embedded.holds_objects.load(Ordering::Relaxed) {
-                    true => told(embedded.objects.health().await),
-                    false => Ok(()),
+                if embedded.holds_objects.load(Ordering::Relaxed) {
+                    told(embedded.objects.health().await)?;
                 }
+                Ok(None)
             }
             _ => look(&*self.backend().map_err(invalid)?).await,
         }
     }
 }
 
-async fn look(backend: &dyn Backend) -> Result<(), ClassFault> {
-    told(backend.health().await)
+async fn look(backend: &dyn Backend) -> Standing {
+    told(backend.health().await)?;
+    Ok(backend.place())
 }
 
 fn told(health: Health) -> Result<(), ClassFault> {
@@ -164,7 +180,7 @@ fn told(health: Health) -> Result<(), ClassFault> {
 /// Whether other settings would do; says in the backend's own words why not.
 async fn try_out<B: Backend>(opened: Result<B, impl Display>) -> Result<(), ClassFault> {
     let backend = opened.map_err(|error| invalid(&error.to_string()))?;
-    look(&backend).await.map_err(not_yet)
+    look(&backend).await.map(drop).map_err(not_yet)
 }
 
 fn word(reason: Failing) -> Reason {

@@ -16,7 +16,7 @@ use super::{
     backend::{self, BuiltIn, Way},
     counts::{CallError, Counts},
     description::{ClassBackend, ClassDescription},
-    health::{Board, ClassFault},
+    health::{Board, Standing},
     rates::Rates,
 };
 use crate::node::Backoff;
@@ -262,9 +262,13 @@ impl Keeper {
         }
     }
 
-    async fn look(&mut self, wanted: ClassBackend) -> Result<(), ClassFault> {
+    async fn look(&mut self, wanted: ClassBackend) -> Standing {
+        // Whatever becomes of the rest: what is in use may be another place than that.
+        self.way.keep_to(&wanted);
         if wanted != self.applied {
-            self.way.change(&wanted).await?;
+            if !self.applied.is_told_its_place_by(&wanted) {
+                self.way.change(&wanted).await?;
+            }
             self.applied = wanted;
         }
         timeout(LOOK, self.way.look())

@@ -98,6 +98,22 @@ impl ClassBackend {
             _ => self == other,
         }
     }
+
+    /// Whether `other` differs in nothing but that it knows the place, which this does not.
+    pub(super) fn is_told_its_place_by(&self, other: &Self) -> bool {
+        let told = match (self.clone(), other) {
+            (Self::Postgres(one), Self::Postgres(other)) if one.place.is_none() => {
+                let place = other.place;
+                Self::Postgres(PostgresOptions { place, ..one })
+            }
+            (Self::Redis(one), Self::Redis(other)) if one.place.is_none() => {
+                let place = other.place;
+                Self::Redis(RedisOptions { place, ..one })
+            }
+            _ => return false,
+        };
+        told == *other
+    }
 }
 
 impl From<v1::StoreClass> for ClassDescription {

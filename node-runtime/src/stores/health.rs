@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use shoal_crds::Reason;
+use shoal_stores::PlaceId;
 use tokio::sync::watch;
 
 /// What is wrong with a class.
@@ -14,8 +15,11 @@ pub struct ClassFault {
     pub message: String,
 }
 
-/// How each class does of which that is known, by name; `Ok`: it can be reached.
-pub type ClassHealth = BTreeMap<String, Result<(), ClassFault>>;
+/// How a class does; `Ok`: it can be reached, in that place, unless the class came with a place.
+pub type Standing = Result<Option<PlaceId>, ClassFault>;
+
+/// How each class does of which that is known, by name.
+pub type ClassHealth = BTreeMap<String, Standing>;
 
 /// What is known of all classes; whoever follows it sees changes only.
 #[derive(Clone)]
@@ -29,12 +33,12 @@ impl Default for Board {
 
 impl Board {
     /// Notes how a class does.
-    pub(super) fn set(&self, class: &str, health: Result<(), ClassFault>) {
+    pub(super) fn set(&self, class: &str, health: Standing) {
         self.0.send_if_modified(|board| {
             let changed = board.get(class) != Some(&health);
             if changed {
                 match &health {
-                    Ok(()) => tracing::info!(class, "a class of stores can be reached"),
+                    Ok(_) => tracing::info!(class, "a class of stores can be reached"),
                     Err(ClassFault { reason, message }) => {
                         tracing::warn!(class, %reason, message, "a class of stores fails");
                     }

@@ -20,6 +20,6 @@ pub(crate) use self::{
 pub use self::{
     classes::StoreClasses,
     description::{ClassBackend, ClassDescription},
-    health::{ClassFault, ClassHealth},
+    health::{ClassFault, ClassHealth, Standing},
     notices::Notice,
 };

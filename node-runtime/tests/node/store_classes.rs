@@ -189,7 +189,7 @@ async fn how_classes_do_is_known_before_anybody_asks_for_data() {
     let node = TestNode::start();
     let health = node.node.stores().health();
     eventually("the one class is looked at", async || {
-        health.borrow().get("embedded") == Some(&Ok(()))
+        health.borrow().get("embedded") == Some(&Ok(None))
     })
     .await;
 }

@@ -9,9 +9,9 @@ use std::{
 };
 
 use shoal_crds::Reason;
-use shoal_runtime::stores::{ClassBackend, ClassDescription, ClassFault};
+use shoal_runtime::stores::{ClassBackend, ClassDescription, Standing};
 use shoal_stores::{
-    RedisOptions,
+    PlaceId, RedisOptions,
     postgres::{PostgresOptions, Secret},
 };
 
@@ -50,9 +50,8 @@ pub(crate) async fn postgres_server(test: &str) -> Option<Server> {
 /// Waits until a class is told to fail for a reason, or to do well.
 pub(crate) async fn until_health(node: &TestNode, class: &str, wanted: Result<(), Reason>) {
     let mut health = node.node.stores().health();
-    let is = |reported: &Result<(), ClassFault>| {
-        reported.as_ref().err().map(|fault| fault.reason) == wanted.err()
-    };
+    let is =
+        |reported: &Standing| reported.as_ref().err().map(|fault| fault.reason) == wanted.err();
     let told = health.wait_for(|health| health.get(class).is_some_and(is));
     let waited = tokio::time::timeout(crate::support::LONG, async { told.await.map(drop) }).await;
     if waited.is_err() {
@@ -172,6 +171,63 @@ async fn a_redis_password_changes_under_load_and_no_call_fails() {
         load.goes_on().await;
     }
     load.end().await;
+}
+
+/// What is said of a class that does well.
+async fn found(node: &TestNode) -> Option<PlaceId> {
+    let mut health = node.node.stores().health();
+    let is_well = |class: &&Standing| class.is_ok();
+    let told = health.wait_for(|health| health.get("redis").as_ref().is_some_and(is_well));
+    told.await.unwrap()["redis"].clone().unwrap()
+}
+
+#[tokio::test]
+async fn a_url_that_leads_elsewhere_is_not_taken_and_what_was_in_use_serves_on() {
+    let (Some(server), Some(other)) =
+        (RedisServer::start(&[]).await, RedisServer::start(&[]).await)
+    else {
+        return;
+    };
+    let at = |server: &RedisServer, place| {
+        let mut class = redis(server.url());
+        if let ClassBackend::Redis(options) = &mut class.backend {
+            options.place = place;
+        }
+        vec![class]
+    };
+    let node = TestNode::start();
+    node.node.stores().replace(at(&server, None));
+    let [kv] = node.serve([app_of_class("a", "kv", "redis")]).await;
+    assert_eq!(text(kv, "/set/x/one").await, "200 set");
+    let place = found(&node).await;
+    assert!(place.is_some(), "it is to be recorded");
+    let connections = server.connection_ids().await;
+    node.node.stores().replace(at(&server, place));
+    eventually("it is told no more", async || found(&node).await.is_none()).await;
+    assert_eq!(server.connection_ids().await, connections, "the same go on");
+
+    node.node.stores().replace(at(&other, place));
+    until_health(&node, "redis", Err(Reason::InvalidConfiguration)).await;
+    assert_eq!(text(kv, "/get/x").await, "200 one");
+    assert_eq!(other.dump().await, [], "nothing is made there");
+    node.node.stores().replace(at(&server, place));
+    until_health(&node, "redis", Ok(())).await;
+
+    // Another node was heard first, of another place: this one is not that.
+    let first = Some("00000000000000aa".parse().unwrap());
+    node.node.stores().replace(at(&server, first));
+    until_health(&node, "redis", Err(Reason::InvalidConfiguration)).await;
+    let refused = text(kv, "/get/x").await;
+    assert!(
+        refused.starts_with("500 other: the store is unavailable"),
+        "{refused}"
+    );
+
+    // The record is cleared: the data is where the URL leads now.
+    node.node.stores().replace(at(&other, None));
+    eventually("it is found", async || found(&node).await.is_some()).await;
+    assert_ne!(found(&node).await, place);
+    assert_eq!(text(kv, "/get/x").await, "404 no such key");
 }
 
 #[tokio::test]

@@ -53,8 +53,8 @@ struct Read {
     secrets: HashMap<String, Option<Data>>,
     /// Why those that were never read were not.
     failures: HashMap<String, String>,
-    /// uid and generation of the classes of the last pass.
-    seen: Vec<(Option<String>, Option<i64>)>,
+    /// uid, generation and place of the classes of the last pass.
+    seen: Vec<(Option<String>, Option<i64>, Option<String>)>,
 }
 
 impl Keeper {
@@ -81,12 +81,19 @@ impl Keeper {
         }
     }
 
-    /// Whether there are other classes than there were, or others in what people say of them.
+    /// Whether there are other classes than there were, or others in what people say of them or where their data is.
     fn has_news(&self, read: &mut Read) -> bool {
         let classes = self.world.with(|index| index.store_classes());
         let seen = classes
             .iter()
-            .map(|class| (class.metadata.uid.clone(), class.metadata.generation))
+            .map(|class| {
+                let StoreClass { metadata, .. } = &**class;
+                (
+                    metadata.uid.clone(),
+                    metadata.generation,
+                    class.place().map(str::to_owned),
+                )
+            })
             .collect();
         let before = std::mem::replace(&mut read.seen, seen);
         before != read.seen
@@ -140,7 +147,7 @@ impl Keeper {
             read,
             namespace: &self.namespace,
         };
-        match wire::message(name, &class.spec, &found) {
+        match wire::message(name, &class.spec, class.place(), &found) {
             Ok(message) => (Seen::Class(Box::new(message)), Ok(())),
             Err(fault) if fault.reason == Reason::SecretUnreadable => {
                 (Seen::Unreadable, Err(fault))
@@ -199,7 +206,7 @@ fn built_in() -> (String, Seen) {
         read: &Read::default(),
         namespace: "",
     };
-    let message = wire::message(EMBEDDED_CLASS, &spec, &none);
+    let message = wire::message(EMBEDDED_CLASS, &spec, None, &none);
     let seen = message.map_or(Seen::NoCredentials, |message| {
         Seen::Class(Box::new(message))
     });

@@ -43,25 +43,31 @@ pub(super) fn needs(backend: &Backend) -> Vec<SecretKeySelector> {
         .collect()
 }
 
-/// The message.
+/// The message, of a class whose data is in `place`.
 ///
 /// # Errors
 /// A credential is not there, or the backend is of a kind that a later version brought.
 pub(super) fn message(
     name: &str,
     spec: &StoreClassSpec,
+    place: Option<&str>,
     secrets: &impl Secrets,
 ) -> Result<v1::StoreClass, CredentialFault> {
     let limits = spec.limits.as_ref();
     Ok(v1::StoreClass {
         name: name.to_owned(),
-        backend: Some(backend(&spec.backend, secrets)?),
+        backend: Some(backend(&spec.backend, place, secrets)?),
         limits: limits.map(store_limits),
         ops_per_second: limits.map_or(0, |limits| number(limits.ops_per_second)),
     })
 }
 
-fn backend(backend: &Backend, secrets: &impl Secrets) -> Result<Wire, CredentialFault> {
+fn backend(
+    backend: &Backend,
+    place: Option<&str>,
+    secrets: &impl Secrets,
+) -> Result<Wire, CredentialFault> {
+    let place = place.unwrap_or_default().to_owned();
     let url = |from: &SecretKeySelector| secrets.text(from).map(|url| url.trim().to_owned());
     let ca = |tls: &Option<ConnectionTls>| match tls {
         Some(tls) => secrets.text(&tls.ca_from.secret_key_ref),
@@ -73,6 +79,7 @@ fn backend(backend: &Backend, secrets: &impl Secrets) -> Result<Wire, Credential
             ca_pem: ca(&one.tls)?,
             max_connections: number(one.max_connections),
             prefix: one.prefix.clone(),
+            place,
         }));
     }
     if let Some(one) = &backend.redis {
@@ -81,6 +88,7 @@ fn backend(backend: &Backend, secrets: &impl Secrets) -> Result<Wire, Credential
             ca_pem: ca(&one.tls)?,
             max_connections: number(one.max_connections),
             prefix: one.prefix.clone(),
+            place,
         }));
     }
     if let Some(one) = &backend.s3 {
@@ -200,7 +208,7 @@ mod tests {
              limits: {keyBytes: 100, valueBytes: 1Ki, keys: 5, bytes: 2Mi, opsPerSecond: 9}}",
         );
         assert_eq!(needs(&spec.backend).len(), 2);
-        let told = message("fast", &spec, &secrets()).unwrap();
+        let told = message("fast", &spec, Some("00000000000000aa"), &secrets()).unwrap();
         let expected = v1::StoreClass {
             name: "fast".to_owned(),
             backend: Some(Wire::Redis(v1::RedisBackend {
@@ -208,6 +216,7 @@ mod tests {
                 ca_pem: "PEM".to_owned(),
                 max_connections: 7,
                 prefix: "shop".to_owned(),
+                place: "00000000000000aa".to_owned(),
             })),
             limits: Some(v1::StoreLimits {
                 key_bytes: 100,
@@ -239,7 +248,7 @@ mod tests {
                 text(Some(&self.0), from, "shoal-system")
             }
         }
-        let told = message("objects", &spec, &Bucket(data.into())).unwrap();
+        let told = message("objects", &spec, None, &Bucket(data.into())).unwrap();
         let expected = Wire::S3(v1::S3Backend {
             endpoint: "https://s3.example".to_owned(),
             bucket: "apps".to_owned(),
@@ -251,7 +260,7 @@ mod tests {
         });
         assert_eq!(told.backend, Some(expected));
         assert!(!format!("{told:?}").contains("s3cr3t"));
-        let fault = message("objects", &spec, &Bucket(BTreeMap::new())).unwrap_err();
+        let fault = message("objects", &spec, None, &Bucket(BTreeMap::new())).unwrap_err();
         assert!(
             fault.message.contains("AWS_ACCESS_KEY_ID"),
             "{}",
@@ -262,7 +271,7 @@ mod tests {
     #[test]
     fn what_is_not_said_is_left_to_who_enforces_it() {
         let spec = spec("{backend: {memory: {}}, limits: {keys: 5}}");
-        let told = message("m", &spec, &secrets()).unwrap();
+        let told = message("m", &spec, None, &secrets()).unwrap();
         assert_eq!(told.backend, Some(Wire::Memory(v1::MemoryBackend {})));
         assert_eq!(
             told.limits,
@@ -276,7 +285,7 @@ mod tests {
     #[test]
     fn a_backend_that_is_not_known_is_no_other() {
         let spec = spec("{backend: {etched: {inStone: true}}}");
-        let fault = message("later", &spec, &secrets()).unwrap_err();
+        let fault = message("later", &spec, None, &secrets()).unwrap_err();
         assert_eq!(fault.reason, Reason::InvalidConfiguration);
         assert!(!spec.backend.is_in_store_pod());
         assert_eq!(spec.backend.kind(), None);
@@ -294,7 +303,7 @@ mod tests {
             let spec = spec(&format!(
                 "{{backend: {{postgres: {{urlFrom: {{secretKeyRef: {{name: {name}, key: {key}}}}}}}}}}}"
             ));
-            let fault = message("pg", &spec, &secrets()).unwrap_err();
+            let fault = message("pg", &spec, None, &secrets()).unwrap_err();
             assert_eq!(fault.reason, reason);
             assert!(fault.message.contains(names), "{}", fault.message);
             assert!(!fault.message.contains("secret@"), "{}", fault.message);

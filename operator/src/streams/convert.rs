@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use shoal_crds::store_class::is_place_id;
 use shoal_plan::{
     AppRef, AppReport, Assignment, ClassHealth, Component, Limits, ReportState, Role, StoreBinding,
 };
@@ -98,6 +99,7 @@ pub fn store_health(health: v1::StoreHealth) -> Result<Vec<ClassHealth>, Malform
             reachable: one.reachable,
             reason: word(one.reason, "reason")?,
             message: shorten(one.message),
+            place: Some(word(one.place, "place")?).filter(|place| is_place_id(place)),
         })
     };
     health.classes.into_iter().map(one).collect()
@@ -222,6 +224,18 @@ mod tests {
         assert!(health(vec![class(&"p".repeat(1000))]).is_err());
         let told = health(vec![class("pg")]).unwrap();
         assert_eq!(told[0].message.len(), MESSAGE_BYTES);
+        let place = |place: &str| {
+            let mut class = class("pg");
+            class.place = place.to_owned();
+            health(vec![class]).unwrap().remove(0).place
+        };
+        assert_eq!(
+            place("00000000000000aa").as_deref(),
+            Some("00000000000000aa")
+        );
+        for no_id in ["", "of a later version", "00000000000000AA"] {
+            assert_eq!(place(no_id), None, "{no_id}");
+        }
         assert!(notice(v1::Notice::default()).is_err(), "of no app");
         let told = notice(v1::Notice {
             app: Some(v1::AppRef::default()),

@@ -15,7 +15,7 @@ use super::{
     lane::{self, Pace},
 };
 use crate::{
-    Backend, Health, Postgres, Redis, RedisOptions, S3, StoreLimits, health::Reason,
+    Backend, Health, PlaceId, Postgres, Redis, RedisOptions, S3, StoreLimits, health::Reason,
     postgres::PostgresOptions, server::Backends, wire,
 };
 
@@ -74,9 +74,22 @@ impl Classes {
         } in classes
         {
             let same = before.remove(&name);
-            let mut class = match same.filter(|class| class.described == backend) {
-                Some(class) => class,
-                None => self.start(&name, backend),
+            let mut class = match same {
+                Some(class) if class.described == backend => class,
+                // As it was, so that it goes on; but kept to where it is said to be.
+                Some(mut class)
+                    if is_told_its_place(class.described.as_ref(), backend.as_ref()) =>
+                {
+                    if let Ok(Data {
+                        keys: Some(keys), ..
+                    }) = &class.data
+                    {
+                        keys.keep_to(place(backend.as_ref()));
+                    }
+                    class.described = backend;
+                    class
+                }
+                _ => self.start(&name, backend),
             };
             class.limits = limits.unwrap_or_default();
             self.known.insert(name, class);
@@ -175,6 +188,8 @@ fn describe((name, class): (&String, &Class)) -> Option<v1::ClassHealth> {
         },
     };
     let reachable = failing.is_none();
+    let keys = class.data.as_ref().ok().and_then(|data| data.keys.as_ref());
+    let place = keys.filter(|_| reachable).and_then(|keys| keys.place());
     let (reason, message) = failing
         .map(|(reason, message)| (reason.as_str().to_owned(), message))
         .unwrap_or_default();
@@ -183,7 +198,35 @@ fn describe((name, class): (&String, &Class)) -> Option<v1::ClassHealth> {
         reachable,
         reason,
         message,
+        place: place.map(|place| place.to_string()).unwrap_or_default(),
     })
+}
+
+/// The place that a class is said to be in.
+fn place(described: Option<&Message>) -> Option<PlaceId> {
+    match described {
+        Some(Message::Postgres(class)) => PlaceId::recorded(&class.place),
+        Some(Message::Redis(class)) => PlaceId::recorded(&class.place),
+        _ => None,
+    }
+}
+
+/// Whether `now` differs from `before` in nothing but that it names the place, which was not known.
+fn is_told_its_place(before: Option<&Message>, now: Option<&Message>) -> bool {
+    if place(before).is_some() {
+        return false;
+    }
+    let mut told = before.cloned();
+    match (&mut told, now) {
+        (Some(Message::Postgres(told)), Some(Message::Postgres(now))) => {
+            told.place.clone_from(&now.place);
+        }
+        (Some(Message::Redis(told)), Some(Message::Redis(now))) => {
+            told.place.clone_from(&now.place);
+        }
+        _ => {}
+    }
+    told.as_ref() == now
 }
 
 /// The data of a class.

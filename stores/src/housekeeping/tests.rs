@@ -217,6 +217,29 @@ async fn a_class_whose_credentials_cannot_be_read_stays_and_one_that_is_not_name
 }
 
 #[tokio::test]
+async fn a_class_that_is_told_its_place_goes_on_and_one_that_is_told_more_begins_anew() {
+    let pod = pod(false);
+    let at = |url: &str, place: &str| {
+        let redis = v1::RedisBackend {
+            url: url.to_owned(),
+            place: place.to_owned(),
+            ..v1::RedisBackend::default()
+        };
+        told(vec![class("one", Message::Redis(redis))], &[])
+    };
+    let open = |url, place| {
+        let mut classes = pod.of.classes.lock();
+        classes.replace(at(url, place));
+        classes.holdings("one").unwrap()
+    };
+    let first = open("redis://127.0.0.1:1", "");
+    let same = |other| Arc::ptr_eq(&first, &other);
+    assert!(same(open("redis://127.0.0.1:1", "00000000000000aa")));
+    assert!(!same(open("redis://127.0.0.1:1", "00000000000000bb")));
+    assert!(!same(open("redis://127.0.0.1:2", "00000000000000bb")));
+}
+
+#[tokio::test]
 async fn a_class_that_does_not_answer_holds_up_no_other() {
     let pod = pod(false);
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();

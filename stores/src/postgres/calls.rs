@@ -16,7 +16,7 @@ use super::{
     options::Settings,
     source::Source,
 };
-use crate::{Connections, KeyValueError, StoreId, gate::Gate};
+use crate::{Connections, KeyValueError, StoreId, gate::Gate, place::Home};
 
 /// Every call ends by then.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -32,6 +32,7 @@ pub(crate) fn deadline() -> Instant {
 /// See the module.
 pub(crate) struct Calls {
     source: RwLock<Arc<Source>>,
+    pub(crate) home: Home,
     /// A permit for each connection that may be in use, whichever options it was made with.
     connections: Arc<Semaphore>,
     /// Permits that there are, held while options change.
@@ -41,9 +42,10 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    pub(crate) fn new(source: Source, max_connections: u32) -> Self {
+    pub(crate) fn new(source: Source, max_connections: u32, home: Home) -> Self {
         Self {
             source: RwLock::new(Arc::new(source)),
+            home,
             connections: Arc::new(Semaphore::new(max_connections as usize)),
             changing: Mutex::new(max_connections),
             gate: Gate::new(share(max_connections)),
@@ -101,7 +103,10 @@ impl Calls {
             }
             let permit = self.permit(until).await?;
             let source = self.source();
-            let fault = match source.attempt(permit, store, operation, until).await {
+            let fault = match source
+                .attempt(&self.home, permit, store, operation, until)
+                .await
+            {
                 Ok(answer) => {
                     self.health.reached();
                     return Ok(answer);
@@ -156,7 +161,7 @@ impl Calls {
         let permit = self.permit(until).await?;
         let old = self.source();
         old.close_idle();
-        let client = next.connection(until).await?;
+        let client = next.connection(&self.home, until).await?;
         // Fewer connections than before: those that are too many are no longer handed out.
         let fewer = permits.saturating_sub(wanted);
         let surplus = self.connections.clone().acquire_many_owned(fewer);

@@ -1,7 +1,7 @@
 //! What a failure means: whether the call was done, whether to make it again, what a guest is told, and
 //! what may be logged. The server's own texts name hosts and users: they are neither told nor logged.
 
-use std::{error::Error as _, io};
+use std::{borrow::Cow, error::Error as _, io};
 
 use deadpool::managed::PoolError;
 use tokio_postgres::{
@@ -9,7 +9,10 @@ use tokio_postgres::{
     error::{Severity, SqlState},
 };
 
-use crate::{Health, KeyValueError, Reason};
+use crate::{
+    Health, KeyValueError, Reason,
+    place::{self, Misplaced},
+};
 
 const UNREACHABLE: &str = "it cannot be reached";
 const READ_ONLY: &str = "it is read-only";
@@ -62,17 +65,17 @@ pub(crate) struct Fault {
     /// Whether the connection that it came from can serve the next call.
     pub(crate) connection_is_well: bool,
     /// For guests.
-    reason: &'static str,
+    reason: Cow<'static, str>,
     /// For logs: the state that the server gave, or the kind of failure.
     pub(crate) code: String,
 }
 
 impl Fault {
-    fn new(again: Again, reason: &'static str, code: impl Into<String>) -> Self {
+    fn new(again: Again, reason: impl Into<Cow<'static, str>>, code: impl Into<String>) -> Self {
         Self {
             again,
             connection_is_well: true,
-            reason,
+            reason: reason.into(),
             code: code.into(),
         }
     }
@@ -176,6 +179,11 @@ impl Fault {
         Self::new(Again::Never, reason, "version").with_its_connection()
     }
 
+    /// The data of the class is not here.
+    pub(crate) fn misplaced(misplaced: Misplaced) -> Self {
+        Self::new(Again::Never, misplaced.to_string(), "place")
+    }
+
     /// What the server sent is not what was asked for.
     pub(crate) fn damaged() -> Self {
         Self::new(Again::Never, DAMAGED, "data")
@@ -189,7 +197,7 @@ impl Fault {
 
     /// What a guest is told.
     pub(crate) fn for_guests(&self) -> KeyValueError {
-        KeyValueError::Unavailable(self.reason.to_owned())
+        KeyValueError::Unavailable(self.reason.clone().into_owned())
     }
 }
 
@@ -278,6 +286,9 @@ pub(crate) fn full() -> Health {
 
 /// What the failure of a call says of the database.
 pub(crate) fn health(error: &KeyValueError) -> Health {
+    if let Some(elsewhere) = place::health(error) {
+        return elsewhere;
+    }
     let reason = match error {
         KeyValueError::Unavailable(why) => match why.as_str() {
             CREDENTIALS | NOT_PERMITTED => Reason::CredentialsRefused,

@@ -1,5 +1,7 @@
 //! A connection that is in use, and goes back to its pool only when told so.
 
+use std::time::Duration;
+
 use deadpool::managed::Object;
 
 use super::{opener::Opener, session::Session};
@@ -15,6 +17,12 @@ impl Lease {
     /// The connection; `None` once it was given back.
     pub(crate) fn session(&self) -> Option<&Session> {
         self.0.as_deref()
+    }
+
+    /// How long ago the connection was made.
+    pub(crate) fn age(&self) -> Duration {
+        let metrics = self.0.as_ref().map(Object::metrics);
+        metrics.map_or(Duration::MAX, deadpool::managed::Metrics::age)
     }
 
     /// Gives the connection back, for others to use.

@@ -41,9 +41,11 @@ pub use self::{
     options::{OptionsError, PostgresOptions, Secret},
 };
 use crate::{
-    Backend, Connections, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage, counter,
+    Backend, Connections, Health, KeyValue, KeyValueError, PlaceId, StoreId, StoreLimits, Usage,
+    counter,
     key_value::{KeyPage, Swap},
     limits::{self, MAX_PAGE_KEYS},
+    place::Home,
     shortage::Refusals,
 };
 
@@ -83,12 +85,16 @@ impl Postgres {
     pub fn new(options: &PostgresOptions) -> Result<Self, OptionsError> {
         let source = Source::new(options.check()?).ok_or(OptionsError::Connections)?;
         Ok(Self {
-            calls: Arc::new(Calls::new(source, options.max_connections)),
+            calls: Arc::new(Calls::new(
+                source,
+                options.max_connections,
+                Home::new(options.place),
+            )),
             refusals: Refusals::default(),
         })
     }
 
-    /// Uses other options from now on: other credentials, another number of connections. Calls under
+    /// Uses other options from now on, but for the place: other credentials, another number of connections. Calls under
     /// way end with those that they began with; no call fails for the change. To be called again where
     /// it failed, for then nothing changed.
     ///
@@ -345,6 +351,14 @@ impl Backend for Postgres {
             Some(_) => fault::full(),
             None => Health::Reachable,
         }
+    }
+
+    fn place(&self) -> Option<PlaceId> {
+        self.calls.home.unrecorded()
+    }
+
+    fn keep_to(&self, place: Option<PlaceId>) {
+        self.calls.home.record(place);
     }
 
     fn connections(&self) -> Option<Connections> {

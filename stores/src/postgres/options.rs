@@ -12,6 +12,7 @@ use super::{
     connector::{CaError, Connector},
     statements::Statements,
 };
+use crate::PlaceId;
 
 /// Longest prefix, in bytes: the database cuts longer names of tables, and two might become one.
 const MAX_PREFIX_BYTES: usize = 40;
@@ -56,6 +57,8 @@ pub struct PostgresOptions {
     /// First part of the tables' names: lower-case letters, digits and `_`, a letter first, at most 40
     /// bytes. Classes and clusters that share a database have one each.
     pub prefix: String,
+    /// The place that the data is in: another one is not served, and nothing is made there. `None`: not known yet.
+    pub place: Option<PlaceId>,
 }
 
 impl From<v1::PostgresBackend> for PostgresOptions {
@@ -69,6 +72,7 @@ impl From<v1::PostgresBackend> for PostgresOptions {
         if !message.prefix.is_empty() {
             options.prefix = message.prefix;
         }
+        options.place = PlaceId::recorded(&message.place);
         options
     }
 }
@@ -81,6 +85,7 @@ impl PostgresOptions {
             ca_pem: None,
             max_connections: 10,
             prefix: "shoal".to_owned(),
+            place: None,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{
     fault::{Effect, Fault},
     statements::Statements,
 };
+use crate::PlaceId;
 
 /// A migration that waits for another's ends by then, in ms.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 4000";
@@ -17,8 +18,51 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_t
 /// the next one.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('shoal tables of ' || $1, 0))";
 
-/// Makes sure that the tables are there and of our version. A fault leaves nothing behind.
-pub(crate) async fn prepare(client: &Client, statements: &Statements) -> Result<(), Fault> {
+/// Makes sure that the tables are there and of our version, and that the place they are in has an id, which it gives. A
+/// fault leaves nothing behind.
+pub(crate) async fn prepare(
+    client: &Client,
+    statements: &Statements,
+) -> Result<Option<PlaceId>, Fault> {
+    make_tables(client, statements).await?;
+    if let Some(found) = place(client, statements).await? {
+        return Ok(Some(found));
+    }
+    // Of several who do so at once, one is the first.
+    let id = PlaceId::random().number();
+    match client
+        .execute_typed(&statements.make_place, &[(&id, Type::INT8)])
+        .await
+    {
+        Ok(_) => place(client, statements).await,
+        // Tables of an earlier Shoal, and a role that may only use them: they serve as they did.
+        Err(error) if may_not(&error) => Ok(None),
+        Err(error) => Err(Fault::of_statement(&error, Effect::Read)),
+    }
+}
+
+fn may_not(error: &tokio_postgres::Error) -> bool {
+    matches!(
+        error.code(),
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE | &SqlState::READ_ONLY_SQL_TRANSACTION)
+    )
+}
+
+/// The id of the place that the tables are in; `None`: there are none, or it has none.
+pub(crate) async fn place(
+    client: &Client,
+    statements: &Statements,
+) -> Result<Option<PlaceId>, Fault> {
+    let number = match client.query_typed(&statements.place, &[]).await {
+        Ok(rows) => rows.first().map(|row| row.try_get::<_, i64>(0)).transpose(),
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(None),
+        Err(error) => Err(error),
+    };
+    let number = number.map_err(|error| Fault::of_statement(&error, Effect::Read))?;
+    Ok(number.and_then(PlaceId::from_number))
+}
+
+async fn make_tables(client: &Client, statements: &Statements) -> Result<(), Fault> {
     let wanted = statements.migrations.len();
     // A role that may not make tables serves where they were made for it.
     match version(client, statements).await {

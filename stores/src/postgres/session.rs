@@ -24,8 +24,10 @@ use uuid::Uuid;
 use super::{
     connector::Connector,
     fault::{Effect, Fault},
-    statements::{Query, Remembered},
+    schema,
+    statements::{Query, Remembered, Statements},
 };
+use crate::PlaceId;
 
 /// ms that a write waits for another one's lock in a session of its own, unless it is told to wait less.
 pub(crate) const PATIENCE: u64 = 4600;
@@ -37,6 +39,8 @@ pub(crate) struct Session {
     pub(crate) client: Client,
     /// Nothing, where the session may be shared with others.
     own: Option<Own>,
+    /// Which place the database was when that was first asked.
+    place: OnceCell<Option<PlaceId>>,
     _driver: AbortOnDropHandle<()>,
 }
 
@@ -56,6 +60,7 @@ impl Session {
         Ok(Self {
             client,
             own: None,
+            place: OnceCell::new(),
             _driver: AbortOnDropHandle::new(driver),
         })
     }
@@ -93,6 +98,15 @@ impl Session {
     /// Whether nobody else ever uses the session, so that it may remember.
     pub(crate) fn is_own(&self) -> bool {
         self.own.is_some()
+    }
+
+    /// Which place the database is; `None`: it is none yet.
+    ///
+    /// # Errors
+    /// That cannot be asked.
+    pub(crate) async fn place(&self, statements: &Statements) -> Result<Option<PlaceId>, Fault> {
+        let ask = || schema::place(&self.client, statements);
+        self.place.get_or_try_init(ask).await.copied()
     }
 
     /// Asks `query` with `parameters`, one for each of its types.

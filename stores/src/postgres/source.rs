@@ -23,7 +23,7 @@ use super::{
     session::Session,
     statements::Statements,
 };
-use crate::{Connections, StoreId};
+use crate::{Connections, StoreId, place::Home};
 
 /// Longest wait for a connection to be made, with TLS and passwords.
 const MAKE: Duration = Duration::from_secs(3);
@@ -36,6 +36,9 @@ const CHECK: Duration = Duration::from_secs(1);
 const MAX_AGE: Duration = Duration::from_secs(30 * 60);
 /// Connections that were not used for this long are closed.
 const IDLE: Duration = Duration::from_secs(60);
+/// A connection to a place where the data is not is kept for so long: a name may lead elsewhere by then, but it is not
+/// asked for each call.
+const MISPLACED: Duration = Duration::from_secs(1);
 /// Longest try to tell the server that nobody waits any more.
 const CANCEL: Duration = Duration::from_secs(2);
 
@@ -76,12 +79,13 @@ impl Source {
     /// Makes one attempt at `operation`. `permit` stands for the connection that it uses.
     pub(crate) async fn attempt(
         &self,
+        home: &Home,
         permit: OwnedSemaphorePermit,
         store: StoreId,
         operation: &Operation,
         until: Instant,
     ) -> Result<Answer, Fault> {
-        let lease = self.connection(until).await?;
+        let lease = self.connection(home, until).await?;
         let Some(session) = lease.session() else {
             return Err(Fault::unreachable());
         };
@@ -104,17 +108,21 @@ impl Source {
         }
     }
 
-    /// A connection, with the tables made if they were not there.
-    pub(crate) async fn connection(&self, until: Instant) -> Result<Lease, Fault> {
+    /// A connection to where the data is, with the tables made if they were not there and may be made.
+    pub(crate) async fn connection(&self, home: &Home, until: Instant) -> Result<Lease, Fault> {
         let ready = async {
             let client = self
                 .pool
                 .get()
                 .await
                 .map_err(|error| Fault::of_pool(&error))?;
-            let lease = Lease::new(client);
+            let lease = self.at_home(Lease::new(client), home).await?;
             if let Some(session) = lease.session() {
-                let prepare = || schema::prepare(&session.client, &self.statements);
+                let prepare = async || {
+                    let place = schema::prepare(&session.client, &self.statements).await?;
+                    home.find(place);
+                    Ok::<_, Fault>(())
+                };
                 self.prepared.get_or_try_init(prepare).await?;
             }
             Ok(lease)
@@ -122,6 +130,21 @@ impl Source {
         timeout_at(until, ready)
             .await
             .unwrap_or_else(|_| Err(Fault::unreachable()))
+    }
+
+    /// The connection, if it leads to where the data is. Each finds that out once.
+    async fn at_home(&self, lease: Lease, home: &Home) -> Result<Lease, Fault> {
+        let (Some(session), Some(_)) = (lease.session(), home.recorded()) else {
+            return Ok(lease);
+        };
+        let found = session.place(&self.statements).await?;
+        if let Err(misplaced) = home.check(found) {
+            if lease.age() < MISPLACED {
+                lease.give_back();
+            }
+            return Err(Fault::misplaced(misplaced));
+        }
+        Ok(lease)
     }
 
     /// How its connections are used now.

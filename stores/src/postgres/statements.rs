@@ -52,6 +52,10 @@ pub(crate) struct Statements {
     pub(crate) have_functions: &'static str,
     pub(crate) version: String,
     pub(crate) set_version: String,
+    /// The id of the place that the tables are in.
+    pub(crate) place: String,
+    /// Gives it one, if it has none.
+    pub(crate) make_place: String,
     pub(crate) meta_table: String,
     /// What makes each version from the one before it; the first is version 1.
     pub(crate) migrations: Vec<String>,
@@ -118,6 +122,10 @@ impl Statements {
             set_version: format!(
                 "INSERT INTO {meta} (name, value) VALUES ('version', $1)
                  ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+            ),
+            place: format!("SELECT value FROM {meta} WHERE name = 'place'"),
+            make_place: format!(
+                "INSERT INTO {meta} (name, value) VALUES ('place', $1) ON CONFLICT DO NOTHING"
             ),
             meta_table: format!(
                 "CREATE TABLE IF NOT EXISTS {meta} (name text PRIMARY KEY, value bigint NOT NULL)"

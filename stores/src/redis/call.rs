@@ -27,6 +27,7 @@ script!(SWAP, "lua/write.lua", "lua/swap.lua");
 script!(GET, "lua/get.lua");
 script!(LIST, "lua/list.lua");
 script!(USAGE, "lua/usage.lua");
+script!(PLACE, "lua/place.lua");
 
 /// What a call runs.
 pub(crate) enum Run {

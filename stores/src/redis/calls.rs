@@ -11,6 +11,7 @@ use super::{
     call::Call,
     cluster::{Node, Servers, Slot},
     fault::Fault,
+    place::Wanted,
 };
 use crate::{
     Connections, KeyValueError, StoreId,
@@ -40,6 +41,7 @@ pub(crate) enum Repeat {
 /// See the module.
 pub(crate) struct Calls {
     servers: ArcSwap<Servers>,
+    pub(crate) wanted: Wanted,
     gate: Gate,
     away_since: Mutex<Option<Instant>>,
     logged: Mutex<Option<Instant>>,
@@ -63,9 +65,10 @@ enum Next {
 }
 
 impl Calls {
-    pub(crate) fn new(servers: Servers) -> Self {
+    pub(crate) fn new(servers: Servers, wanted: Wanted) -> Self {
         Self {
             servers: ArcSwap::from_pointee(servers),
+            wanted,
             gate: Gate::new(CALLS_PER_STORE),
             away_since: Mutex::new(None),
             logged: Mutex::new(None),
@@ -104,7 +107,9 @@ impl Calls {
                 Some(node) => servers.at(node),
                 None => servers.of(store, attempts.count),
             };
-            let fault = match pool.ask(&call, asked.is_some(), deadline).await {
+            let whose = (&self.wanted, &*servers);
+            let answer = pool.ask(&call, asked.is_some(), whose, deadline);
+            let fault = match answer.await {
                 Ok(value) => {
                     *self.away_since.lock() = None;
                     return Ok(value);
@@ -161,8 +166,10 @@ impl Calls {
             Fault::Elsewhere(_) if !mem::replace(&mut attempts.tried_elsewhere, true) => {
                 Next::AtOnce
             }
-            // New credentials may have come meanwhile.
-            Fault::LockedOut(_) => later_if(!Arc::ptr_eq(servers, &self.servers.load())),
+            // Another URL may have come meanwhile.
+            Fault::LockedOut(_) | Fault::Misplaced(_) => {
+                later_if(!Arc::ptr_eq(servers, &self.servers.load()))
+            }
             Fault::Elsewhere(_) | Fault::Refused(_) => Next::Never,
         }
     }

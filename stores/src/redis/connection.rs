@@ -26,6 +26,7 @@ use super::{
     call::Call,
     fault::{Fault, UNVERIFIED},
     options::Server,
+    place::Proof,
 };
 
 /// One address of the server's name may take this long, so that another of them gets its turn.
@@ -47,6 +48,7 @@ pub(crate) struct Connection {
     retired: AtomicBool,
     opened: Instant,
     answered: Mutex<Instant>,
+    pub(crate) proof: Proof,
 }
 
 impl Connection {
@@ -92,6 +94,7 @@ impl Connection {
             retired: AtomicBool::new(false),
             opened: now,
             answered: Mutex::new(now),
+            proof: Proof::default(),
         })
     }
 
@@ -120,6 +123,13 @@ impl Connection {
     /// Lets the calls on it end, and no other begin.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);
+    }
+
+    /// The data is not where it leads. The server's name may lead elsewhere by now, but it is not asked for each call.
+    pub(crate) fn is_misplaced(&self) {
+        if self.opened.elapsed() >= FRESH {
+            self.retire();
+        }
     }
 
     /// Makes a call, and waits for its answer until `deadline`.

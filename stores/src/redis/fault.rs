@@ -3,7 +3,10 @@
 use ::redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use super::cluster::Node;
-use crate::{Health, KeyValueError, Reason};
+use crate::{
+    Health, KeyValueError, Reason,
+    place::{self, Misplaced},
+};
 
 const CREDENTIALS: &str = "it refuses our credentials";
 const NOT_PERMITTED: &str = "it does not permit this operation";
@@ -29,6 +32,8 @@ pub(crate) enum Fault {
     LockedOut(&'static str),
     /// It was not done, and will not be until somebody changes something.
     Refused(&'static str),
+    /// It was not done: the data of the class is not there.
+    Misplaced(Misplaced),
     /// It was not done: that server of the cluster has the Store.
     Moved(Node),
     /// It was not done: that server of the cluster is about to have the Store, and takes this one call.
@@ -112,7 +117,7 @@ impl Fault {
             })
     }
 
-    /// The text for guests.
+    /// The text for guests, but for what it names.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::NotYet(reason)
@@ -120,6 +125,7 @@ impl Fault {
             | Self::LockedOut(reason)
             | Self::Refused(reason) => reason,
             Self::Moved(_) | Self::Asked(_) => "its cluster is moving data",
+            Self::Misplaced(_) => "its data is in another place",
             Self::Lost => "the connection broke before it answered",
             Self::Late => LATE,
         }
@@ -128,12 +134,18 @@ impl Fault {
 
 impl From<Fault> for KeyValueError {
     fn from(fault: Fault) -> Self {
-        Self::Unavailable(fault.reason().to_owned())
+        match fault {
+            Fault::Misplaced(misplaced) => misplaced.into(),
+            fault => Self::Unavailable(fault.reason().to_owned()),
+        }
     }
 }
 
 /// What the failure of a probe says of the server.
 pub(crate) fn health(error: &KeyValueError) -> Health {
+    if let Some(elsewhere) = place::health(error) {
+        return elsewhere;
+    }
     let reason = match error {
         KeyValueError::Unavailable(why) => match why.as_str() {
             CREDENTIALS | NOT_PERMITTED => Reason::CredentialsRefused,

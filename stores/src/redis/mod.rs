@@ -7,6 +7,8 @@
 //! - `index`, a sorted set of all keys, each of score 0;
 //! - `size`, the number of bytes of all keys and values.
 //!
+//! One more key holds the id of the place that the server is (see `place`).
+//!
 //! Every write is one Lua script that changes all three or none, so that they never differ.
 //!
 //! **A hash, and not a key of the server's for each key of the Store.** The server then never parses
@@ -58,6 +60,7 @@ mod connection;
 mod fault;
 mod names;
 mod options;
+mod place;
 mod pool;
 
 use std::{collections::HashMap, time::Duration};
@@ -74,11 +77,13 @@ use self::{
     cluster::Servers,
     fault::Fault,
     names::Names,
+    place::Wanted,
 };
 use crate::{
-    Backend, Connections, Health, KeyValue, KeyValueError, StoreId, StoreLimits, Usage,
+    Backend, Connections, Health, KeyValue, KeyValueError, PlaceId, StoreId, StoreLimits, Usage,
     key_value::{KeyPage, Swap},
     limits::{self, MAX_BYTES_PER_CALL, MAX_PAGE_BYTES, MAX_PAGE_KEYS},
+    place::Home,
 };
 
 /// All operations of a probe end by then.
@@ -86,7 +91,6 @@ const HEALTH: Duration = Duration::from_secs(5);
 
 /// The stores on one Redis server. See the module.
 pub struct Redis {
-    prefix: String,
     calls: Calls,
 }
 
@@ -98,13 +102,16 @@ impl Redis {
     /// The options say nothing that could be connected to.
     pub fn new(options: &RedisOptions) -> Result<Self, InvalidRedisOptions> {
         let servers = Servers::new(options.server()?, options.max_connections);
-        Ok(Self {
+        let wanted = Wanted {
             prefix: options.prefix.clone(),
-            calls: Calls::new(servers),
+            home: Home::new(options.place),
+        };
+        Ok(Self {
+            calls: Calls::new(servers, wanted),
         })
     }
 
-    /// Uses `options` from the next call on: another password, server address or number of connections.
+    /// Uses `options`, but for the place, from the next call on: another password, server address or number of connections.
     /// Calls under way end on their connections, which are then closed; for those 5 s at most, there may
     /// be as many connections again.
     ///
@@ -112,7 +119,7 @@ impl Redis {
     /// The options cannot be used, or name another prefix. Nothing has changed then.
     pub fn reconfigure(&self, options: &RedisOptions) -> Result<(), InvalidRedisOptions> {
         let server = options.server()?;
-        if options.prefix != self.prefix {
+        if options.prefix != self.calls.wanted.prefix {
             return Err(InvalidRedisOptions::PrefixChanged);
         }
         self.calls
@@ -127,6 +134,7 @@ impl Redis {
     async fn probe(&self) -> Result<(), KeyValueError> {
         let (store, limits) = (StoreId::NONE, StoreLimits::default());
         let (key, number) = (|| "probe".to_owned(), || "number".to_owned());
+        self.calls.find_place().await?;
         let value = Bytes::from_static(b"1");
         self.set(store, vec![(key(), value.clone())], limits)
             .await?;
@@ -143,7 +151,7 @@ impl Redis {
     }
 
     fn names(&self, store: StoreId) -> Names {
-        Names::new(&self.prefix, store)
+        Names::new(&self.calls.wanted.prefix, store)
     }
 
     /// `answer`: about how many bytes it will have.
@@ -361,6 +369,14 @@ impl Backend for Redis {
             Ok(()) => Health::Reachable,
             Err(error) => fault::health(&error),
         }
+    }
+
+    fn place(&self) -> Option<PlaceId> {
+        self.calls.wanted.home.unrecorded()
+    }
+
+    fn keep_to(&self, place: Option<PlaceId>) {
+        self.calls.wanted.home.record(place);
     }
 
     fn connections(&self) -> Option<Connections> {

@@ -9,6 +9,7 @@ use rustls::{
 use shoal_protocol::v1;
 
 use super::cluster::Node;
+use crate::PlaceId;
 
 /// Longest prefix, in bytes.
 const MAX_PREFIX: usize = 64;
@@ -29,6 +30,8 @@ pub struct RedisOptions {
     /// What all names on the server begin with: 1 to 64 ASCII letters, digits, `-`, `_` or `.`. Two
     /// that differ share nothing, so that one server can serve several clusters.
     pub prefix: String,
+    /// The place that the data is in: another one is not served, and nothing is made there. `None`: not known yet.
+    pub place: Option<PlaceId>,
 }
 
 impl Default for RedisOptions {
@@ -39,6 +42,7 @@ impl Default for RedisOptions {
             ca_pem: None,
             max_connections: 8,
             prefix: "shoal".to_owned(),
+            place: None,
         }
     }
 }
@@ -57,6 +61,7 @@ impl From<v1::RedisBackend> for RedisOptions {
         if !message.prefix.is_empty() {
             options.prefix = message.prefix;
         }
+        options.place = PlaceId::recorded(&message.place);
         options
     }
 }
@@ -67,6 +72,7 @@ impl fmt::Debug for RedisOptions {
             .field("prefix", &self.prefix)
             .field("max_connections", &self.max_connections)
             .field("ca_pem", &self.ca_pem.is_some())
+            .field("place", &self.place)
             .finish_non_exhaustive()
     }
 }

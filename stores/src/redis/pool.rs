@@ -17,9 +17,11 @@ use tokio::{
 
 use super::{
     call::Call,
+    cluster::Servers,
     connection::Connection,
     fault::{Fault, LATE},
     options::Server,
+    place::Wanted,
 };
 use crate::Connections;
 
@@ -70,17 +72,25 @@ impl Pool {
         }
     }
 
-    /// Makes `call` on the connection with the least to do.
+    /// A connection, for something small.
+    pub(crate) async fn any(&self, deadline: Instant) -> Result<Arc<Connection>, Fault> {
+        let chosen = self.choose(1)?;
+        self.connection(chosen.slot, deadline).await
+    }
+
+    /// Makes `call` on the connection with the least to do, if it leads to the place that is `wanted` of all `servers`.
     ///
     /// `moving`: the server is about to have the Store, and must be told that we know.
     pub(crate) async fn ask(
         &self,
         call: &Call,
         moving: bool,
+        (wanted, servers): (&Wanted, &Servers),
         deadline: Instant,
     ) -> Result<Value, Fault> {
         let chosen = self.choose(call.weight())?;
         let connection = self.connection(chosen.slot, deadline).await?;
+        wanted.prove(&connection, servers, deadline).await?;
         let answer = connection.perform(call, moving, deadline).await;
         if let Err(Fault::Elsewhere(_)) = answer {
             // The others lead to the same server.

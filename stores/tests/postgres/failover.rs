@@ -94,6 +94,9 @@ async fn a_promoted_standby_is_found_and_has_all_that_was_acknowledged() {
         standby.port
     );
     let (stores, store) = (open(&url), StoreId::random());
+    assert_eq!(ill(&server, &stores).await, None);
+    // What is promoted is the same place.
+    stores.keep_to(stores.place());
     let written = tokio::sync::Mutex::new(Vec::new());
     let killed = AtomicBool::new(false);
     let write = async |writer: usize| {

@@ -16,6 +16,7 @@ mod disk_full;
 mod failover;
 mod kill;
 mod outages;
+mod place;
 mod pooler;
 #[path = "../proxy/mod.rs"]
 mod proxy;

@@ -15,6 +15,7 @@ use tokio::{
 struct Way {
     target: SocketAddr,
     held: bool,
+    cuts: u32,
 }
 
 /// See the module. Dropping it cuts all connections.
@@ -37,6 +38,7 @@ impl Proxy {
         let way = watch::Sender::new(Way {
             target,
             held: false,
+            cuts: 0,
         });
         let task = tokio::spawn(accept(listener, way.subscribe()));
         Self { address, way, task }
@@ -54,6 +56,14 @@ impl Proxy {
 
     /// Leads to another server; connections to the one before are cut.
     pub fn lead_to(&self, target: SocketAddr) {
+        self.way.send_modify(|way| {
+            way.target = target;
+            way.cuts += 1;
+        });
+    }
+
+    /// The same for new connections; those that there are stay.
+    pub fn lead_new_to(&self, target: SocketAddr) {
         self.way.send_modify(|way| way.target = target);
     }
 }
@@ -87,7 +97,7 @@ async fn pass(client: TcpStream, mut way: watch::Receiver<Way>) {
     tokio::select! {
         () = copy(&mut from_client, &mut to_server, there) => {}
         () = copy(&mut from_server, &mut to_client, back) => {}
-        _ = way.wait_for(|way| way.target != open.target) => {}
+        _ = way.wait_for(|way| way.cuts != open.cuts) => {}
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
 /// The slots of three servers.
 const RANGES: [(&str, &str); 3] = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
 
-async fn cluster() -> Option<Vec<RedisServer>> {
+pub async fn cluster() -> Option<Vec<RedisServer>> {
     let mut servers = Vec::new();
     let mut buses = Vec::new();
     for (first, last) in RANGES {

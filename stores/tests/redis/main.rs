@@ -14,6 +14,9 @@ mod counts;
 mod durability;
 mod faults;
 mod isolation;
+mod place;
+#[path = "../proxy/mod.rs"]
+mod proxy;
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
 mod rotation;

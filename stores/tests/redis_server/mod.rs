@@ -148,11 +148,14 @@ impl RedisServer {
     }
 
     /// A command of the server's owner, on a connection of its own.
-    pub async fn admin(&self, command: &[&str]) -> Value {
+    pub async fn admin(&self, command: &[impl redis::ToRedisArgs]) -> Value {
         self.try_admin(command).await.unwrap()
     }
 
-    async fn try_admin(&self, command: &[&str]) -> Result<Value, redis::RedisError> {
+    async fn try_admin(
+        &self,
+        command: &[impl redis::ToRedisArgs],
+    ) -> Result<Value, redis::RedisError> {
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         // Not its port: until it has that, another test's server may.
         let client = Client::open(format!("unix://{}", self.socket().display()))?;
@@ -173,10 +176,36 @@ impl RedisServer {
 
     /// Of the connections that are open, those that are not its owner's.
     pub async fn connections(&self) -> usize {
+        self.connection_ids().await.len()
+    }
+
+    /// What tells these from others, of now and later.
+    pub async fn connection_ids(&self) -> Vec<String> {
         let list = self.text(&["CLIENT", "LIST"]).await;
-        list.lines()
-            .filter(|line| !line.contains(&format!("name={OWNER}")))
-            .count()
+        let others = list
+            .lines()
+            .filter(|line| !line.contains(&format!("name={OWNER}")));
+        let ids = others.filter_map(|line| line.split(' ').next());
+        ids.map(str::to_owned).collect()
+    }
+
+    /// What every key holds.
+    pub async fn dump(&self) -> Vec<(String, Vec<u8>)> {
+        let keys: Vec<String> = redis::from_redis_value(self.admin(&["KEYS", "*"]).await).unwrap();
+        let mut dumped = Vec::new();
+        for key in keys {
+            let value = self.admin(&["DUMP", &key]).await;
+            dumped.push((key, redis::from_redis_value(value).unwrap()));
+        }
+        dumped
+    }
+
+    /// Brings back what was dumped.
+    pub async fn restore(&self, dumped: Vec<(String, Vec<u8>)>) {
+        for (key, value) in dumped {
+            self.admin(&[b"RESTORE", key.as_bytes(), b"0", &value])
+                .await;
+        }
     }
 
     /// The answer as text.

@@ -54,6 +54,7 @@ pub(crate) fn plan(index: &mut Index, name: &str, now: Timestamp, plan: &mut Pla
     let wanted = StoreClassStatus {
         backend: class.spec.backend.kind().map(str::to_owned),
         used_by: i32::try_from(stores).unwrap_or(i32::MAX),
+        place: place(&view),
         conditions: conditions(&view, plan),
     };
     write(index, name, &class, stored, wanted, now, plan);
@@ -67,6 +68,12 @@ struct View<'a> {
     /// How many Stores are of it.
     stores: usize,
     now: Timestamp,
+}
+
+/// What is recorded stays: a binding is for ever.
+fn place(view: &View<'_>) -> Option<String> {
+    let found = || view.index.place_found(view.name);
+    view.class.place().or_else(found).map(str::to_owned)
 }
 
 fn release(class: &StoreClass, name: &str, plan: &mut Plan) {
@@ -118,12 +125,12 @@ fn ordered(status: &StoreClassStatus) -> StoreClassStatus {
 }
 
 /// What someone may be waiting for. That no node uses the class (any more, or yet) is not.
-fn essence(status: &StoreClassStatus) -> Vec<(String, &'static str)> {
+fn essence(status: &StoreClassStatus) -> (Option<&str>, Vec<(String, &'static str)>) {
     let unused = Reason::Unused.as_str();
     let said = status.conditions.iter().filter(|one| one.reason != unused);
     let mut said: Vec<_> = said
         .map(|one: &Condition| (one.type_.clone() + &one.reason, one.status.as_str()))
         .collect();
     said.sort();
-    said
+    (status.place.as_deref(), said)
 }

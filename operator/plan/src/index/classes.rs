@@ -37,6 +37,8 @@ pub struct ClassHealth {
     pub reason: String,
     /// What is wrong.
     pub message: String,
+    /// Where its data was found to be, of a class that was told without a place.
+    pub place: Option<String>,
 }
 
 /// The same, of one pod, since when.
@@ -47,6 +49,8 @@ pub(crate) struct Health {
     pub(crate) message: String,
     /// When the pod first said whether it is reachable, as it says now.
     pub(crate) since: Timestamp,
+    /// Where it found the data, and when it first said so.
+    pub(super) place: Option<(Timestamp, String)>,
 }
 
 /// How the built-in class does, as Apps are to say it while no StoreClass declares it.
@@ -234,6 +238,7 @@ impl Health {
             reason: said.reason,
             message: said.message.chars().take(LONGEST_MESSAGE).collect(),
             since: now,
+            place: said.place.map(|place| (now, place)),
         }
     }
 
@@ -243,7 +248,11 @@ impl Health {
         } else {
             now
         };
+        let place = self.place.take();
+        let place = place.filter(|(_, place)| said.place.as_ref() == Some(place));
+        let news = said.place.clone().map(|place| (now, place));
         *self = Self::new(said, since);
+        self.place = place.or(news);
     }
 }
 

@@ -12,6 +12,7 @@ mod memory;
 mod namespaces;
 mod nodes;
 mod placements;
+mod places;
 mod pods;
 mod rejections;
 mod report;

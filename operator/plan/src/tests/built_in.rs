@@ -47,6 +47,7 @@ fn word(class: &str, trouble: Option<(&str, &str)>) -> ClassHealth {
         reachable: trouble.is_none(),
         reason: reason.to_owned(),
         message: message.to_owned(),
+        place: None,
     }
 }
 

@@ -6,7 +6,7 @@ use super::world::{World, component, memory, postgres};
 use crate::{ClassHealth, CredentialFault, PodGrants, WriteAction};
 
 /// A class of a database whose credentials are there, and an App on each of the nodes that uses it.
-fn used(nodes: usize) -> World {
+pub(super) fn used(nodes: usize) -> World {
     let mut world = World::new(nodes);
     world.class("pg", postgres("default: true"));
     world.index.credentials_read("pg", Ok(()));
@@ -127,6 +127,7 @@ fn a_restart_changes_nothing_of_a_class_that_only_the_store_pod_misses() {
             reachable: false,
             reason: "Unreachable".to_owned(),
             message: "it cannot be reached".to_owned(),
+            place: None,
         }]
     };
     world.index.store_pod_health("store-0", said(), world.now);

@@ -11,6 +11,7 @@ mod flapping;
 mod gone;
 mod images;
 mod moves;
+mod place;
 mod reclaim;
 mod restart;
 mod service;

@@ -87,6 +87,7 @@ impl World {
             reachable: *reachable,
             reason: if *reachable { "" } else { "CredentialsRefused" }.to_owned(),
             message: if *reachable { "" } else { "the role is locked" }.to_owned(),
+            place: None,
         };
         self.classes_said(node, classes.iter().map(one).collect());
     }
