@@ -7,10 +7,11 @@ use std::sync::{
 
 use arc_swap::ArcSwapOption;
 use shoal_artifact::{RouteTable, route::DuplicateRoute};
+use tokio::sync::Notify;
 
 use crate::{
     assignment::{AppRef, Assignment, ComponentSpec, Limits, StoreBinding, Variables},
-    code::Prepared,
+    code::ComponentCode,
     engine::{AppMemory, GuestEngine, NodeMemory},
     host::output::{OutputBudget, OutputSink},
     metrics::{AppMetrics, TrapCounters},
@@ -39,6 +40,8 @@ pub struct App {
     pub(crate) draining: AtomicBool,
     pub(crate) metrics: AppMetrics,
     pub(crate) trap_log: TrapLog,
+    /// A request found that its code is not to be had: whoever looks after the app is to look.
+    pub(crate) code_lost: Notify,
     in_flight: AtomicU32,
     connections: AtomicU32,
 }
@@ -69,7 +72,7 @@ pub(crate) struct Target {
 pub struct Component {
     pub(crate) app: Arc<AppPrinter>,
     pub(crate) name: String,
-    pub(crate) prepared: Arc<Prepared>,
+    pub(crate) code: Arc<ComponentCode>,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) variables: Variables,
     pub(crate) stores: Vec<StoreBinding>,
@@ -100,6 +103,7 @@ impl App {
             draining: AtomicBool::new(false),
             metrics: AppMetrics::default(),
             trap_log: TrapLog::default(),
+            code_lost: Notify::new(),
             in_flight: AtomicU32::new(0),
             connections: AtomicU32::new(0),
         })
@@ -161,17 +165,17 @@ impl Drop for ConnectionPermit {
 }
 
 impl Revision {
-    /// Puts together what `assignment` describes; `prepared` is in the order of its components.
+    /// Puts together what `assignment` describes; `code` is in the order of its components.
     ///
     /// # Errors
     /// Two routes that match the same paths.
     pub(crate) fn new(
         app: &App,
         assignment: &Assignment,
-        prepared: Vec<Arc<Prepared>>,
+        code: Vec<Arc<ComponentCode>>,
     ) -> Result<Self, DuplicateRoute> {
         let mut entries = Vec::new();
-        for (spec, prepared) in assignment.components.iter().zip(prepared) {
+        for (spec, code) in assignment.components.iter().zip(code) {
             let ComponentSpec {
                 name,
                 routes,
@@ -184,7 +188,7 @@ impl Revision {
             let component = Arc::new(Component {
                 app,
                 name,
-                prepared,
+                code,
                 env,
                 variables,
                 stores,
