@@ -210,11 +210,7 @@ async fn unmap(gone: Vec<Arc<Prepared>>) -> bool {
 }
 
 /// Maps and links. The message names what is missing.
-fn prepare(
-    engine: &GuestEngine,
-    file: &VerifiedFile,
-    taken: Taken,
-) -> Result<Prepared, CodeError> {
+fn prepare(engine: &GuestEngine, file: &VerifiedFile, taken: Taken) -> Result<Prepared, CodeError> {
     let component = load::component(engine.engine(), file)
         .map_err(|error| CodeError::Load(format!("{error:#}")))?;
     let weight = weight(&component).map_err(CodeError::Link)?;

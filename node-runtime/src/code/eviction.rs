@@ -51,9 +51,8 @@ mod tests {
     use super::*;
 
     fn candidate() -> impl Strategy<Value = Candidate> {
-        (0..100_000_u64, 1..1_000_000_u64, 0..1_000_000_u64).prop_map(|(age, room, again)| {
-            Candidate { age, room, again }
-        })
+        (0..100_000_u64, 1..1_000_000_u64, 0..1_000_000_u64)
+            .prop_map(|(age, room, again)| Candidate { age, room, again })
     }
 
     proptest! {

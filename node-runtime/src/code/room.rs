@@ -101,7 +101,9 @@ impl Room {
         let mut short = None;
         for (used, resource) in self.used.iter().zip(Resource::ALL) {
             let wanted = amount.get(resource);
-            let now = used.fetch_add(wanted, Ordering::Relaxed).saturating_add(wanted);
+            let now = used
+                .fetch_add(wanted, Ordering::Relaxed)
+                .saturating_add(wanted);
             let over = now.saturating_sub(self.most.get(resource));
             if over > 0 && short.is_none() {
                 short = Some(Short { resource, by: over });
@@ -173,7 +175,10 @@ mod tests {
             descriptors: 100,
             bytes: 1 << 20,
         };
-        let short = Room::new(most).take(Amount::of_code(1 << 30)).err().unwrap();
+        let short = Room::new(most)
+            .take(Amount::of_code(1 << 30))
+            .err()
+            .unwrap();
         assert_eq!(short.resource, Resource::Bytes);
     }
 }

@@ -40,7 +40,11 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(node: Arc<NodeContext>, code: Arc<CodeCache>, reports: Arc<ReportHub>) -> Arc<Self> {
+    pub(crate) fn new(
+        node: Arc<NodeContext>,
+        code: Arc<CodeCache>,
+        reports: Arc<ReportHub>,
+    ) -> Arc<Self> {
         let (apps, gone) = (Mutex::default(), Durations::default());
         Arc::new(Self {
             node,
@@ -113,7 +117,10 @@ impl Collector for Metrics {
         let active = apps.iter().filter(|app| !app.metrics.requests().is_empty());
         for app in active {
             let name = app.name();
-            let labels = [("namespace", name.namespace.as_str()), ("app", name.name.as_str())];
+            let labels = [
+                ("namespace", name.namespace.as_str()),
+                ("app", name.name.as_str()),
+            ];
             counter(metric.encode_family(&labels)?, app.metrics.cold_starts())?;
         }
         self.durations(&apps, &mut encoder)?;

@@ -215,10 +215,7 @@ async fn unmap_idle(code: Weak<CodeCache>, idle: Duration) {
 }
 
 /// Drops code that nothing needs, a while after the last change.
-async fn collect_code(
-    node: Weak<Inner>,
-    mut collect_at: watch::Receiver<Option<Instant>>,
-) {
+async fn collect_code(node: Weak<Inner>, mut collect_at: watch::Receiver<Option<Instant>>) {
     loop {
         if collect_at.changed().await.is_err() {
             return;

@@ -86,7 +86,13 @@ impl Start<'_> {
         let request = request.map(|body| {
             RequestBody::new(body, Arc::clone(exchange), limits.request_body, limits.idle)
         });
-        Guest::new(Arc::clone(&self.code), state, request, Arc::clone(exchange), slot)
+        Guest::new(
+            Arc::clone(&self.code),
+            state,
+            request,
+            Arc::clone(exchange),
+            slot,
+        )
     }
 
     /// Runs the guest until it responds. `running` is left empty when the guest has ended.

@@ -16,6 +16,7 @@ mod hostile;
 mod interfaces;
 mod key_value;
 mod limits;
+mod mapping;
 mod output;
 mod revisions;
 mod serving;
