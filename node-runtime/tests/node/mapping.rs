@@ -139,7 +139,7 @@ async fn code_that_was_changed_while_unmapped_is_fetched_again_and_its_absence_i
         changed[at] ^= 1;
         fs::write(&file, changed).unwrap();
         eventually("it is unmapped", async || mapped(&node) == 0).await;
-        assert_eq!(get(address, "/").await.text(), "hello\n");
+        assert!(get(address, "/").await.text().starts_with("hello"));
         assert_eq!(fs::read(&file).unwrap(), whole, "it was fetched again");
         eventually("it is unmapped", async || mapped(&node) == 0).await;
     }
