@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use self::{client::Times, process::NodeProcess};
 
 /// First of the ports: below those that the system gives to clients.
-pub const FIRST_PORT: u16 = 10_000;
+pub const FIRST_PORT: u16 = 10_500;
 
 fn main() {
     if argument("--node").is_some() {
@@ -56,7 +56,8 @@ fn measure(apps: usize, mapped: usize, folder: &std::path::Path) -> Value {
     let rest = client::rest(mapped, apps);
     let scrape = node.scrape();
     let restart = restart(node, folder, mapped);
-    let per = |from: u64, to: u64, count: usize| to.saturating_sub(from) as f64 / count as f64 / 1024.0;
+    let per =
+        |from: u64, to: u64, count: usize| to.saturating_sub(from) as f64 / count as f64 / 1024.0;
     json!({
         "apps": apps,
         "mapped": mapped,
