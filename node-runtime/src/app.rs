@@ -17,6 +17,7 @@ use crate::{
     metrics::{AppMetrics, TrapCounters},
     serve::{RouteHeaders, TrapLog},
     stores::StoreClasses,
+    turns::{Share, Turns},
 };
 
 /// What all apps of the node share.
@@ -25,6 +26,7 @@ pub struct NodeContext {
     pub(crate) memory: Arc<NodeMemory>,
     pub(crate) stores: Arc<StoreClasses>,
     pub(crate) output: Arc<dyn OutputSink>,
+    pub(crate) turns: Arc<Turns>,
     pub(crate) traps: TrapCounters,
     /// The node is to go: clients are asked to connect anew elsewhere.
     pub(crate) draining: AtomicBool,
@@ -35,6 +37,7 @@ pub struct App {
     pub(crate) node: Arc<NodeContext>,
     pub(crate) printer: Arc<AppPrinter>,
     pub(crate) memory: Arc<AppMemory>,
+    pub(crate) share: Arc<Share>,
     pub(crate) serving: ArcSwapOption<Revision>,
     /// Its endpoint leaves the Service: clients are asked to connect anew elsewhere.
     pub(crate) draining: AtomicBool,
@@ -87,10 +90,13 @@ pub(crate) struct ConnectionPermit(Arc<App>);
 /// Connections that an app may have for each request that it may answer at once, and at least.
 const CONNECTIONS_PER_REQUEST: u32 = 16;
 const LEAST_CONNECTIONS: u32 = 1024;
+/// Part of the processor of each app, beside others: `500m`.
+const WEIGHT: u32 = 500;
 
 impl App {
     pub(crate) fn new(node: Arc<NodeContext>, name: AppRef) -> Arc<Self> {
         let sink = Arc::clone(&node.output);
+        let share = Arc::new(node.turns.share(WEIGHT));
         Arc::new(Self {
             node,
             printer: Arc::new(AppPrinter {
@@ -99,6 +105,7 @@ impl App {
                 budget: OutputBudget::default(),
             }),
             memory: Arc::default(),
+            share,
             serving: ArcSwapOption::empty(),
             draining: AtomicBool::new(false),
             metrics: AppMetrics::default(),

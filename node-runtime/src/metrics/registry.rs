@@ -3,6 +3,7 @@
 use std::{
     fmt,
     sync::{Arc, Weak, atomic::Ordering},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -122,6 +123,22 @@ impl Collector for Metrics {
                 ("app", name.name.as_str()),
             ];
             counter(metric.encode_family(&labels)?, app.metrics.cold_starts())?;
+        }
+        let mut metric = encoder.encode_descriptor(
+            "shoal_app_cpu_seconds",
+            "Processor time of an app's guests",
+            None,
+            MetricType::Counter,
+        )?;
+        for app in apps.iter().filter(|app| !app.metrics.requests().is_empty()) {
+            let name = app.name();
+            let labels = [
+                ("namespace", name.namespace.as_str()),
+                ("app", name.name.as_str()),
+            ];
+            let seconds = Duration::from_nanos(app.share.nanoseconds()).as_secs_f64();
+            let mut metric = metric.encode_family(&labels)?;
+            metric.encode_counter::<NoLabelSet, f64, u64>(&seconds, None)?;
         }
         self.durations(&apps, &mut encoder)?;
         let mut metric = encoder.encode_descriptor(

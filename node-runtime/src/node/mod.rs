@@ -27,6 +27,7 @@ use crate::{
     metrics::{self, Metrics, TrapCounters},
     report::{AppReport, ReportHub, ReportReader},
     stores::StoreClasses,
+    turns::Turns,
 };
 
 pub(crate) use backoff::Backoff;
@@ -95,6 +96,7 @@ impl Node {
             memory: NodeMemory::new(config.memory_budget),
             stores,
             output: config.output,
+            turns: Turns::new(config.threads),
             traps: TrapCounters::default(),
             draining: false.into(),
         });

@@ -92,6 +92,7 @@ impl Start<'_> {
             request,
             Arc::clone(exchange),
             slot,
+            Arc::clone(&self.app.share),
         )
     }
 

@@ -96,7 +96,10 @@ fn no_more_are_woken_than_there_are_threads_and_no_one_is_forgotten() {
         turns_had[next] += 1;
         ready.extend((0..10).filter(|&i| guests[i].woken() > 0));
     }
-    assert!(turns_had.iter().all(|had| (95..=105).contains(had)), "{turns_had:?}");
+    assert!(
+        turns_had.iter().all(|had| (95..=105).contains(had)),
+        "{turns_had:?}"
+    );
     drop(turns);
 }
 

@@ -80,8 +80,7 @@ impl Turn {
 
     /// Ends a turn. `over`: the guest has ended.
     pub(crate) fn end(self: &Arc<Self>, turn: Begun, over: bool) {
-        self.share
-            .charge(thread_time().saturating_sub(turn.began));
+        self.share.charge(thread_time().saturating_sub(turn.began));
         if over {
             self.state.store(GONE, Ordering::Release);
         } else if !self.turn_from(RUNNING, IDLE) && self.turn_from(WOKEN, QUEUED) {
