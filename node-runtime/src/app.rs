@@ -90,13 +90,11 @@ pub(crate) struct ConnectionPermit(Arc<App>);
 /// Connections that an app may have for each request that it may answer at once, and at least.
 const CONNECTIONS_PER_REQUEST: u32 = 16;
 const LEAST_CONNECTIONS: u32 = 1024;
-/// Part of the processor of each app, beside others: `500m`.
-const WEIGHT: u32 = 500;
 
 impl App {
     pub(crate) fn new(node: Arc<NodeContext>, name: AppRef) -> Arc<Self> {
         let sink = Arc::clone(&node.output);
-        let share = Arc::new(node.turns.share(WEIGHT));
+        let share = Arc::new(node.turns.share());
         Arc::new(Self {
             node,
             printer: Arc::new(AppPrinter {

@@ -182,10 +182,11 @@ impl CodeCache {
 
     /// Removes the files of all that is not in `needed`. What serves still runs on.
     pub async fn collect(&self, mut needed: HashSet<Digest>) {
-        let mut components = self.components.lock();
-        components.retain(|_, component| component.strong_count() > 0);
-        needed.extend(components.keys().cloned());
-        drop(components);
+        {
+            let mut components = self.components.lock();
+            components.retain(|_, component| component.strong_count() > 0);
+            needed.extend(components.keys().cloned());
+        }
         self.files.keep_only(needed).await;
     }
 

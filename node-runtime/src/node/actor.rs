@@ -162,6 +162,7 @@ impl Actor {
             message: error.to_string(),
             again: false,
         })?;
+        self.app.share.set_weight(assignment.limits.cpu);
         let moved = self
             .listener
             .as_ref()

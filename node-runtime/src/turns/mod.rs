@@ -18,7 +18,7 @@ use std::sync::{
 use parking_lot::Mutex;
 
 use self::queue::{Queue, ShareId, Virtual};
-pub(crate) use self::turn::{Begun, Turn};
+pub(crate) use self::turn::Turn;
 
 /// Nobody waits.
 const NOBODY: Virtual = Virtual::MAX;
@@ -65,13 +65,13 @@ impl Turns {
         })
     }
 
-    /// For an app.
-    pub(crate) fn share(self: &Arc<Self>, weight: u32) -> Share {
+    /// For an app, whose weight is still to be said.
+    pub(crate) fn share(self: &Arc<Self>) -> Share {
         Share {
             turns: Arc::clone(self),
             id: self.next_share.fetch_add(1, Ordering::Relaxed),
             time: AtomicU64::new(0),
-            weight: AtomicU32::new(weight.max(1)),
+            weight: AtomicU32::new(1),
             nanoseconds: AtomicU64::new(0),
         }
     }

@@ -3,7 +3,7 @@ use std::{
     task::{Wake, Waker},
 };
 
-use super::*;
+use super::{turn::Begun, *};
 
 /// Counts how often what polls a guest was woken.
 #[derive(Default)]
@@ -46,7 +46,11 @@ impl Guest {
 
 fn apps<const N: usize>(threads: usize) -> (Arc<Turns>, [Arc<Share>; N]) {
     let turns = Turns::new(threads);
-    let shares = [(); N].map(|()| Arc::new(turns.share(1000)));
+    let shares = [(); N].map(|()| {
+        let share = turns.share();
+        share.set_weight(1000);
+        Arc::new(share)
+    });
     (turns, shares)
 }
 

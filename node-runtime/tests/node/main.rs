@@ -18,6 +18,7 @@ mod key_value;
 mod limits;
 mod mapping;
 mod output;
+mod processor;
 mod revisions;
 mod serving;
 mod sqlite;
