@@ -42,6 +42,7 @@ impl<T> Queue<T> {
     }
 
     /// How many shares wait.
+    #[cfg(test)]
     pub(super) fn shares(&self) -> usize {
         self.shares.len()
     }
