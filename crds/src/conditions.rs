@@ -254,6 +254,8 @@ words! {
         BadSignature,
         /// The node could not load or link the app's code.
         LinkFailed,
+        /// What the app needs of the node has no room there: all of a budget is in use. The message names it.
+        NodeFull,
         /// The node could not listen on the app's port.
         PortUnavailable,
         /// The assignment that a node got is not valid.

@@ -10,6 +10,7 @@ pub mod app_status;
 pub mod app_stores;
 pub mod conditions;
 pub mod configuration;
+pub mod cpu;
 mod generate;
 pub mod limits;
 pub mod quantity;
@@ -30,6 +31,7 @@ pub use conditions::{Condition, ConditionStatus, ConditionType, Reason};
 pub use configuration::{
     EnvFromSource, EnvVar, KeySelector, ObjectSelector, SourceKind, ValueSource, Variable,
 };
+pub use cpu::{CpuQuantity, InvalidCpu};
 pub use generate::manifest;
 pub use limits::{EffectiveLimits, Limits};
 pub use quantity::{ByteQuantity, Period};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ByteQuantity, Period};
+use crate::{ByteQuantity, CpuQuantity, Period};
 
 /// Bounds on what an app may use, on each node that serves it. They change live.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -24,6 +24,11 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub concurrency: Option<i32>,
+
+    /// The app's part of a node's processors where apps want more than there is: beside others by this
+    /// weight, whatever it computes with how many requests. Default 500m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<CpuQuantity>,
 
     /// Size of a request's body. A larger one gets 413. Default 10Mi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,6 +52,8 @@ pub struct EffectiveLimits {
     pub instance_memory: u64,
     /// Requests at once.
     pub concurrency: u32,
+    /// Weight beside other apps: thousandths of a processor.
+    pub cpu: u32,
     /// Size of a request's body.
     pub request_body: u64,
     /// Time until the response begins.
@@ -63,6 +70,7 @@ impl Default for EffectiveLimits {
             memory: 512 * MI,
             instance_memory: 128 * MI,
             concurrency: 128,
+            cpu: 500,
             request_body: 10 * MI,
             response_start: Duration::from_secs(30),
             idle: Duration::from_secs(60),
@@ -85,6 +93,7 @@ impl Limits {
                 .concurrency
                 .and_then(|n| u32::try_from(n).ok())
                 .map_or(default.concurrency, |n| n.max(1)),
+            cpu: limits.cpu.as_ref().map_or(default.cpu, CpuQuantity::millis),
             request_body: bytes(&limits.request_body, default.request_body),
             response_start: time(&limits.response_start, default.response_start),
             idle: time(&limits.idle, default.idle),

@@ -42,7 +42,7 @@ pub fn signed_message(
 }
 
 /// The public keys whose signatures count, and the engine that code must be for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verifier {
     keys: Vec<Vec<u8>>,
     engine_key: EngineKey,

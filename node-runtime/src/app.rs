@@ -7,15 +7,17 @@ use std::sync::{
 
 use arc_swap::ArcSwapOption;
 use shoal_artifact::{RouteTable, route::DuplicateRoute};
+use tokio::sync::Notify;
 
 use crate::{
     assignment::{AppRef, Assignment, ComponentSpec, Limits, StoreBinding, Variables},
-    code::Prepared,
+    code::ComponentCode,
     engine::{AppMemory, GuestEngine, NodeMemory},
     host::output::{OutputBudget, OutputSink},
     metrics::{AppMetrics, TrapCounters},
     serve::{RouteHeaders, TrapLog},
     stores::StoreClasses,
+    turns::{Share, Turns},
 };
 
 /// What all apps of the node share.
@@ -24,6 +26,7 @@ pub struct NodeContext {
     pub(crate) memory: Arc<NodeMemory>,
     pub(crate) stores: Arc<StoreClasses>,
     pub(crate) output: Arc<dyn OutputSink>,
+    pub(crate) turns: Arc<Turns>,
     pub(crate) traps: TrapCounters,
     /// The node is to go: clients are asked to connect anew elsewhere.
     pub(crate) draining: AtomicBool,
@@ -34,11 +37,14 @@ pub struct App {
     pub(crate) node: Arc<NodeContext>,
     pub(crate) printer: Arc<AppPrinter>,
     pub(crate) memory: Arc<AppMemory>,
+    pub(crate) share: Arc<Share>,
     pub(crate) serving: ArcSwapOption<Revision>,
     /// Its endpoint leaves the Service: clients are asked to connect anew elsewhere.
     pub(crate) draining: AtomicBool,
     pub(crate) metrics: AppMetrics,
     pub(crate) trap_log: TrapLog,
+    /// A request found that its code is not to be had: whoever looks after the app is to look.
+    pub(crate) code_lost: Notify,
     in_flight: AtomicU32,
     connections: AtomicU32,
 }
@@ -69,7 +75,7 @@ pub(crate) struct Target {
 pub struct Component {
     pub(crate) app: Arc<AppPrinter>,
     pub(crate) name: String,
-    pub(crate) prepared: Arc<Prepared>,
+    pub(crate) code: Arc<ComponentCode>,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) variables: Variables,
     pub(crate) stores: Vec<StoreBinding>,
@@ -88,6 +94,7 @@ const LEAST_CONNECTIONS: u32 = 1024;
 impl App {
     pub(crate) fn new(node: Arc<NodeContext>, name: AppRef) -> Arc<Self> {
         let sink = Arc::clone(&node.output);
+        let share = Arc::new(node.turns.share());
         Arc::new(Self {
             node,
             printer: Arc::new(AppPrinter {
@@ -96,10 +103,12 @@ impl App {
                 budget: OutputBudget::default(),
             }),
             memory: Arc::default(),
+            share,
             serving: ArcSwapOption::empty(),
             draining: AtomicBool::new(false),
             metrics: AppMetrics::default(),
             trap_log: TrapLog::default(),
+            code_lost: Notify::new(),
             in_flight: AtomicU32::new(0),
             connections: AtomicU32::new(0),
         })
@@ -161,17 +170,17 @@ impl Drop for ConnectionPermit {
 }
 
 impl Revision {
-    /// Puts together what `assignment` describes; `prepared` is in the order of its components.
+    /// Puts together what `assignment` describes; `code` is in the order of its components.
     ///
     /// # Errors
     /// Two routes that match the same paths.
     pub(crate) fn new(
         app: &App,
         assignment: &Assignment,
-        prepared: Vec<Arc<Prepared>>,
+        code: Vec<Arc<ComponentCode>>,
     ) -> Result<Self, DuplicateRoute> {
         let mut entries = Vec::new();
-        for (spec, prepared) in assignment.components.iter().zip(prepared) {
+        for (spec, code) in assignment.components.iter().zip(code) {
             let ComponentSpec {
                 name,
                 routes,
@@ -184,7 +193,7 @@ impl Revision {
             let component = Arc::new(Component {
                 app,
                 name,
-                prepared,
+                code,
                 env,
                 variables,
                 stores,

@@ -64,6 +64,7 @@ mod node;
 mod report;
 mod serve;
 pub mod stores;
+mod turns;
 
 pub use assignment::{
     AppRef, Assignment, Assignments, ComponentSpec, Digest, InvalidAssignment, Limits, Role,

@@ -21,6 +21,7 @@ pub(super) const INSTANCE_MEMORY: u64 = 4 << 30;
 pub(super) const CONCURRENCY: u32 = 100_000;
 pub(super) const REQUEST_BODY: u64 = 1 << 40;
 pub(super) const MILLISECONDS: u64 = 24 * 60 * 60 * 1000;
+pub(super) const CPU_MILLIS: u32 = 1_000_000;
 
 /// Ports that apps may be given.
 #[derive(Clone, Debug, PartialEq, Eq)]

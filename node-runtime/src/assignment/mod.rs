@@ -126,6 +126,8 @@ pub struct Limits {
     pub response_start: Duration,
     /// Time without a byte either way.
     pub idle: Duration,
+    /// Weight beside other apps: thousandths of a processor.
+    pub cpu: u32,
 }
 
 impl From<shoal_crds::EffectiveLimits> for Limits {
@@ -137,6 +139,7 @@ impl From<shoal_crds::EffectiveLimits> for Limits {
             request_body: limits.request_body,
             response_start: limits.response_start,
             idle: limits.idle,
+            cpu: limits.cpu,
         }
     }
 }

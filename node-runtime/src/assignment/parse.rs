@@ -232,6 +232,10 @@ fn limits(message: v1::Limits) -> Limits {
             .min(bounds::REQUEST_BODY),
         response_start: time(message.response_start_ms, default.response_start),
         idle: time(message.idle_ms, default.idle),
+        cpu: match message.cpu_millis {
+            0 => default.cpu,
+            given => given.min(bounds::CPU_MILLIS),
+        },
     }
 }
 

@@ -1,37 +1,27 @@
-//! The code that this node has: fetched once, kept, loaded once, dropped when nothing needs it.
+//! The code that this node has: each component's once, mapped while it is used and there is room.
 
 use std::{
     collections::{HashMap, HashSet},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
-use futures::StreamExt as _;
 use parking_lot::Mutex;
 use shoal_artifact::Digest;
-use shoal_engine::Verifier;
 
 use super::{
-    Code, CodeSource, FetchError, MAX_CODE_BYTES,
-    file::{self, FileError, Paths, Unfinished, VerifiedFile},
+    CodeSource, FetchError, blocking,
+    component::{ComponentCode, Known, Prepared},
+    eviction,
+    file::VerifiedFile,
+    files::CodeFiles,
     handler::Handler,
     load,
+    room::{Amount, Resource, Room, Short, Taken},
 };
 use crate::engine::{GuestEngine, weight};
-
-/// Longest time without a byte while code is fetched.
-const FETCH_IDLE: Duration = Duration::from_secs(30);
-
-/// Code that is loaded and linked: everything but the instance.
-pub struct Prepared {
-    /// Makes instances.
-    pub handler: Handler,
-    /// Slots that an instance takes.
-    pub weight: u32,
-}
 
 /// Why a component's code is not usable here.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -54,6 +44,14 @@ pub enum CodeError {
     /// another try.
     #[error("its code does not load: {0}")]
     Load(String),
+    /// All that may be mapped is in use. Worth another try.
+    #[error("its code cannot be mapped: the node's {limit} {} are in use", .resource.as_str())]
+    NoRoom {
+        /// What there is too little of.
+        resource: Resource,
+        /// How much there is in all.
+        limit: u64,
+    },
     /// It does not link, with the names of what is missing.
     #[error("{0}")]
     Link(String),
@@ -61,21 +59,18 @@ pub enum CodeError {
 
 /// All code of the node.
 pub struct CodeCache {
-    folder: PathBuf,
-    source: Arc<dyn CodeSource>,
-    verifier: ArcSwap<Verifier>,
+    files: CodeFiles,
     engine: Arc<GuestEngine>,
-    entries: Mutex<HashMap<Digest, Arc<Entry>>>,
+    room: Arc<Room>,
+    began: Instant,
+    components: Mutex<HashMap<Digest, Weak<ComponentCode>>>,
 }
 
-/// One component. The lock makes everybody who needs it at once wait for one fetch and one load.
-#[derive(Default)]
-struct Entry {
-    prepared: tokio::sync::Mutex<Weak<Prepared>>,
-}
+/// Of what is short, this part more is given back than is wanted, so that not each mapping has to look.
+const AHEAD: u64 = 64;
 
 impl CodeCache {
-    /// Code is kept in `folder`, which is made owner-only.
+    /// Code is kept in `folder`, which is made owner-only; at most `room` of it is mapped at once.
     ///
     /// # Errors
     /// The folder cannot be made.
@@ -83,151 +78,140 @@ impl CodeCache {
         folder: &Path,
         source: Arc<dyn CodeSource>,
         engine: Arc<GuestEngine>,
-    ) -> io::Result<Self> {
-        std::fs::create_dir_all(folder)?;
-        std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
-        remove_unfinished(folder);
-        let verifier = ArcSwap::from_pointee(Verifier::new(Vec::new(), engine.key().clone()));
-        let folder = folder.to_owned();
-        Ok(Self {
-            folder,
-            source,
-            verifier,
+        room: Amount,
+    ) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            files: CodeFiles::open(folder, source, engine.key().clone())?,
             engine,
-            entries: Mutex::default(),
-        })
+            room: Room::new(room),
+            began: Instant::now(),
+            components: Mutex::default(),
+        }))
     }
 
     /// Whose signatures count from now on: Ed25519 public keys of 32 bytes.
     pub fn trust(&self, keys: Vec<Vec<u8>>) {
-        self.verifier
-            .store(Arc::new(Verifier::new(keys, self.engine.key().clone())));
+        self.files.trust(keys);
     }
 
-    /// The code of a component, loaded and linked.
-    ///
-    /// # Errors
-    /// [`CodeError`]; all but [`CodeError::Link`] are worth another try.
-    pub async fn prepared(&self, digest: &Digest) -> Result<Arc<Prepared>, CodeError> {
-        let entry = self.entry(digest);
-        let mut slot = entry.prepared.lock().await;
-        if let Some(prepared) = slot.upgrade() {
-            return Ok(prepared);
+    /// What is mapped, and may be.
+    pub(crate) fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// The code of a component, which may be anywhere yet.
+    pub fn component(self: &Arc<Self>, digest: &Digest) -> Arc<ComponentCode> {
+        let mut components = self.components.lock();
+        if let Some(component) = components.get(digest).and_then(Weak::upgrade) {
+            return component;
         }
-        let file = self.file(digest).await?;
-        let engine = Arc::clone(&self.engine);
-        let loaded = blocking(move || prepare(&engine, &file)).await;
-        let prepared = Arc::new(loaded?);
-        *slot = Arc::downgrade(&prepared);
-        Ok(prepared)
+        let component = Arc::new(ComponentCode::new(digest.clone(), Arc::downgrade(self)));
+        components.insert(digest.clone(), Arc::downgrade(&component));
+        component
     }
 
-    /// Makes sure that the code is on disk, without loading it.
+    /// Makes sure that the code is on disk, without mapping it.
     ///
     /// # Errors
     /// [`CodeError`], all worth another try.
-    pub async fn keep(&self, digest: &Digest) -> Result<(), CodeError> {
-        let entry = self.entry(digest);
-        let slot = entry.prepared.lock().await;
-        if slot.strong_count() == 0 {
-            self.file(digest).await?;
-        }
+    pub async fn keep(self: &Arc<Self>, digest: &Digest) -> Result<(), CodeError> {
+        let component = self.component(digest);
+        let mut known = component.known.lock().await;
+        let file = self.files.file(digest, known.proof.clone()).await?;
+        known.proof = Some(file.proof().clone());
         Ok(())
     }
 
-    /// Drops all code that is not in `needed`. What is still loaded runs on.
-    pub async fn collect(&self, needed: HashSet<Digest>) {
-        self.entries.lock().retain(|digest, entry| {
-            // One that someone works on is left for the next time.
-            needed.contains(digest) || Arc::strong_count(entry) > 1
-        });
-        let keep: HashSet<PathBuf> = needed
-            .iter()
-            .map(|digest| Paths::new(&self.folder, digest, self.engine.key()))
-            .chain(
-                self.entries
-                    .lock()
-                    .keys()
-                    .map(|d| Paths::new(&self.folder, d, self.engine.key())),
-            )
-            .flat_map(|paths| [paths.code, paths.signature])
+    /// Fetches, verifies, maps and links.
+    pub(super) async fn prepare(
+        &self,
+        component: &ComponentCode,
+        known: &mut Known,
+    ) -> Result<Prepared, CodeError> {
+        let file = self.files.file(component.digest(), known.proof.clone());
+        let file = file.await?;
+        known.proof = Some(file.proof().clone());
+        let taken = self.make_room(Amount::of_code(file.bytes())).await?;
+        let engine = Arc::clone(&self.engine);
+        blocking(move || prepare(&engine, &file, taken)).await
+    }
+
+    async fn make_room(&self, amount: Amount) -> Result<Taken, CodeError> {
+        loop {
+            let short = match self.room.take(amount) {
+                Ok(taken) => return Ok(taken),
+                Err(short) => short,
+            };
+            if !self.give_up(short).await {
+                let Short { resource, .. } = short;
+                let (_, limit) = self.room.usage(resource);
+                return Err(CodeError::NoRoom { resource, limit });
+            }
+        }
+    }
+
+    /// Unmaps what is needed least, until there is room for what was short; whether anything went.
+    async fn give_up(&self, Short { resource, by }: Short) -> bool {
+        let (_, most) = self.room.usage(resource);
+        let now = self.seconds(Instant::now());
+        let mapped: Vec<_> = self
+            .all()
+            .into_iter()
+            .filter_map(|component| Some((component.candidate(resource, now)?, component)))
             .collect();
-        let folder = self.folder.clone();
-        blocking(move || remove_others(&folder, &keep)).await;
+        let candidates: Vec<_> = mapped.iter().map(|(candidate, _)| *candidate).collect();
+        let gone = eviction::victims(&candidates, by.max(most / AHEAD));
+        let gone: Vec<_> = gone
+            .into_iter()
+            .filter_map(|position| mapped.get(position)?.1.unmap())
+            .collect();
+        unmap(gone).await
     }
 
-    fn entry(&self, digest: &Digest) -> Arc<Entry> {
-        Arc::clone(self.entries.lock().entry(digest.clone()).or_default())
+    /// Unmaps what no request used for so long.
+    pub(crate) async fn unmap_idle(&self, idle: Duration) {
+        let now = self.seconds(Instant::now());
+        let idle = self
+            .all()
+            .into_iter()
+            .filter(|component| component.is_idle(now, idle))
+            .filter_map(|component| component.unmap())
+            .collect();
+        unmap(idle).await;
     }
 
-    /// The verified file of a component; fetched where there is none, or no good one.
-    async fn file(&self, digest: &Digest) -> Result<VerifiedFile, CodeError> {
-        match self.open_file(digest).await {
-            Ok(file) => return Ok(file),
-            Err(FileError::Missing) => {}
-            Err(error) => {
-                tracing::warn!(%digest, %error, "code on disk is not usable; fetching it again")
-            }
+    /// Removes the files of all that is not in `needed`. What serves still runs on.
+    pub async fn collect(&self, mut needed: HashSet<Digest>) {
+        {
+            let mut components = self.components.lock();
+            components.retain(|_, component| component.strong_count() > 0);
+            needed.extend(components.keys().cloned());
         }
-        self.fetch(digest).await?;
-        self.open_file(digest)
-            .await
-            .map_err(|error| self.file_error(error))
+        self.files.keep_only(needed).await;
     }
 
-    async fn open_file(&self, digest: &Digest) -> Result<VerifiedFile, FileError> {
-        let paths = Paths::new(&self.folder, digest, self.engine.key());
-        let (digest, verifier) = (digest.clone(), self.verifier.load_full());
-        blocking(move || file::open(&paths, &digest, &verifier)).await
+    /// Since this node began.
+    pub(super) fn seconds(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.began).as_secs()
     }
 
-    async fn fetch(&self, digest: &Digest) -> Result<(), CodeError> {
-        let code = timeout(self.source.fetch(digest, self.engine.key())).await??;
-        let Code {
-            size,
-            signature,
-            mut chunks,
-        } = code;
-        if size > MAX_CODE_BYTES {
-            let reason = format!("it says that the code has {size} bytes");
-            return Err(FetchError::Unavailable(reason).into());
-        }
-        let paths = Paths::new(&self.folder, digest, self.engine.key());
-        let disk = |error: io::Error| self.file_error(error.into());
-        let mut unfinished = Unfinished::create(&paths).map_err(disk)?;
-        while let Some(chunk) = timeout(chunks.next()).await? {
-            let chunk = chunk?;
-            if unfinished.written().saturating_add(chunk.len() as u64) > size {
-                let reason = format!("it sent more than the {size} bytes that it announced");
-                return Err(FetchError::Unavailable(reason).into());
-            }
-            unfinished = blocking(move || unfinished.write(&chunk).map(|()| unfinished))
-                .await
-                .map_err(disk)?;
-        }
-        if unfinished.written() != size {
-            let reason = format!("it sent {} of {size} bytes", unfinished.written());
-            return Err(FetchError::Unavailable(reason).into());
-        }
-        let (digest, verifier) = (digest.clone(), self.verifier.load_full());
-        blocking(move || unfinished.keep(&paths, &digest, &signature, &verifier))
-            .await
-            .map_err(|error| self.file_error(error))
-    }
-
-    fn file_error(&self, error: FileError) -> CodeError {
-        match error {
-            FileError::Signature(error) => error.into(),
-            error => CodeError::Disk {
-                folder: self.folder.clone(),
-                reason: error.to_string(),
-            },
-        }
+    fn all(&self) -> Vec<Arc<ComponentCode>> {
+        let components = self.components.lock();
+        components.values().filter_map(Weak::upgrade).collect()
     }
 }
 
-/// Loads and links. The message names what is missing.
-fn prepare(engine: &GuestEngine, file: &VerifiedFile) -> Result<Prepared, CodeError> {
+/// Lets go of code where it may take long; whether there was any.
+async fn unmap(gone: Vec<Arc<Prepared>>) -> bool {
+    let any = !gone.is_empty();
+    if any {
+        blocking(move || drop(gone)).await;
+    }
+    any
+}
+
+/// Maps and links. The message names what is missing.
+fn prepare(engine: &GuestEngine, file: &VerifiedFile, taken: Taken) -> Result<Prepared, CodeError> {
     let component = load::component(engine.engine(), file)
         .map_err(|error| CodeError::Load(format!("{error:#}")))?;
     let weight = weight(&component).map_err(CodeError::Link)?;
@@ -236,48 +220,9 @@ fn prepare(engine: &GuestEngine, file: &VerifiedFile) -> Result<Prepared, CodeEr
         .instantiate_pre(&component)
         .map_err(|error| CodeError::Link(format!("{error:#}")))?;
     let handler = Handler::of(pre).map_err(CodeError::Link)?;
-    Ok(Prepared { handler, weight })
-}
-
-fn remove_others(folder: &Path, keep: &HashSet<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return;
-    };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        let ours = path
-            .extension()
-            .is_some_and(|e| e == "code" || e == "signature");
-        if ours && !keep.contains(&path) {
-            let _ = std::fs::remove_file(&path);
-        }
-    }
-}
-
-/// What an earlier process was writing when it ended.
-fn remove_unfinished(folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return;
-    };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        if path.extension().is_some_and(|extension| extension == "tmp") {
-            let _ = std::fs::remove_file(&path);
-        }
-    }
-}
-
-async fn timeout<T>(future: impl Future<Output = T>) -> Result<T, FetchError> {
-    let late = || FetchError::Unavailable(format!("no byte came for {} s", FETCH_IDLE.as_secs()));
-    tokio::time::timeout(FETCH_IDLE, future)
-        .await
-        .map_err(|_| late())
-}
-
-/// Runs `work` where it may block.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        // Aborted only when the runtime ends, and then nobody waits for this any more.
-        Err(error) if error.is_cancelled() => std::future::pending().await,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    Ok(Prepared {
+        handler,
+        weight,
+        taken,
+    })
 }

@@ -1,4 +1,4 @@
-//! Files of code on disk: written aside, verified, then named; verified again before each load.
+//! Files of code on disk: written aside, verified, then named; verified again by each process before it maps them.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -12,11 +12,54 @@ use shoal_artifact::Digest;
 use shoal_engine::{BadSignature, EngineKey, SIGNATURE_BYTES, Verifier};
 
 /// Code whose signature was checked, through the descriptor that it holds.
-pub(super) struct VerifiedFile(File);
+pub(super) struct VerifiedFile {
+    file: File,
+    proof: Proof,
+}
+
+/// That a signature was checked: of this very file, unchanged since. Nobody but this user may write to it, and
+/// whoever does moves its time of change, which cannot be set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Proof {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    changed: (i64, i64),
+    /// The keys that counted then.
+    keys: u64,
+}
+
+/// Whose signatures count.
+pub(super) struct Trust {
+    pub(super) verifier: Verifier,
+    /// Another for other keys.
+    pub(super) keys: u64,
+}
 
 impl VerifiedFile {
     pub(super) fn descriptor(&self) -> &File {
-        &self.0
+        &self.file
+    }
+
+    pub(super) fn proof(&self) -> &Proof {
+        &self.proof
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.proof.bytes
+    }
+}
+
+impl Proof {
+    fn of(file: &File, trust: &Trust) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            keys: trust.keys,
+        })
     }
 }
 
@@ -51,13 +94,18 @@ impl Paths {
     }
 }
 
-/// Opens a file of code and checks it against the signature beside it.
+/// Opens a file of code and checks it against the signature beside it, unless `known` proves that this was done.
 pub(super) fn open(
     paths: &Paths,
     digest: &Digest,
-    verifier: &Verifier,
+    trust: &Trust,
+    known: Option<&Proof>,
 ) -> Result<VerifiedFile, FileError> {
     let mut code = open_own(&paths.code)?;
+    let proof = Proof::of(&code, trust)?;
+    if known == Some(&proof) {
+        return Ok(VerifiedFile { file: code, proof });
+    }
     let mut signature = Vec::new();
     open_own(&paths.signature)?
         .take(SIGNATURE_BYTES as u64 + 1)
@@ -71,8 +119,13 @@ pub(super) fn open(
         };
         hash.update(part);
     }
+    let verifier = &trust.verifier;
     verifier.verify_hash(digest.as_str(), &hash.finalize().into(), &signature)?;
-    Ok(VerifiedFile(code))
+    // What was read is what was there before and after.
+    if Proof::of(&code, trust)? != proof {
+        return Err(FileError::Foreign("it changes while it is read"));
+    }
+    Ok(VerifiedFile { file: code, proof })
 }
 
 fn open_own(path: &Path) -> Result<File, FileError> {

@@ -1,10 +1,14 @@
 //! Compiled code: where it comes from, how it is kept, and how it gets into the process.
 
 mod cache;
+mod component;
+mod eviction;
 mod file;
+mod files;
 mod handler;
 mod load;
 mod remote;
+mod room;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,9 +16,11 @@ use futures::stream::BoxStream;
 use shoal_artifact::Digest;
 use shoal_engine::EngineKey;
 
-pub use cache::{CodeCache, CodeError, Prepared};
+pub use cache::{CodeCache, CodeError};
+pub use component::{ComponentCode, Prepared};
 pub use handler::Handler;
 pub use remote::RemoteCode;
+pub use room::{Amount, Resource};
 
 /// Largest code of one component, in bytes: several times what the largest component compiles to.
 pub const MAX_CODE_BYTES: u64 = 2 << 30;
@@ -69,4 +75,14 @@ pub enum FetchError {
     /// The source cannot be reached or broke off.
     #[error("the builder cannot give the code now: {0}")]
     Unavailable(String),
+}
+
+/// Runs `work` where it may block.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        // Aborted only when the runtime ends, and then nobody waits for this any more.
+        Err(error) if error.is_cancelled() => std::future::pending().await,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }

@@ -66,6 +66,7 @@ impl fmt::Display for Code {
 #[derive(Default)]
 pub struct AppMetrics {
     requests: Mutex<Requests>,
+    cold_starts: AtomicU64,
     durations: Durations,
 }
 
@@ -128,6 +129,15 @@ impl AppMetrics {
             Some((_, _, count)) => *count = count.saturating_add(1),
             None => requests.counts.push((code, source, 1)),
         }
+    }
+
+    /// Counts a request whose code was not mapped.
+    pub(crate) fn cold_start(&self) {
+        self.cold_starts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn cold_starts(&self) -> u64 {
+        self.cold_starts.load(Ordering::Relaxed)
     }
 
     pub(super) fn durations(&self) -> &Durations {

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     sync::{Arc, Weak, atomic::Ordering},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -19,12 +20,14 @@ use super::{
 };
 use crate::{
     app::{App, NodeContext},
+    code::{CodeCache, Resource},
     report::{ReportHub, State},
 };
 
 /// All that the node counts.
 pub struct Metrics {
     node: Arc<NodeContext>,
+    code: Arc<CodeCache>,
     reports: Arc<ReportHub>,
     apps: Mutex<Vec<Weak<App>>>,
     /// Durations of requests to apps that are gone from the node.
@@ -38,10 +41,15 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(node: Arc<NodeContext>, reports: Arc<ReportHub>) -> Arc<Self> {
+    pub(crate) fn new(
+        node: Arc<NodeContext>,
+        code: Arc<CodeCache>,
+        reports: Arc<ReportHub>,
+    ) -> Arc<Self> {
         let (apps, gone) = (Mutex::default(), Durations::default());
         Arc::new(Self {
             node,
+            code,
             reports,
             apps,
             gone,
@@ -100,6 +108,38 @@ impl Collector for Metrics {
                 counter(metric.encode_family(&labels)?, count)?;
             }
         }
+        let mut metric = encoder.encode_descriptor(
+            "shoal_app_cold_starts",
+            "Requests to an app whose code was not mapped",
+            None,
+            MetricType::Counter,
+        )?;
+        // As long as it has other series.
+        let active = apps.iter().filter(|app| !app.metrics.requests().is_empty());
+        for app in active {
+            let name = app.name();
+            let labels = [
+                ("namespace", name.namespace.as_str()),
+                ("app", name.name.as_str()),
+            ];
+            counter(metric.encode_family(&labels)?, app.metrics.cold_starts())?;
+        }
+        let mut metric = encoder.encode_descriptor(
+            "shoal_app_cpu_seconds",
+            "Processor time of an app's guests",
+            None,
+            MetricType::Counter,
+        )?;
+        for app in apps.iter().filter(|app| !app.metrics.requests().is_empty()) {
+            let name = app.name();
+            let labels = [
+                ("namespace", name.namespace.as_str()),
+                ("app", name.name.as_str()),
+            ];
+            let seconds = Duration::from_nanos(app.share.nanoseconds()).as_secs_f64();
+            let mut metric = metric.encode_family(&labels)?;
+            metric.encode_counter::<NoLabelSet, f64, u64>(&seconds, None)?;
+        }
         self.durations(&apps, &mut encoder)?;
         let mut metric = encoder.encode_descriptor(
             "shoal_app_traps",
@@ -147,6 +187,13 @@ impl Metrics {
 
     fn budgets(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let (slots, memory) = (self.node.engine.slots(), &self.node.memory);
+        let code = Resource::ALL.into_iter().flat_map(|resource| {
+            let (used, limit) = self.code.room().usage(resource);
+            [
+                (resource.as_str(), "used", used),
+                (resource.as_str(), "limit", limit),
+            ]
+        });
         let values = [
             ("instances", "used", u64::from(slots.taken())),
             ("instances", "limit", u64::from(slots.total())),
@@ -159,7 +206,7 @@ impl Metrics {
             None,
             MetricType::Gauge,
         )?;
-        for (resource, what, value) in values {
+        for (resource, what, value) in values.into_iter().chain(code) {
             let labels = [("resource", resource), ("what", what)];
             gauge(metric.encode_family(&labels)?, value)?;
         }

@@ -14,7 +14,7 @@ use super::{apps::Apps, backoff::Backoff};
 use crate::{
     app::{App, Revision},
     assignment::{Assignment, Role},
-    code::{CodeCache, CodeError, Prepared},
+    code::{CodeCache, CodeError, ComponentCode},
     listener::{Listener, Serving},
     report::{AppReport, ReportHub, State},
 };
@@ -73,8 +73,10 @@ impl Actor {
                             Err(_) => break,
                         },
                     }
-                    if wanted.changed().await.is_err() {
-                        break;
+                    tokio::select! {
+                        changed = wanted.changed() => if changed.is_err() { break },
+                        // Tried again, and told if it is so.
+                        () = self.app.code_lost.notified() => {}
                     }
                 }
                 Wanted::Nothing => {
@@ -153,13 +155,14 @@ impl Actor {
             self.report(assignment, State::Standby, None, String::new());
             return Ok(());
         }
-        let prepared = self.prepare(assignment).await?;
-        let revision = Revision::new(&self.app, assignment, prepared).map_err(|error| Problem {
+        let code = self.prepare(assignment).await?;
+        let revision = Revision::new(&self.app, assignment, code).map_err(|error| Problem {
             state: State::Failed,
             reason: Reason::InvalidRoute,
             message: error.to_string(),
             again: false,
         })?;
+        self.app.share.set_weight(assignment.limits.cpu);
         let moved = self
             .listener
             .as_ref()
@@ -182,11 +185,14 @@ impl Actor {
         Ok(())
     }
 
-    async fn prepare(&self, assignment: &Assignment) -> Result<Vec<Arc<Prepared>>, Problem> {
+    /// Its code, each part of which was mapped and linked at least once.
+    async fn prepare(&self, assignment: &Assignment) -> Result<Vec<Arc<ComponentCode>>, Problem> {
         let mut all = Vec::with_capacity(assignment.components.len());
         for component in &assignment.components {
-            let prepared = self.code.prepared(&component.digest).await;
-            all.push(prepared.map_err(|error| problem(&component.name, &error))?);
+            let code = self.code.component(&component.digest);
+            let mapped = code.map().await;
+            mapped.map_err(|error| problem(&component.name, &error))?;
+            all.push(code);
         }
         Ok(all)
     }
@@ -229,6 +235,7 @@ fn problem(component: &str, error: &CodeError) -> Problem {
         CodeError::Fetch(_) | CodeError::Disk { .. } | CodeError::Load(_) => {
             (State::Fetching, Reason::CodeUnavailable, true)
         }
+        CodeError::NoRoom { .. } => (State::Fetching, Reason::NodeFull, true),
         CodeError::Signature(_) => (State::Failed, Reason::BadSignature, true),
         CodeError::Link(_) => (State::Failed, Reason::LinkFailed, false),
     };

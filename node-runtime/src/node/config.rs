@@ -1,10 +1,14 @@
 //! How a node is set up.
 
-use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::host::output::{JsonLines, OutputSink};
+use super::kernel::KernelLimits;
+use crate::{
+    code::Amount,
+    host::output::{JsonLines, OutputSink},
+};
 
 /// Settings of a node. All of them have defaults but the folder.
 pub struct NodeConfig {
@@ -14,6 +18,10 @@ pub struct NodeConfig {
     pub instance_slots: u32,
     /// Linear memory of all guests together, in bytes.
     pub memory_budget: u64,
+    /// What mapped code may take at most. Unset: what the kernel leaves beside the slots.
+    pub code_room: Option<Amount>,
+    /// Code that no request used for so long is unmapped.
+    pub code_idle: Duration,
     /// Threads that connections and guests run on.
     pub threads: usize,
     /// A port stays open so long after its app was removed, for clients that do not know it yet.
@@ -24,6 +32,7 @@ pub struct NodeConfig {
 
 /// Instances at once, unless said otherwise.
 const INSTANCE_SLOTS: u32 = 1000;
+const CODE_IDLE: Duration = Duration::from_secs(15 * 60);
 const LINGER: Duration = Duration::from_secs(5);
 /// What is left to the runtime itself of what the machine (or its cgroup) gives.
 const OWN_MEMORY: u64 = 128 << 20;
@@ -37,7 +46,9 @@ impl NodeConfig {
         Ok(Self {
             state_dir,
             instance_slots: INSTANCE_SLOTS,
-            memory_budget: memory_budget(),
+            memory_budget: memory_budget(KernelLimits::read().memory),
+            code_room: None,
+            code_idle: CODE_IDLE,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             linger: LINGER,
             output: Arc::new(JsonLines::start(io::stdout())?),
@@ -54,27 +65,14 @@ impl NodeConfig {
             .enable_all()
             .build()
     }
+
+    pub(super) fn code_room(&self) -> Amount {
+        self.code_room
+            .unwrap_or_else(|| KernelLimits::read().code(self.instance_slots))
+    }
 }
 
 /// Four fifths of what this process may use, less what it needs itself.
-fn memory_budget() -> u64 {
-    let total = machine_memory().unwrap_or(2 << 30);
-    let limit = cgroup_memory().map_or(total, |limit| limit.min(total));
+fn memory_budget(limit: u64) -> u64 {
     (limit / 5 * 4).saturating_sub(OWN_MEMORY).max(64 << 20)
-}
-
-fn machine_memory() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kib.checked_mul(1024)
-}
-
-/// The limit of this container's cgroup, version 2 or 1, if it has one.
-fn cgroup_memory() -> Option<u64> {
-    let read = |path| fs::read_to_string(path).ok()?.trim().parse().ok();
-    read("/sys/fs/cgroup/memory.max")
-        .or_else(|| read("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 }

@@ -4,10 +4,11 @@ mod actor;
 mod apps;
 mod backoff;
 mod config;
+mod kernel;
 
 use std::{
     io,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -26,6 +27,7 @@ use crate::{
     metrics::{self, Metrics, TrapCounters},
     report::{AppReport, ReportHub, ReportReader},
     stores::StoreClasses,
+    turns::Turns,
 };
 
 pub(crate) use backoff::Backoff;
@@ -81,7 +83,7 @@ impl Node {
     ) -> Result<Self, StartError> {
         let engine = Arc::new(GuestEngine::start(config.instance_slots)?);
         let folder = config.state_dir.join("code");
-        let code = CodeCache::open(&folder, code, Arc::clone(&engine))
+        let code = CodeCache::open(&folder, code, Arc::clone(&engine), config.code_room())
             .map_err(|error| StartError::Folder { folder, error })?;
         let runtime = config.serving_runtime().map_err(StartError::Threads)?;
         stores.serve(runtime.handle().clone());
@@ -94,14 +96,20 @@ impl Node {
             memory: NodeMemory::new(config.memory_budget),
             stores,
             output: config.output,
+            turns: Turns::new(config.threads),
             traps: TrapCounters::default(),
             draining: false.into(),
         });
         let reports = ReportHub::new();
-        let metrics = Metrics::new(Arc::clone(&context), Arc::clone(&reports));
+        let metrics = Metrics::new(
+            Arc::clone(&context),
+            Arc::clone(&code),
+            Arc::clone(&reports),
+        );
+        runtime.spawn(unmap_idle(Arc::downgrade(&code), config.code_idle));
         let apps = Arc::new(Apps {
             context,
-            code: Arc::new(code),
+            code,
             reports,
             metrics,
             serving,
@@ -197,11 +205,19 @@ impl Drop for Inner {
     }
 }
 
+/// Unmaps code that no request uses for so long.
+async fn unmap_idle(code: Weak<CodeCache>, idle: Duration) {
+    // Ten looks in that time: none stays much longer.
+    let every = (idle / 10).max(Duration::from_millis(100));
+    loop {
+        tokio::time::sleep(every).await;
+        let Some(code) = code.upgrade() else { return };
+        code.unmap_idle(idle).await;
+    }
+}
+
 /// Drops code that nothing needs, a while after the last change.
-async fn collect_code(
-    node: std::sync::Weak<Inner>,
-    mut collect_at: watch::Receiver<Option<Instant>>,
-) {
+async fn collect_code(node: Weak<Inner>, mut collect_at: watch::Receiver<Option<Instant>>) {
     loop {
         if collect_at.changed().await.is_err() {
             return;

@@ -1,6 +1,7 @@
 //! One request: admission, route, instance, response.
 
 mod body;
+mod code;
 mod exchange;
 mod failure;
 mod guest;
@@ -62,18 +63,15 @@ async fn serve(
 ) -> Result<Response<ResponseBody>, Refusal> {
     let revision = app.serving.load_full().ok_or(Refusal::NotServing)?;
     let (target, permit) = admit(app, &revision, client, &mut request)?;
-    let Some(slot) = app
-        .node
-        .engine
-        .slots()
-        .take(target.component.prepared.weight)
-    else {
+    let code = code::of(app, &target.component, started).await?;
+    let Some(slot) = app.node.engine.slots().take(code.weight) else {
         return Err(Refusal::NoSlot);
     };
     let answered = start::Start {
         app,
         revision: &revision,
         target,
+        code,
         id,
         started,
     };

@@ -26,6 +26,8 @@ pub(crate) enum Refusal {
         /// `limits.concurrency`
         limit: u32,
     },
+    /// The app's code cannot be had now.
+    NoCode,
     /// The node runs as many instances as it can.
     NoSlot,
     /// No memory for another instance, of the app or of the node.
@@ -49,9 +51,11 @@ impl Refusal {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Host => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotServing | Self::Concurrency { .. } | Self::NoSlot | Self::Memory => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NotServing
+            | Self::NoCode
+            | Self::Concurrency { .. }
+            | Self::NoSlot
+            | Self::Memory => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::NoResponse => StatusCode::BAD_GATEWAY,
             Self::GuestError(_) | Self::Trapped | Self::Internal => {
@@ -63,7 +67,7 @@ impl Refusal {
     /// Error type of RFC 9209, section 2.3.
     fn error(&self) -> &'static str {
         match self {
-            Self::NotServing => "destination_unavailable",
+            Self::NotServing | Self::NoCode => "destination_unavailable",
             Self::NoRoute => "destination_not_found",
             Self::Method | Self::Host | Self::BodyTooLarge { .. } => "http_request_error",
             Self::Concurrency { .. } | Self::NoSlot | Self::Memory => "connection_limit_reached",
@@ -86,6 +90,7 @@ impl Refusal {
             Self::Concurrency { limit } => {
                 format!("The app is answering {limit} requests already.")
             }
+            Self::NoCode => "The code of the app cannot be loaded here now.".into(),
             Self::NoSlot => "The node runs as many instances as it can.".into(),
             Self::Memory => "There is no memory for another instance of the app.".into(),
             Self::Timeout => "The app did not answer in time.".into(),

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     app::{App, Permit, Revision, Target},
-    code::Handler,
+    code::{Handler, Prepared},
     engine::{MemoryLimiter, Slot},
     host::InstanceState,
 };
@@ -35,6 +35,7 @@ pub(super) struct Start<'a> {
     pub(super) app: &'a Arc<App>,
     pub(super) revision: &'a Revision,
     pub(super) target: &'a Target,
+    pub(super) code: Arc<Prepared>,
     pub(super) id: &'a Arc<RequestId>,
     pub(super) started: Instant,
 }
@@ -80,13 +81,19 @@ impl Start<'_> {
             limits.instance_memory,
         );
         let component = Arc::clone(&self.target.component);
-        let prepared = Arc::clone(&component.prepared);
         let stores = Arc::clone(&node.stores);
         let state = InstanceState::new(component, Arc::clone(self.id), stores, limiter);
         let request = request.map(|body| {
             RequestBody::new(body, Arc::clone(exchange), limits.request_body, limits.idle)
         });
-        Guest::new(prepared, state, request, Arc::clone(exchange), slot)
+        Guest::new(
+            Arc::clone(&self.code),
+            state,
+            request,
+            Arc::clone(exchange),
+            slot,
+            Arc::clone(&self.app.share),
+        )
     }
 
     /// Runs the guest until it responds. `running` is left empty when the guest has ended.
@@ -197,7 +204,7 @@ impl Start<'_> {
     /// Whether all of the body may be there to be sent as one: of a guest that is gone; or that need
     /// not be for it, as of WASI 0.3, where writing does not wait for a reader.
     fn is_all_there(&self, running: &Option<Running>) -> bool {
-        running.is_none() || matches!(self.target.component.prepared.handler, Handler::Wasi03(_))
+        running.is_none() || matches!(self.code.handler, Handler::Wasi03(_))
     }
 }
 

@@ -64,6 +64,7 @@ fn assignment(name: &str, port: u32) -> v1::Assignment {
             request_body_bytes: 1,
             response_start_ms: 1,
             idle_ms: 1,
+            cpu_millis: 0,
         }),
         role: v1::assignment::Role::Serve.into(),
     }

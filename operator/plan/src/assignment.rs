@@ -95,6 +95,8 @@ pub struct Limits {
     pub response_start_ms: u64,
     /// Time in which no byte moves.
     pub idle_ms: u64,
+    /// Weight beside other apps.
+    pub cpu_millis: u32,
 }
 
 impl Limits {
@@ -109,6 +111,7 @@ impl Limits {
             request_body_bytes: limits.request_body,
             response_start_ms: ms(limits.response_start),
             idle_ms: ms(limits.idle),
+            cpu_millis: limits.cpu,
         }
     }
 }

@@ -173,6 +173,7 @@ fn wire_limits(limits: &Limits) -> v1::Limits {
         request_body_bytes: limits.request_body_bytes,
         response_start_ms: limits.response_start_ms,
         idle_ms: limits.idle_ms,
+        cpu_millis: limits.cpu_millis,
     }
 }
 

@@ -165,6 +165,7 @@ mod tests {
             request_body_bytes: 1,
             response_start_ms: 1,
             idle_ms: 1,
+            cpu_millis: 1,
         };
         let assignment = Assignment {
             app: app(name),

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: how fast Shoal is, beside its peers in the same run.
 
 mod apply;
+mod density;
 mod hot;
 mod peer;
 mod row;
@@ -28,6 +29,8 @@ pub struct Arguments {
 enum Part {
     /// Requests per second of one app, beside `wasmtime serve`.
     Hot,
+    /// Many apps on one node: memory, idle processor time, first requests.
+    Density,
     /// From an App to the first answer of its Service, on the local cluster.
     Apply,
     /// Sizes of the programs and the image.
@@ -45,6 +48,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut rows: Vec<Row> = Vec::new();
     if wanted(Part::Hot) {
         rows.extend(hot::measure()?);
+    }
+    if wanted(Part::Density) {
+        rows.extend(density::measure()?);
     }
     if wanted(Part::Apply) {
         rows.extend(apply::measure()?);

@@ -31,6 +31,7 @@ fn good() -> v1::Assignment {
             request_body_bytes: 1,
             response_start_ms: 1,
             idle_ms: 1,
+            cpu_millis: 1,
         }),
         role: v1::assignment::Role::Serve.into(),
     }

@@ -8,7 +8,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use http::Request;
@@ -19,10 +19,16 @@ use crate::{
     code::{Handler, Prepared},
     engine::Slot,
     host::{HOSTCALL_BYTES, InstanceState},
+    turns::{Share, Turn},
 };
 
 /// A guest at work. Dropping it ends the instance wherever it is.
-pub(super) struct Guest(Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>);
+pub(super) struct Guest {
+    run: Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>,
+    turn: Arc<Turn>,
+    /// Wakes `turn`.
+    waker: Waker,
+}
 
 impl Guest {
     pub(super) fn new(
@@ -31,22 +37,38 @@ impl Guest {
         request: Request<RequestBody>,
         exchange: Arc<Exchange>,
         slot: Slot,
+        share: Arc<Share>,
     ) -> Self {
-        Self(Box::pin(async move {
-            let ended = run(&prepared, state, request, &exchange).await;
-            // Taken until the instance is gone.
-            drop(slot);
-            ended
-        }))
+        let turn = Turn::new(share);
+        Self {
+            run: Box::pin(async move {
+                let ended = run(&prepared, state, request, &exchange).await;
+                // Taken until the instance is gone.
+                drop(slot);
+                ended
+            }),
+            waker: Waker::from(Arc::clone(&turn)),
+            turn,
+        }
     }
 
-    /// Runs the guest until it waits or has used its turn. A panic of the host is a failure of this
-    /// request alone.
+    /// Runs the guest until it waits or has used its turn, when it is its app's turn. A panic of the host is
+    /// a failure of this request alone.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        match catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))) {
-            Ok(polled) => polled,
-            Err(_) => Poll::Ready(Err(Failure::panic())),
-        }
+        let Some(begun) = self.turn.begin(cx.waker()) else {
+            return Poll::Pending;
+        };
+        let mut own = Context::from_waker(&self.waker);
+        let polled = catch_unwind(AssertUnwindSafe(|| self.run.as_mut().poll(&mut own)));
+        let polled = polled.unwrap_or_else(|_| Poll::Ready(Err(Failure::panic())));
+        self.turn.end(begun, polled.is_ready());
+        polled
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.turn.leave();
     }
 }
 
