@@ -38,8 +38,16 @@ async fn compete(
     node.until_running(u32::try_from(one.2 + other.2).unwrap())
         .await;
     let before = [one.0, other.0].map(|app| seconds(node, app));
-    let had = || [seconds(node, one.0) - before[0], seconds(node, other.0) - before[1]];
-    eventually("they had two seconds", async || had().iter().sum::<f64>() > 2.0).await;
+    let had = || {
+        [
+            seconds(node, one.0) - before[0],
+            seconds(node, other.0) - before[1],
+        ]
+    };
+    eventually("they had two seconds", async || {
+        had().iter().sum::<f64>() > 2.0
+    })
+    .await;
     let [one, other] = had();
     one / other
 }
