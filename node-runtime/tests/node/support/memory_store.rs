@@ -48,7 +48,7 @@ impl MemoryStore {
         *self.delay.lock().unwrap() = by;
     }
 
-    /// Calls that get or set wait from now on.
+    /// Calls that get, set or ask whether a key is there wait from now on.
     pub fn hold(&self) {
         self.held.send_replace(true);
     }
@@ -118,6 +118,7 @@ impl KeyValue for MemoryStore {
     }
 
     async fn exists(&self, store: StoreId, key: String) -> Result<bool, KeyValueError> {
+        self.wait().await;
         Ok(self.values.lock().unwrap().contains_key(&(store, key)))
     }
 
