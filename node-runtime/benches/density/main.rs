@@ -88,11 +88,13 @@ fn times(times: &Times) -> Value {
     json!({"p50": times.part(50), "p99": times.part(99)})
 }
 
+/// What follows a flag.
 pub fn argument(name: &str) -> Option<String> {
     let mut arguments = std::env::args().skip_while(|argument| argument != name);
     arguments.nth(1)
 }
 
+/// The number that follows a flag.
 pub fn number(name: &str) -> Option<usize> {
     argument(name).map(|number| number.parse().unwrap())
 }

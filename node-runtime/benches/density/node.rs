@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use shoal_runtime::{
     AppRef, Assignment, Assignments, ComponentSpec, Limits, Node, NodeConfig, Role, State,
     StoreClasses, Variables,
@@ -14,6 +15,7 @@ use shoal_runtime::{
 use shoal_stores::{
     Embedded, EmbeddedBlobs, EmbeddedSql, Memory,
     embedded::{Durability, EmbeddedOptions},
+    memory::MemoryOptions,
 };
 
 use crate::{FIRST_PORT, argument, code, code::Compiled, number};
@@ -23,6 +25,9 @@ const IDLE: Duration = Duration::from_secs(20);
 
 /// Says one line for each that it reads.
 pub fn run() {
+    // As `shoal-runtime` does.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -79,7 +84,7 @@ fn start(folder: &std::path::Path, source: Arc<Compiled>) -> Node {
     let blobs = EmbeddedBlobs::open(&part("blobs"), Durability::Relaxed).unwrap();
     let stores = StoreClasses::new(
         Arc::new(embedded),
-        Arc::new(Memory::default()),
+        Arc::new(Memory::new(MemoryOptions::default())),
         Arc::new(sql),
         Arc::new(blobs),
     );

@@ -20,6 +20,7 @@ use super::{
     handler::Handler,
     load,
     room::{Amount, Resource, Room, Short, Taken},
+    trim,
 };
 use crate::engine::{GuestEngine, weight};
 
@@ -205,7 +206,11 @@ impl CodeCache {
 async fn unmap(gone: Vec<Arc<Prepared>>) -> bool {
     let any = !gone.is_empty();
     if any {
-        blocking(move || drop(gone)).await;
+        blocking(move || {
+            drop(gone);
+            trim::heap();
+        })
+        .await;
     }
     any
 }

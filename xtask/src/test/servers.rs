@@ -1,4 +1,4 @@
-//! The database servers that the tests of stores start for themselves.
+//! The servers that tests of stores and of the builder start for themselves: databases, and a registry.
 
 use std::fs;
 
@@ -15,6 +15,10 @@ const REDIS: Tool = Tool {
 const PGBOUNCER: Tool = Tool {
     program: "/usr/sbin/pgbouncer",
     package: "pgbouncer",
+};
+const REGISTRY: Tool = Tool {
+    program: "docker-registry",
+    package: "docker-registry",
 };
 /// Debian keeps the servers of every version in a folder of their own, so that none is on the `PATH`.
 const POSTGRES: &str = "/usr/lib/postgresql";
@@ -33,7 +37,7 @@ pub fn ensure() -> Result<Outcome> {
     if !packages::can_install() {
         let names: Vec<_> = missing.iter().map(|tool| tool.package).collect();
         return Ok(Outcome::Skipped(format!(
-            "the tests of stores on {0} will be: as root: apt-get install {1}",
+            "the tests with {0} will be: as root: apt-get install {1}",
             names.join(", "),
             names.join(" ")
         )));
@@ -43,7 +47,7 @@ pub fn ensure() -> Result<Outcome> {
 }
 
 fn missing() -> Vec<Tool> {
-    let mut missing = packages::missing(&[REDIS, PGBOUNCER]);
+    let mut missing = packages::missing(&[REDIS, PGBOUNCER, REGISTRY]);
     if !has_postgres() {
         missing.push(Tool {
             // Of no one path: what is looked for is never there, so that the package is installed.
