@@ -50,6 +50,7 @@
 //! [`local`] has the pieces of `--assignments FILE`: [`local::LocalBuilder`] starts the builder as a
 //! child process and is a [`CodeSource`]; [`local::assignment`] makes an [`Assignment`] of an App's spec.
 
+mod allocator;
 mod app;
 pub mod assignment;
 pub mod code;
@@ -61,6 +62,7 @@ mod listener;
 pub mod local;
 mod metrics;
 mod node;
+pub mod process;
 mod report;
 mod serve;
 pub mod stores;

@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use shoal_runtime::{
     AppRef, Assignment, Assignments, ComponentSpec, Limits, Node, NodeConfig, Role, State,
     StoreClasses, Variables,
@@ -25,9 +24,7 @@ const IDLE: Duration = Duration::from_secs(20);
 
 /// Says one line for each that it reads.
 pub fn run() {
-    // As `shoal-runtime` does.
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    shoal_runtime::process::set_up();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

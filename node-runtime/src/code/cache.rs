@@ -20,9 +20,11 @@ use super::{
     handler::Handler,
     load,
     room::{Amount, Resource, Room, Short, Taken},
-    trim,
 };
-use crate::engine::{GuestEngine, weight};
+use crate::{
+    allocator,
+    engine::{GuestEngine, weight},
+};
 
 /// Why a component's code is not usable here.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -208,7 +210,7 @@ async fn unmap(gone: Vec<Arc<Prepared>>) -> bool {
     if any {
         blocking(move || {
             drop(gone);
-            trim::heap();
+            allocator::trim();
         })
         .await;
     }

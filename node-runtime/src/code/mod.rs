@@ -9,7 +9,6 @@ mod handler;
 mod load;
 mod remote;
 mod room;
-mod trim;
 
 use async_trait::async_trait;
 use bytes::Bytes;

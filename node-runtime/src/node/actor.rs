@@ -66,7 +66,8 @@ impl Actor {
             match now {
                 Wanted::Assignment(assignment) => {
                     tokio::select! {
-                        () = self.become_(&assignment) => {}
+                        // Boxed: what it takes is not kept for as long as the app is there.
+                        () = Box::pin(self.become_(&assignment)) => {}
                         // Something else is wanted before this is done.
                         changed = wanted.changed() => match changed {
                             Ok(()) => continue,

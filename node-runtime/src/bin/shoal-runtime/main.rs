@@ -8,7 +8,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use shoal_protocol::log;
 
 use flags::Flags;
@@ -27,7 +26,7 @@ fn main() -> ExitCode {
 }
 
 fn run(flags: Flags) -> Result<()> {
-    raise_descriptor_limit();
+    shoal_runtime::process::set_up();
     // Control, health and accepting, apart from the threads that guests run on.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -43,14 +42,4 @@ fn run(flags: Flags) -> Result<()> {
     });
     runtime.shutdown_background();
     ended
-}
-
-/// Every app, connection and file of code takes a descriptor; the soft limit is made for programs
-/// that use `select`.
-fn raise_descriptor_limit() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
 }
