@@ -65,6 +65,8 @@ pub struct CodeCache {
     files: CodeFiles,
     engine: Arc<GuestEngine>,
     room: Arc<Room>,
+    /// One at a time makes room: two would take each other's for nothing left to give up.
+    making_room: tokio::sync::Mutex<()>,
     began: Instant,
     components: Mutex<HashMap<Digest, Weak<ComponentCode>>>,
 }
@@ -87,6 +89,7 @@ impl CodeCache {
             files: CodeFiles::open(folder, source, engine.key().clone())?,
             engine,
             room: Room::new(room),
+            making_room: tokio::sync::Mutex::default(),
             began: Instant::now(),
             components: Mutex::default(),
         }))
@@ -140,6 +143,10 @@ impl CodeCache {
     }
 
     async fn make_room(&self, amount: Amount) -> Result<Taken, CodeError> {
+        if let Ok(taken) = self.room.take(amount) {
+            return Ok(taken);
+        }
+        let _alone = self.making_room.lock().await;
         loop {
             let short = match self.room.take(amount) {
                 Ok(taken) => return Ok(taken),

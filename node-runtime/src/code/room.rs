@@ -46,6 +46,20 @@ pub struct Amount {
 }
 
 impl Amount {
+    const NOTHING: Self = Self {
+        mappings: 0,
+        descriptors: 0,
+        bytes: 0,
+    };
+
+    fn of(&mut self, resource: Resource) -> &mut u64 {
+        match resource {
+            Resource::Mappings => &mut self.mappings,
+            Resource::Descriptors => &mut self.descriptors,
+            Resource::Bytes => &mut self.bytes,
+        }
+    }
+
     /// What the code of a component takes whose compiled file has so many bytes: of its own memory a sixteenth of
     /// the file and a few pages, as measured (`docs/performance.md`).
     pub(super) fn of_code(file_bytes: u64) -> Self {
@@ -94,23 +108,21 @@ impl Room {
 
     /// Takes room for the code of one component.
     pub(super) fn take(self: &Arc<Self>, amount: Amount) -> Result<Taken, Short> {
-        let taken = Taken {
+        let mut taken = Taken {
             room: Arc::clone(self),
-            amount,
+            amount: Amount::NOTHING,
         };
-        let mut short = None;
         for (used, resource) in self.used.iter().zip(Resource::ALL) {
-            let wanted = amount.get(resource);
-            let now = used
-                .fetch_add(wanted, Ordering::Relaxed)
-                .saturating_add(wanted);
-            let over = now.saturating_sub(self.most.get(resource));
-            if over > 0 && short.is_none() {
-                short = Some(Short { resource, by: over });
+            let (wanted, most) = (amount.get(resource), self.most.get(resource));
+            let add = |now: u64| now.checked_add(wanted).filter(|sum| *sum <= most);
+            if let Err(now) = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
+                let by = now.saturating_add(wanted).saturating_sub(most);
+                // What it has so far is given back.
+                return Err(Short { resource, by });
             }
+            *taken.amount.of(resource) = wanted;
         }
-        // Gives all of it back.
-        short.map_or(Ok(taken), Err)
+        Ok(taken)
     }
 
     /// How much of it is used, and how much there is.
