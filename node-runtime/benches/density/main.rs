@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use self::{client::Times, process::NodeProcess};
 
 /// First of the ports: below those that the system gives to clients.
-pub const FIRST_PORT: u16 = 20_000;
+pub const FIRST_PORT: u16 = 10_500;
 
 fn main() {
     if argument("--node").is_some() {

@@ -100,8 +100,9 @@ async fn ready(node: &Node, source: &Compiled, apps: usize) {
         for report in reports.changed().await.reports {
             if report.state == State::Ready {
                 ready.insert(report.app);
-            } else if !report.message.is_empty() {
-                eprintln!("{}: {}", report.app, report.message);
+            } else {
+                let (app, message) = (&report.app, &report.message);
+                assert!(message.is_empty(), "{app}: {message}");
             }
         }
     }
