@@ -3,14 +3,14 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::{Wake, Waker},
 };
 
 use futures::task::AtomicWaker;
 
-use super::{Share, clock::thread_time};
+use super::{Share, clock::Clock};
 
 /// It waits for something that is not the processor.
 const IDLE: u8 = 0;
@@ -32,12 +32,14 @@ pub(crate) struct Turn {
     share: Arc<Share>,
     state: AtomicU8,
     poller: AtomicWaker,
+    /// Its last turn was.
+    is_long: AtomicBool,
 }
 
 /// A turn under way; it ends with [`Turn::end`].
 pub(crate) struct Begun {
     granted: bool,
-    began: u64,
+    clock: Clock,
 }
 
 impl Turn {
@@ -47,6 +49,7 @@ impl Turn {
             share,
             state: AtomicU8::new(READY),
             poller: AtomicWaker::new(),
+            is_long: AtomicBool::new(false),
         })
     }
 
@@ -74,13 +77,15 @@ impl Turn {
         }
         Some(Begun {
             granted,
-            began: thread_time(),
+            clock: Clock::start(self.is_long.load(Ordering::Relaxed)),
         })
     }
 
     /// Ends a turn. `over`: the guest has ended.
     pub(crate) fn end(self: &Arc<Self>, turn: Begun, over: bool) {
-        self.share.charge(thread_time().saturating_sub(turn.began));
+        let (nanoseconds, is_long) = turn.clock.stop();
+        self.is_long.store(is_long, Ordering::Relaxed);
+        self.share.charge(nanoseconds);
         if over {
             self.state.store(GONE, Ordering::Release);
         } else if !self.turn_from(RUNNING, IDLE) && self.turn_from(WOKEN, QUEUED) {
